@@ -1,0 +1,36 @@
+# Two commands a newcomer needs: `make quickstart` and `make test`. Both set up .venv themselves.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export REGREEN_HOME ?= $(HOME)/.cache/regreen
+
+.PHONY: install quickstart test test-slow check bench clean
+
+$(VENV)/.stamp: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+install: $(VENV)/.stamp
+
+quickstart: install
+	$(BIN)/regreen quickstart
+
+test: install
+	$(BIN)/python -m pytest -q -n 2
+
+test-slow: install
+	$(BIN)/python -m pytest -q -m slow
+
+check: install
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python benchmarks/sandbox.py
+	$(BIN)/python benchmarks/inject.py
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,1 @@
+"""Plain data and the few things every package needs; no I/O beyond TOML and JSON."""

@@ -1,0 +1,142 @@
+"""A task: one verifiable problem, with the columns of SWE-bench first and ours after.
+
+``patch`` is always the gold direction: applying it to ``base_commit`` and restoring the files of
+``test_patch`` makes FAIL_TO_PASS pass. Column names: swebench 5.0.2, ``task-synthesis``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+__all__ = ["Control", "Difficulty", "Environment", "Task", "Validation"]
+
+
+def _as_list(value: Any) -> Any:  # JSON edge: classic SWE-bench rows hold a JSON string
+    return json.loads(value) if isinstance(value, str) else value
+
+
+TestIds = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Environment(_Row):
+    """How the task's box is made, by content hash where a layer is at hand and by recipe."""
+
+    source: str
+    """Where the repository came from: a path, a git URL or ``pypi:NAME==VERSION``."""
+    commit: str
+    """The healthy commit of the source that the bug was put into."""
+    repo_layer: str
+    """Digest of the layer that holds the tree of ``commit``."""
+    env_layer: str
+    """Digest of the layer that holds the Python environment, mounted at /opt/env."""
+    build_layer: str = ""
+    """Digest of files the installation left in the tree (version files, extensions); may be empty."""
+    python: str = ""
+    """Version of the interpreter, for example ``3.11.7``."""
+    as_of: str = ""
+    """Dependencies were resolved as of this date (ISO 8601)."""
+    requirements: tuple[str, ...] = ()
+    """What is installed, as ``name==version``, sorted."""
+    install: tuple[str, ...] = ()
+    """The commands that made the environment, for a reader and for a rebuild elsewhere."""
+    test_command: tuple[str, ...] = ()
+    """Arguments of pytest that select the suite, as found in the project's files or given."""
+
+
+class Difficulty(_Row):
+    """Measured quantities; no opinion."""
+
+    files: int
+    """Files the gold patch touches."""
+    lines: int
+    """Lines the gold patch adds plus lines it removes."""
+    fail_to_pass: int
+    """Tests that fail because of the bug."""
+    covering_tests: int
+    """Tests that reach the changed code."""
+
+
+class Control(_Row):
+    """One negative control: a patch with a known right score."""
+
+    name: str
+    """``no_op``, ``gold``, ``delete_tests``, ``skip_tests`` or ``print_passed``."""
+    expected: float
+    """The score a sound grader gives."""
+    score: float
+    """The score ours gave."""
+
+
+class Validation(_Row):
+    """What was run to accept the task."""
+
+    repeats_before: int
+    """Runs of the broken state that agreed."""
+    repeats_after: int
+    """Runs of the repaired state that agreed."""
+    perturbed: tuple[str, ...] = ("hash_seed", "order", "clock")
+    """What differed between the repeats."""
+    controls: tuple[Control, ...] = ()
+    """The negative controls, all with ``score == expected``."""
+    flaky: tuple[str, ...] = ()
+    """Tests near the change that were left out because repeats disagreed."""
+    seconds: float = 0.0
+    """CPU seconds spent on this task alone."""
+
+
+class Task(_Row):
+    """One verifiable problem."""
+
+    schema_name: Literal["regreen.task"] = "regreen.task"
+    """Name of this row's format."""
+    schema_version: Literal[1] = 1
+    """Version of this row's format; a reader refuses what it does not know."""
+    instance_id: str
+    """Unique, and usable as a file name."""
+    repo: str
+    """``owner/name`` or the distribution's name."""
+    base_commit: str
+    """The commit the agent starts from: broken, and without the hidden tests."""
+    patch: str
+    """The gold patch, in git's diff format."""
+    test_patch: str
+    """Adds the hidden test files to ``base_commit``."""
+    problem_statement: str
+    """What the agent is told."""
+    hints_text: str = ""
+    """Discussion before the fix; empty for injected tasks."""
+    created_at: str = ""
+    """Date of the source, ISO 8601."""
+    version: str = ""
+    """Release line of the source."""
+    FAIL_TO_PASS: TestIds
+    """Tests that fail before the gold patch and pass after it."""
+    PASS_TO_PASS: TestIds
+    """Tests that pass before and after."""
+    environment_setup_commit: str = ""
+    """The commit whose set-up defines the environment."""
+    environment: Environment | None = None
+    """How our box is made; None for rows that only name an image."""
+    image: str = ""
+    """Container image, when the task comes with one."""
+    eval_script: str = ""
+    """Shell script that runs the tests, for other harnesses."""
+    language: str = "python"
+    """Language of the repository."""
+    source: str = ""
+    """``injected``, ``mined``, or the data set it was converted from."""
+    operators: tuple[str, ...] = ()
+    """Fault classes put in, for injected tasks."""
+    difficulty: Difficulty | None = None
+    """Measured size of the problem."""
+    validation: Validation | None = None
+    """What was run to accept it."""
+    license: str = ""
+    """Licence of the source, SPDX when known."""

@@ -1,0 +1,1 @@
+"""Running tests in a box, reading their results, and the verdict."""

@@ -1,0 +1,1 @@
+"""The model service: client and scripted endpoint."""

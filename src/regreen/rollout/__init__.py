@@ -1,0 +1,1 @@
+"""Act, verify, reward: rollouts, their runner and resume."""

@@ -1,0 +1,1 @@
+"""One live isolated box: what it is, and what makes it."""

@@ -1,0 +1,1 @@
+"""Every file format of the project: tasksets, run directories, trajectories."""

@@ -1,0 +1,1 @@
+"""Fault classes: one file per family of semantic bug operators."""
