@@ -12,7 +12,15 @@ from pydantic import BaseModel, ConfigDict
 
 from regreen.core.verdict import Reward, Verdict
 
-__all__ = ["ErrorRecord", "Incident", "Sampling", "Trajectory", "Turn", "Usage"]
+__all__ = [
+    "ErrorRecord",
+    "Incident",
+    "Observation",
+    "Sampling",
+    "Trajectory",
+    "Turn",
+    "Usage",
+]
 
 
 class _Row(BaseModel):
@@ -39,6 +47,21 @@ class Sampling(_Row):
     """Longest completion of one turn."""
 
 
+class Observation(_Row):
+    """What one tool call did, beside the text the model was shown."""
+
+    call_id: str
+    """``tool_call_id`` of the message that holds the text."""
+    tool: str
+    """Name of the tool as called."""
+    exit_code: int | None = None
+    """Exit status, for tools that run a command."""
+    seconds: float = 0.0
+    """Wall seconds in the box."""
+    error: bool = False
+    """True when the call could not be carried out; a command that merely fails is no error."""
+
+
 class Turn(_Row):
     """One model call and what its actions returned."""
 
@@ -54,6 +77,8 @@ class Turn(_Row):
     """Wall seconds in the model call."""
     tool_seconds: float = 0.0
     """Wall seconds in the box."""
+    observations: tuple[Observation, ...] = ()
+    """One per tool call, in the order of the calls."""
     prompt_len: int | None = None
     """Prompt length in tokens when ids are known."""
     completion_ids: tuple[int, ...] | None = None
