@@ -1,1 +1,20 @@
-"""Every file format of the project: tasksets, run directories, trajectories."""
+"""Every file format: tasksets, run directories, trajectories, exports; nowhere else."""
+
+from regreen.store.jsonl import JsonlWriter, read_jsonl
+from regreen.store.taskset import (
+    TasksetWriter,
+    load_tasks,
+    read_tasks,
+    taskset_digest,
+    write_tasks,
+)
+
+__all__ = [
+    "JsonlWriter",
+    "TasksetWriter",
+    "load_tasks",
+    "read_jsonl",
+    "read_tasks",
+    "taskset_digest",
+    "write_tasks",
+]
