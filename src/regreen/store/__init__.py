@@ -1,6 +1,7 @@
 """Every file format: tasksets, run directories, trajectories, exports; nowhere else."""
 
 from regreen.store.jsonl import JsonlWriter, read_jsonl
+from regreen.store.run import RunDirectory
 from regreen.store.taskset import (
     TasksetWriter,
     load_tasks,
@@ -11,6 +12,7 @@ from regreen.store.taskset import (
 
 __all__ = [
     "JsonlWriter",
+    "RunDirectory",
     "TasksetWriter",
     "load_tasks",
     "read_jsonl",
