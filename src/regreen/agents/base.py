@@ -1,0 +1,84 @@
+"""What an agent is: the protocol, what it is told and what it may use.
+
+An agent sees a ``TaskView`` and a box. The gold patch, the hidden tests and the reward are not in
+its reach; ``oracle`` is handed the gold patch because its class asks for it by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from regreen.agents.record import Conversation
+    from regreen.inference import ChatClient
+    from regreen.sandbox.base import Sandbox
+
+__all__ = ["Agent", "Limits", "Need", "Setting", "TaskView"]
+
+Need = Literal["model", "gold"]
+"""What an agent's class may ask for: an endpoint, or the gold patch."""
+
+
+class Limits(BaseModel):
+    """What one rollout of an agent may spend."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    turns: int = 250
+    """Model calls."""
+    completion_tokens: int | None = None
+    """Tokens sampled over all turns; None leaves them to the other limits."""
+    seconds: float = 3600.0
+    """Wall seconds of the whole act; a command still running then is killed."""
+    command_seconds: float = 60.0
+    """Wall seconds of one command; its whole process tree is killed at the end of them."""
+    repeated_errors: int = 3
+    """Turns in a row in which no call could be carried out."""
+    output_characters: int = 10_000
+    """Longest observation; the middle of a longer one is cut out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    """What an agent is told."""
+
+    problem_statement: str
+    """What is wrong."""
+    repo: str = ""
+    """Name of the project."""
+    workdir: str = "/testbed"
+    """Where its repository lies in the box."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What an agent is constructed with, once for each rollout."""
+
+    limits: Limits = field(default_factory=Limits)
+    """What it may spend."""
+    seed: int = 0
+    """Seed of this rollout."""
+    client: ChatClient | None = None
+    """The model, for agents that need one."""
+    gold_patch: str = ""
+    """Filled only for agents whose ``needs`` name it."""
+
+
+class Agent(Protocol):
+    """The loop that works on a task in a box; its class is called with a ``Setting``."""
+
+    name: str
+    needs: ClassVar[frozenset[Need]]
+
+    async def act(self, task: TaskView, box: Sandbox, log: Conversation) -> str:
+        """Work until done and return the exit status, for example ``submitted``.
+
+        The answer is what stands in the box afterwards; nothing printed or returned counts.
+
+        Raises:
+            BoundaryError: somebody else's failure, for example the model's.
+        """
+        ...

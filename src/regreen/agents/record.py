@@ -1,0 +1,137 @@
+"""The record of one rollout while it grows: messages, turns and a live log.
+
+The log gets one appended line per message, in one write, so a step costs the same at turn 250 as
+at turn 1 and a killed process leaves whole lines. A second attempt appends a new header to the
+same file; readers take what follows the last one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from regreen.core.clock import Clock, SystemClock
+from regreen.core.trajectory import Observation, Turn, Usage
+from regreen.inference.completion import Completion
+from regreen.inference.messages import Message, MessageList, encode
+
+__all__ = ["LOG_SCHEMA", "Conversation"]
+
+LOG_SCHEMA = {"schema_name": "regreen.log", "schema_version": 1}
+"""First keys of a live log's header line."""
+
+
+class Conversation:
+    """Messages, each once, with the turns that point into them.
+
+    Args:
+        path: the live log to append to; None keeps the record in memory only.
+        rollout_id: named in the log's header.
+        clock: tells the time of each message.
+    """
+
+    def __init__(
+        self, path: Path | None = None, *, rollout_id: str = "", clock: Clock | None = None
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._begin = self._clock.monotonic()
+        self._file = -1
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self.started_at = self._clock.now().isoformat(timespec="seconds")
+        self._write(encode(LOG_SCHEMA | {"rollout_id": rollout_id, "started_at": self.started_at}))
+        self.messages = MessageList()
+        self.usage = Usage()
+        self.cost = 0.0
+        self._turns: list[Turn] = []
+        self._answer: Completion | None = None
+        self._start = 0
+        self._observations: list[Observation] = []
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def elapsed(self) -> float:
+        """Wall seconds since the record began."""
+        return self._clock.monotonic() - self._begin
+
+    def add(self, message: Message) -> None:
+        """Append a message that is neither an answer nor an observation."""
+        self._append(message, {})
+
+    def answer(self, completion: Completion) -> None:
+        """Append the model's message and open a turn with it."""
+        self._close_turn()
+        self._answer = completion
+        self._start = len(self.messages)
+        used = completion.usage
+        self.usage = Usage(
+            prompt_tokens=self.usage.prompt_tokens + used.prompt_tokens,
+            completion_tokens=self.usage.completion_tokens + used.completion_tokens,
+        )
+        self.cost += completion.cost
+        self._append(
+            completion.message,
+            {
+                "finish_reason": completion.finish_reason,
+                "usage": used.model_dump(),
+                "seconds": round(completion.seconds, 6),
+            },
+        )
+
+    def observe(self, observation: Observation, text: str) -> None:
+        """Append what a call of the open turn returned."""
+        self._observations.append(observation)
+        message = {"role": "tool", "tool_call_id": observation.call_id, "content": text}
+        self._append(message, observation.model_dump(exclude={"call_id"}, exclude_defaults=True))
+
+    def turns(self) -> tuple[Turn, ...]:
+        """All turns so far, the open one closed."""
+        self._close_turn()
+        return tuple(self._turns)
+
+    @property
+    def num_turns(self) -> int:
+        """Answers so far."""
+        return len(self._turns) + (self._answer is not None)
+
+    def _close_turn(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is None:
+            return
+        self._turns.append(
+            Turn(
+                start=self._start,
+                end=len(self.messages),
+                finish_reason=answer.finish_reason,
+                usage=answer.usage,
+                model_seconds=answer.seconds,
+                tool_seconds=sum(o.seconds for o in self._observations),
+                observations=tuple(self._observations),
+                prompt_len=answer.prompt_len,
+                completion_ids=answer.completion_ids,
+                logprobs=answer.logprobs,
+            )
+        )
+        self._observations = []
+
+    def _append(self, message: Message, beside: Message) -> None:
+        encoded = self.messages.append(message)
+        head = encode({"at": round(self.elapsed(), 6)} | beside)
+        self._write(head[:-1] + b',"message":' + encoded + b"}")
+
+    def _write(self, line: bytes) -> None:
+        if self._file >= 0:
+            os.write(self._file, line + b"\n")
