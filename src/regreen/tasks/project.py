@@ -1,0 +1,127 @@
+"""What a repository says about itself, read as data: nothing of it is imported or run.
+
+A file that is a link leading out of the tree is treated as absent: the tree is foreign, and it is
+read outside any box.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import tomllib
+from email.parser import HeaderParser
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Project", "inside"]
+
+_MAX_BYTES = 4 << 20
+
+
+def inside(tree: Path, path: Path) -> bool:
+    """Whether ``path`` is a file that really lies in the tree."""
+    return path.is_file() and path.resolve().is_relative_to(tree.resolve())
+
+
+class Project:
+    """The files at the root of a tree that describe it, parsed when first asked for."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+
+    def text(self, name: str) -> str:
+        """Content of a file of the tree; empty when there is none."""
+        path = self.tree / name
+        if not inside(self.tree, path) or path.stat().st_size > _MAX_BYTES:
+            return ""
+        return path.read_text("utf-8", errors="replace")
+
+    @cached_property
+    def pyproject(self) -> dict[str, Any]:  # TOML edge
+        """``pyproject.toml``; empty when absent or broken."""
+        try:
+            return tomllib.loads(self.text("pyproject.toml"))
+        except tomllib.TOMLDecodeError:
+            return {}
+
+    def table(self, *path: str) -> dict[str, Any]:  # TOML edge
+        """A table of ``pyproject.toml``; empty when absent."""
+        level: Any = self.pyproject
+        for name in path:
+            level = level.get(name) if isinstance(level, dict) else None
+        return level if isinstance(level, dict) else {}
+
+    def ini(self, name: str) -> configparser.ConfigParser:
+        """An INI file; empty when absent or broken."""
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        parser.optionxform = str  # type: ignore[assignment,method-assign]
+        try:
+            parser.read_string(self.text(name))
+        except configparser.Error:
+            return configparser.ConfigParser(interpolation=None)
+        return parser
+
+    @cached_property
+    def setup_cfg(self) -> configparser.ConfigParser:
+        """``setup.cfg``."""
+        return self.ini("setup.cfg")
+
+    @cached_property
+    def setup_py(self) -> dict[str, Any]:
+        """The literal keyword arguments of ``setup()`` in ``setup.py``."""
+        try:
+            module = ast.parse(self.text("setup.py"))
+        except (SyntaxError, ValueError):
+            return {}
+        found: dict[str, Any] = {}
+        for call in (node for node in ast.walk(module) if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Name | ast.Attribute) and _called(call.func) == "setup":
+                for keyword in call.keywords:
+                    try:
+                        found[keyword.arg or ""] = ast.literal_eval(keyword.value)
+                    except ValueError:
+                        continue
+        return found
+
+    @cached_property
+    def name(self) -> str:
+        """Name of the distribution; empty when the files do not tell."""
+        poetry = self.table("tool", "poetry").get("name")
+        declared = self.table("project").get("name") or poetry
+        declared = declared or self.setup_cfg.get("metadata", "name", fallback="")
+        declared = declared or self.setup_py.get("name") or self._headers.get("Name") or ""
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", str(declared)).strip("-._")
+
+    @property
+    def released_version(self) -> str:
+        """Version in ``PKG-INFO``, which source distributions carry."""
+        return (self._headers.get("Version") or "").strip()
+
+    @cached_property
+    def license(self) -> str:
+        """Licence: an SPDX expression when declared, else the short text or the classifier."""
+        stated = self.table("project").get("license")
+        classifiers = list(self.table("project").get("classifiers") or [])
+        classifiers += self._headers.get_all("Classifier") or []
+        classifiers += self.setup_cfg.get("metadata", "classifiers", fallback="").splitlines()
+        candidates = [
+            stated if isinstance(stated, str) else (stated or {}).get("text"),
+            self._headers.get("License-Expression"),
+            self._headers.get("License"),
+            self.setup_cfg.get("metadata", "license", fallback=""),
+            self.table("tool", "poetry").get("license"),
+            self.setup_py.get("license"),
+            *(one.rpartition("::")[2] for one in classifiers if one.startswith("License ::")),
+        ]
+        texts = (str(one or "").strip() for one in candidates)
+        return next((one for one in texts if 0 < len(one) < 80 and one != "UNKNOWN"), "")
+
+    @cached_property
+    def _headers(self) -> Any:  # email.message.Message, whose values are Any
+        return HeaderParser().parsestr(self.text("PKG-INFO"))
+
+
+def _called(function: ast.Name | ast.Attribute) -> str:
+    return function.id if isinstance(function, ast.Name) else function.attr
