@@ -6,7 +6,7 @@ reset means a new box, because measuring showed an in-place reset to cost as muc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -61,6 +61,9 @@ class BoxSpec:
     """Resource limits."""
     hostname: str = "regreen"
     """Name of the machine as seen inside."""
+    nested: bool = False
+    """True leaves the seccomp filter out, so that a trusted runner inside may make user namespaces
+    of its own; what it then runs for the agent has to load the filter again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +87,11 @@ class ExecResult:
 
 
 class Job(Protocol):
-    """A process started in the background of a box."""
+    """A process started in the background of a box.
+
+    ``wait`` and ``kill`` concern the process with everything it started. ``send`` and
+    ``close_stdin`` need ``interactive=True``, ``messages`` needs ``channel=True``.
+    """
 
     async def wait(self, timeout: float | None = None) -> ExecResult:
         """Wait for the end; on time-out kill the job's whole tree and say so in the result."""
@@ -96,6 +103,26 @@ class Job(Protocol):
 
     def output(self) -> tuple[bytes, bytes]:
         """What it has printed so far (stdout, stderr), capped."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Write to the process' standard input, waiting while its pipe is full.
+
+        Raises:
+            InfrastructureError: the process has ended, or its input is closed.
+        """
+        ...
+
+    async def close_stdin(self) -> None:
+        """End the process' standard input; calling it twice is harmless."""
+        ...
+
+    def messages(self) -> AsyncIterator[bytes]:
+        """Lines the process wrote to ``$REGREEN_CHANNEL_FD``, newline included, as they come.
+
+        Ends when the process and all that inherited the descriptor have closed it, or the box
+        is gone. The last line may lack its newline when the writer died in the middle of it.
+        """
         ...
 
 
@@ -135,8 +162,21 @@ class Sandbox(Protocol):
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         output_limit: int = 1 << 20,
+        interactive: bool = False,
+        channel: bool = False,
     ) -> Job:
-        """Start a command in the background; it outlives the call and dies with the box."""
+        """Start a command in the background; it outlives the call and dies with the box.
+
+        Args:
+            argv: as in ``exec``, like the three that follow.
+            cwd: see ``exec``.
+            env: see ``exec``.
+            stdin: what standard input begins with.
+            output_limit: bytes kept per stream, half from the head and half from the tail.
+            interactive: keeps standard input open for ``Job.send``.
+            channel: gives the process a private pipe to the host, whose descriptor number is in
+                ``REGREEN_CHANNEL_FD``; ``Job.messages`` yields what it writes there.
+        """
         ...
 
     async def read(self, path: str, *, limit: int = 1 << 24) -> bytes:
