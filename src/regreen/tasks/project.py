@@ -41,8 +41,12 @@ class Project:
     @cached_property
     def pyproject(self) -> dict[str, Any]:  # TOML edge
         """``pyproject.toml``; empty when absent or broken."""
+        return self.toml("pyproject.toml")
+
+    def toml(self, name: str) -> dict[str, Any]:  # TOML edge
+        """A TOML file; empty when absent or broken."""
         try:
-            return tomllib.loads(self.text("pyproject.toml"))
+            return tomllib.loads(self.text(name))
         except tomllib.TOMLDecodeError:
             return {}
 
@@ -55,10 +59,15 @@ class Project:
 
     def ini(self, name: str) -> configparser.ConfigParser:
         """An INI file; empty when absent or broken."""
+        return self.ini_text(self.text(name))
+
+    @staticmethod
+    def ini_text(text: str) -> configparser.ConfigParser:
+        """An INI text; empty when broken. Option names keep their case."""
         parser = configparser.ConfigParser(interpolation=None, strict=False)
         parser.optionxform = str  # type: ignore[assignment,method-assign]
         try:
-            parser.read_string(self.text(name))
+            parser.read_string(text)
         except configparser.Error:
             return configparser.ConfigParser(interpolation=None)
         return parser
