@@ -1,1 +1,26 @@
-"""Fault classes: one file per family of semantic bug operators."""
+"""Fault classes: one file per family of semantic bug operators.
+
+``enumerate_sites`` names every fault a file can take, ``apply`` puts some in, ``balanced`` chooses
+a mixed set and ``combine`` joins validated faults into harder ones.
+"""
+
+from regreen.tasks.operators.base import Change, Operator, OperatorInfo
+from regreen.tasks.operators.catalog import OPERATORS, describe
+from regreen.tasks.operators.combine import combine
+from regreen.tasks.operators.enumerate import enumerate_sites
+from regreen.tasks.operators.mix import balanced
+from regreen.tasks.operators.site import Site, apply, overlaps
+
+__all__ = [
+    "OPERATORS",
+    "Change",
+    "Operator",
+    "OperatorInfo",
+    "Site",
+    "apply",
+    "balanced",
+    "combine",
+    "describe",
+    "enumerate_sites",
+    "overlaps",
+]

@@ -1,0 +1,142 @@
+"""Every fault a file can take, each checked to be a change, none twice.
+
+The check parses the smallest statement that holds a splice, not the file: an operator's work
+stays within a statement, and a file of a thousand sites would otherwise be parsed as often.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import libcst as cst
+
+from regreen.tasks.operators.base import Change, Operator
+from regreen.tasks.operators.catalog import load
+from regreen.tasks.operators.site import Site
+from regreen.tasks.operators.view import FileView
+
+__all__ = ["enumerate_sites"]
+
+
+def enumerate_sites(
+    path: str, source: str, *, operators: Iterable[str] | None = None
+) -> list[Site]:
+    """Every site of a file, in source order.
+
+    Args:
+        path: posix path in the repository, recorded in the sites.
+        source: the file's text with its line ends as they are (read it with ``newline=""``).
+        operators: fault classes to look for, all when None.
+
+    Raises:
+        UsageError: the text is not Python, or a fault class is unknown.
+    """
+    view = FileView(path, source)
+    by_node: defaultdict[type[cst.CSTNode], list[Operator]] = defaultdict(list)
+    for operator in load(operators):
+        for kind in operator.nodes:
+            by_node[kind].append(operator)
+    checker = _Checker(view)
+    seen: set[tuple[int, int, str]] = set()
+    sites: list[Site] = []
+    for node in view.open_nodes:
+        for operator in by_node.get(type(node), ()):
+            for change in operator.changes(node, view):
+                key = _canonical(view.code, change)
+                if key in seen or not checker.changes_tree(node, change):
+                    continue
+                seen.add(key)
+                sites += _sites(view, node, operator.id, change)
+    sites.sort(key=lambda site: (site.start, site.end, site.operator, site.replacement))
+    return sites
+
+
+def _sites(view: FileView, node: cst.CSTNode, operator: str, change: Change) -> Iterator[Site]:
+    owner = node if isinstance(node, cst.ClassDef) else view.owners[node]
+    if isinstance(node, cst.FunctionDef):
+        owner = node
+    reach = change.reach or view.reach(node)
+    if owner is None or not reach:
+        return
+    last = max(change.end - 1, change.start)
+    yield Site(
+        path=view.path,
+        operator=operator,
+        function=view.qualname(owner),
+        line=view.line(change.start),
+        end_line=view.line(last),
+        reach=tuple(sorted(set(reach))),
+        import_time=change.import_time,
+        start=view.to_source(change.start),
+        end=view.to_source(change.end, end=change.end > change.start),
+        replacement=change.replacement,
+        note=change.note,
+        weight=round(min(max(change.weight, 0.0), 1.0), 3),
+    )
+
+
+def _canonical(code: str, change: Change) -> tuple[int, int, str]:
+    """A key that two changes share exactly when they give the same text."""
+    start, end, new = change.start, change.end, change.replacement
+    tail = len(code) - end
+    length = len(new) + tail
+
+    def char(offset: int) -> str:
+        return new[offset] if offset < len(new) else code[end + offset - len(new)]
+
+    prefix = 0
+    while prefix < length and start + prefix < len(code) and char(prefix) == code[start + prefix]:
+        prefix += 1
+    limit = min(length - prefix, len(code) - start - prefix)
+    suffix = min(tail, limit)
+    while suffix < limit and char(length - 1 - suffix) == code[len(code) - 1 - suffix]:
+        suffix += 1
+    kept = "".join(char(offset) for offset in range(prefix, length - suffix))
+    return start + prefix, len(code) - suffix, kept
+
+
+class _Checker:
+    """Compares syntax trees of one statement before and after, remembering the before."""
+
+    def __init__(self, view: FileView) -> None:
+        self.view = view
+        self.before: dict[tuple[int, int], str | None] = {}
+
+    def changes_tree(self, node: cst.CSTNode, change: Change) -> bool:
+        """Whether the change parses and gives another tree."""
+        start, end = self._unit(node, change)
+        if (start, end) not in self.before:
+            self.before[start, end] = _dump(self.view.code[start:end])
+        before = self.before[start, end]
+        text = self.view.code
+        after = _dump(text[start : change.start] + change.replacement + text[change.end : end])
+        return after is not None and before is not None and after != before
+
+    def _unit(self, node: cst.CSTNode, change: Change) -> tuple[int, int]:
+        view = self.view
+        for holder in (node, *view.ancestors(node)):
+            if not isinstance(holder, (cst.SimpleStatementLine, cst.BaseCompoundStatement)):
+                continue
+            above = view.parent(holder)
+            if not isinstance(above, (cst.IndentedBlock, cst.Module)):
+                continue
+            start = view.line_start(view.full_start(holder))
+            end = view.line_end(max(view.span(holder)[1] - 1, start))
+            if start <= change.start and change.end <= end:
+                return start, end
+        return 0, len(view.code)
+
+
+def _dump(text: str) -> str | None:
+    if text[:1] in (" ", "\t"):
+        text = "if 1:\n" + text
+    try:
+        with warnings.catch_warnings():
+            # an operator may make ``x is 1`` out of ``x == 1``; that is for tests to notice
+            warnings.simplefilter("ignore")
+            return ast.dump(ast.parse(text))
+    except (SyntaxError, ValueError):
+        return None
