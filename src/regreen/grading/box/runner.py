@@ -1,0 +1,284 @@
+"""The supervisor: imports pytest once, then forks a worker for each request.
+
+It never imports repository code. It alone holds the channel out of the box and the run's nonce,
+gives a test that hangs, crashes or leaves early its outcome, and starts a new worker for what
+is left. Protocol: JSON lines in on stdin, JSON lines out on the channel, each with the nonce.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from typing import Any
+
+WORKER_FD = 250
+SCRATCH = ("/tmp", "/home/agent", "/dev/shm")
+
+
+class Supervisor:
+    """State of one runner process."""
+
+    def __init__(self, channel: int, nonce: str, seccomp: bytes) -> None:
+        self.channel = channel
+        self.nonce = nonce
+        self.seccomp = seccomp
+
+    def send(self, number: int, event: str, **fields: Any) -> None:
+        """Write one line out of the box."""
+        row = {"nonce": self.nonce, "id": number, "event": event, **fields}
+        data = json.dumps(row).encode() + b"\n"
+        while data:
+            data = data[os.write(self.channel, data) :]
+
+    def serve(self) -> None:
+        """Answer requests until stdin ends."""
+        self.send(0, "ready", python=sys.version.split()[0])
+        for line in sys.stdin.buffer:
+            self.answer(json.loads(line))
+
+    def answer(self, request: dict[str, Any]) -> None:
+        """Run one request, in as many workers as its crashes need."""
+        number = request["number"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        deadline = time.monotonic() + request["total_timeout"]
+        left = request.get("tests")
+        problem = ""
+        for _ in range(request.get("max_workers", 20)):
+            state = self.one_worker({**request, "tests": left}, number, deadline)
+            problem = state["problem"]
+            if state["finished"] or not state["current"] or time.monotonic() > deadline:
+                break
+            done = state["done"]
+            left = [name for name in state["planned"] if name not in done]
+            if not left:
+                break
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        self.send(number, "done", problem=problem, cpu=cpu)
+
+    def one_worker(self, request: dict[str, Any], number: int, deadline: float) -> dict[str, Any]:
+        """Fork a worker, relay its reports, and name what it died of."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            os.close(self.channel)
+            self.become_worker(request, writer)
+        os.close(writer)
+        state: dict[str, Any] = {
+            "current": "",
+            "done": set(),
+            "planned": request.get("tests") or [],
+            "finished": False,
+            "problem": "",
+            "status": None,
+        }
+        fate = self.relay(reader, number, request, deadline, state)
+        code = end_worker(pid, grace=0.0 if fate else 5.0)
+        os.close(reader)
+        if state["finished"]:
+            if code != state["status"]:
+                state["problem"] = f"exit status {code} contradicts the reported {state['status']}"
+            return state
+        state["problem"] = state["problem"] or fate or f"the test process ended with status {code}"
+        if state["current"]:
+            outcome = "timeout" if fate else "crashed"
+            self.send(
+                number,
+                "result",
+                id_test=state["current"],
+                outcome=outcome,
+                message=state["problem"],
+                seconds=0.0,
+                cpu=0.0,
+            )
+            state["done"].add(state["current"])
+        return state
+
+    def relay(
+        self,
+        reader: int,
+        number: int,
+        request: dict[str, Any],
+        deadline: float,
+        state: dict[str, Any],
+    ) -> str:
+        """Pass reports on until the worker finishes; returns why it was stopped, if it was."""
+        buffer = b""
+        limit = request["test_timeout"]
+        # Imports and collection happen before the first test and have a limit of their own.
+        due = time.monotonic() + request["collect_timeout"]
+        while True:
+            wait = min(due, deadline) - time.monotonic()
+            if wait <= 0 or not select.select([reader], [], [], wait)[0]:
+                return "time limit of the run" if deadline < due else "time limit of one test"
+            chunk = os.read(reader, 1 << 16)
+            if not chunk:
+                return ""
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            for line in lines:
+                row = json.loads(line)
+                event = row.pop("event")
+                if event == "start":
+                    state["current"] = row["id_test"]
+                    due = time.monotonic() + limit
+                    continue
+                if event == "result":
+                    state["current"] = ""
+                    state["done"].add(row["id_test"])
+                    due = time.monotonic() + limit
+                elif event == "collected":
+                    state["planned"] = row["ids"]
+                    due = time.monotonic() + limit
+                elif event == "coverage":
+                    due = time.monotonic() + limit
+                elif event == "broken":
+                    state["problem"] = row["message"]
+                elif event == "finished":
+                    state["finished"], state["status"] = True, row["status"]
+                    self.send(number, event, **row)
+                    return ""
+                self.send(number, event, **row)
+
+    def become_worker(self, request: dict[str, Any], writer: int) -> None:
+        """In the fork: isolate when asked, put the files in place, run pytest, never return."""
+        status = 70
+        try:
+            from . import isolate, worker
+
+            os.dup2(writer, WORKER_FD, inheritable=False)
+            os.close(writer)
+            quiet(keep_output=bool(request.get("keep_output")))
+            if request.get("isolate"):
+                isolate.enter_namespaces()
+                become_first_process()
+                isolate.mount_fresh(os.getcwd(), SCRATCH)  # noqa: PTH109
+                isolate.raise_loopback()
+            else:
+                isolate.dumpable()
+                os.setsid()
+            place_files(request.get("files") or {})
+            if request.get("isolate"):
+                isolate.drop_privileges(self.seccomp)
+                become_child()
+            status = worker.run(request, WORKER_FD)
+        except BaseException as exc:
+            line = json.dumps({"event": "broken", "message": repr(exc)}).encode() + b"\n"
+            os.write(WORKER_FD, line)
+        finally:
+            os._exit(status)
+
+
+def quiet(*, keep_output: bool) -> None:
+    """Stdin is the request stream and must not reach tests; output is kept only on request."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0,) if keep_output else (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def become_first_process() -> None:
+    """Fork into the new pid namespace; the parent only passes the child's end on."""
+    pid = os.fork()
+    if pid:
+        os.close(WORKER_FD)
+        status = os.waitpid(pid, 0)[1]
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def become_child() -> None:
+    """Stay as pid 1, which reaps, and go on in a child, which has ordinary signal rules."""
+    pid = os.fork()
+    if not pid:
+        os.setsid()
+        return
+    os.close(WORKER_FD)
+    while True:
+        try:
+            ended, status = os.wait()
+        except ChildProcessError:
+            os._exit(71)
+        if ended == pid:
+            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def place_files(files: dict[str, str | None]) -> None:
+    """Write, or delete for None, files relative to the tree; latin-1 keeps every byte."""
+    for name, text in files.items():
+        if text is None:
+            os.unlink(name)  # noqa: PTH108
+            continue
+        folder = os.path.dirname(name)  # noqa: PTH120
+        if folder:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        with open(name, "wb") as handle:  # noqa: PTH123
+            handle.write(text.encode("latin-1"))
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below ``pid``, from /proc."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):  # noqa: PTH208
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as handle:  # noqa: PTH123
+                    parent = int(handle.read().rpartition(b")")[2].split()[1])
+            except (OSError, IndexError, ValueError):
+                continue
+            children.setdefault(parent, []).append(int(entry))
+    found, queue = [], [pid]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found
+
+
+def end_worker(pid: int, grace: float) -> int:
+    """Let a worker end by itself for ``grace`` seconds, then kill and reap all it left.
+
+    The supervisor is a subreaper, so daemons of the tests come back to it and their CPU time is
+    counted. Returns the worker's exit code, negative for a signal.
+    """
+    handle = os.pidfd_open(pid)
+    select.select([handle], [], [], grace)
+    os.close(handle)
+    code = 0
+    while True:
+        for victim in descendants(os.getpid()):
+            try:
+                os.kill(victim, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        try:
+            ended, status = os.waitpid(-1, 0)
+        except ChildProcessError:
+            return code
+        if ended == pid:
+            code = os.waitstatus_to_exitcode(status)
+
+
+def main() -> None:
+    """Read the opening line, warm up, serve."""
+    channel = int(os.environ.pop("REGREEN_CHANNEL_FD"))
+    os.set_inheritable(channel, False)
+    opening = json.loads(sys.stdin.buffer.readline())
+    sys.path[:] = [entry for entry in sys.path if entry]
+    sys.path.extend(entry for entry in opening["path"] if entry not in sys.path)
+    from . import isolate, worker  # noqa: F401  imported before the fork, to be shared by all
+
+    for name in opening["warm"]:
+        try:
+            __import__(name)
+        except ImportError:
+            continue  # only makes the first run slower
+    isolate.undumpable()
+    isolate.become_subreaper()
+    seccomp = base64.b64decode(opening["seccomp"])
+    Supervisor(channel, opening["nonce"], seccomp).serve()

@@ -1,0 +1,104 @@
+"""The place where a repository's tests run: which layers, mounted where.
+
+One set of paths in every box of every stage: the tree at /testbed (the name SWE-bench uses), its
+Python environment at /opt/env, our own tools for the runner at /opt/tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from regreen.grading.runner import RUNNER_BINDS
+from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
+from regreen.sandbox.layers import Layer, LayerStore
+
+__all__ = ["ENV", "TESTBED", "Place", "compile_environment"]
+
+TESTBED, ENV, TOOLS = "/testbed", "/opt/env", "/opt/tools"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Lowers of a repository's boxes, topmost first."""
+
+    tree: tuple[Path, ...]
+    """Of /testbed."""
+    env: tuple[Path, ...]
+    """Of /opt/env."""
+    tools: Path | None = None
+    """Of /opt/tools: coverage and time-machine, for the runner only."""
+    args: tuple[str, ...] = ()
+    """Arguments of pytest for this suite."""
+    paths: tuple[str, ...] = ()
+    """Where the suite's tests are collected from."""
+    limits: Limits = field(default_factory=Limits)
+    """Of each box."""
+
+    def spec(
+        self,
+        *,
+        over: tuple[Path, ...] = (),
+        writable: bool = True,
+        env_writable: bool = False,
+        nested: bool = False,
+        runner: bool = True,
+        variables: Mapping[str, str] | None = None,
+    ) -> BoxSpec:
+        """The description of one box.
+
+        Args:
+            over: lowers on top of the tree, for example a task's changes.
+            writable: whether /testbed gets an upper.
+            env_writable: whether /opt/env does; agents may install into it, graders not.
+            nested: leave the box able to make boxes of its own (the warm runner).
+            runner: bind the test runner and its tools.
+            variables: environment variables on top.
+        """
+        mounts = [
+            Mount(target=TESTBED, lowers=(*over, *self.tree), writable=writable),
+            Mount(target=ENV, lowers=self.env, writable=env_writable),
+        ]
+        if runner and self.tools:
+            mounts.append(Mount(target=TOOLS, lowers=(self.tools,), writable=False))
+        env = {
+            "PATH": f"{ENV}/bin:/usr/local/bin:/usr/bin:/bin",
+            "VIRTUAL_ENV": ENV,
+            "PYTHONDONTWRITEBYTECODE": "" if runner else "1",
+            **(variables or {}),
+        }
+        return BoxSpec(
+            mounts=tuple(mounts),
+            binds=RUNNER_BINDS if runner else (),
+            env=env,
+            workdir=TESTBED,
+            limits=self.limits,
+            nested=nested,
+        )
+
+
+async def compile_environment(
+    env: Layer, *, store: LayerStore, provider: SandboxProvider
+) -> tuple[Path, ...]:
+    """Lowers of /opt/env with bytecode on top, compiled once per environment.
+
+    Hash-based bytecode is used because layers carry no times, and unchecked because they never
+    change; a box without it would compile pytest anew at every start.
+    """
+    key = f"bytecode:1:{env.digest}"
+    known = store.alias(key)
+    if known is None:
+        spec = BoxSpec(mounts=(Mount(target=ENV, lowers=(env.path,)),), workdir="/tmp")
+        box = await provider.create(spec)
+        try:
+            await box.exec(
+                [f"{ENV}/bin/python", "-m", "compileall", "-q", "-j", "0",
+                 "--invalidation-mode", "unchecked-hash", f"{ENV}/lib"],
+                timeout=600,
+            )  # fmt: skip
+            known = await box.snapshot(ENV, store)
+        finally:
+            await box.close()
+        store.remember(key, known)
+    return (known.path, env.path)

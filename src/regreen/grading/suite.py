@@ -1,0 +1,99 @@
+"""What a run of tests is, as asked for and as observed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from regreen.core.verdict import Outcome
+
+__all__ = ["Coverage", "SuiteRun", "TestRecord", "TestRequest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRequest:
+    """Which tests to run, on what, and under which perturbation."""
+
+    tests: tuple[str, ...] | None = None
+    """Node ids; None runs whatever is collected from ``paths``."""
+    paths: tuple[str, ...] = ()
+    """Where to collect when ``tests`` is None."""
+    args: tuple[str, ...] = ()
+    """Further arguments of pytest."""
+    files: Mapping[str, bytes | None] = field(default_factory=dict)
+    """Files put into the tree first, relative to its root; None deletes."""
+    order_seed: int | None = None
+    """Shuffles the tests; None keeps the suite's order."""
+    clock_offset: float = 0.0
+    """Seconds the wall clock is moved by."""
+    test_timeout: float = 60.0
+    """Wall seconds of one test."""
+    collect_timeout: float = 120.0
+    """Wall seconds until the first test starts."""
+    total_timeout: float = 1800.0
+    """Wall seconds of the whole run."""
+    stop_after_failures: int = 0
+    """Stop early after that many failures; 0 runs all."""
+    max_workers: int = 20
+    """Workers started anew after a crash or a hang, so that the other tests still run."""
+    coverage: bool = False
+    """Record which test reaches which line."""
+    keep_output: bool = False
+    """Let the tests' output through to the runner's own stdout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRecord:
+    """What one test did."""
+
+    outcome: Outcome
+    """Its fate; the worst of set-up, call and tear-down."""
+    seconds: float = 0.0
+    """Wall seconds."""
+    cpu: float = 0.0
+    """CPU seconds of the test process."""
+    message: str = ""
+    """The end of pytest's failure text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Which context reaches which line.
+
+    A context is a test's node id, ``@fixture|base`` for a fixture of wide scope, or "" for what
+    ran at import time.
+    """
+
+    lines: Mapping[str, Mapping[str, tuple[int, ...]]]
+    """File -> context -> line numbers."""
+    fixtures: Mapping[str, tuple[str, ...]]
+    """Test -> contexts of the wide fixtures it depends on."""
+    forked: frozenset[str]
+    """Tests that start processes, which coverage cannot see into."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteRun:
+    """Everything observed in one run."""
+
+    tests: Mapping[str, TestRecord]
+    """By node id, in the order they ran."""
+    collected: tuple[str, ...] = ()
+    """Node ids that were to run."""
+    duplicates: tuple[str, ...] = ()
+    """Node ids collected more than once."""
+    collect_errors: Mapping[str, str] = field(default_factory=dict)
+    """Files that could not be collected, with the reason."""
+    problem: str = ""
+    """Why the run is not to be trusted as complete; empty when it is."""
+    coverage: Coverage | None = None
+    """Present when asked for."""
+    cpu: float = 0.0
+    """CPU seconds of everything the run started."""
+
+    def outcome(self, test: str) -> Outcome:
+        """The outcome of a test; silence is MISSING, twice is DUPLICATE."""
+        if test in self.duplicates:
+            return Outcome.DUPLICATE
+        record = self.tests.get(test)
+        return record.outcome if record else Outcome.MISSING

@@ -1,0 +1,111 @@
+"""A verified candidate as a task row."""
+
+from __future__ import annotations
+
+import re
+
+from regreen.core.task import Control, Difficulty, Task, Validation
+from regreen.grading.patch import FileState, patch_between
+from regreen.tasks.bench import PERTURBATIONS
+from regreen.tasks.candidate import Candidate, Finding
+from regreen.tasks.describe import Symptom, describe, leaks, symptom
+from regreen.tasks.repository import Repository, changed_blobs
+from regreen.tasks.tree import commit_id
+from regreen.tasks.validate import gold_patch
+
+__all__ = ["Assembler"]
+
+
+class Assembler:
+    """Builds task rows of one repository; what they share is computed once."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self._blobs = repository.blobs()
+        self._environment = repository.environment()
+        self._hidden: dict[tuple[str, ...], str] = {}
+
+    def task(self, candidate: Candidate, finding: Finding) -> Task:
+        """The row of one verified candidate."""
+        checkout = self.repository.checkout
+        hidden = tuple(sorted({name.partition("::")[0] for name in finding.fail_to_pass}))
+        patch = gold_patch(candidate)
+        broken = {path: text for path, (_, text) in candidate.files.items()}
+        tree = changed_blobs(self._blobs, broken, hidden)
+        operators = tuple(dict.fromkeys(candidate.operators))
+        label = operators[0] if len(operators) == 1 else f"combined_{len(candidate.sites)}"
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", checkout.name)
+        return Task(
+            instance_id=f"{name}-{checkout.commit[:7]}.{label}.{candidate.identity[:10]}",
+            repo=checkout.repo,
+            base_commit=commit_id(tree, date=checkout.date, message=f"{name} as found"),
+            patch=patch,
+            test_patch=self._test_patch(hidden),
+            problem_statement=self._statement(candidate, finding, hidden, patch),
+            created_at=checkout.date.isoformat(),
+            version=checkout.version,
+            FAIL_TO_PASS=finding.fail_to_pass,
+            PASS_TO_PASS=finding.pass_to_pass,
+            environment_setup_commit=checkout.commit,
+            environment=self._environment,
+            eval_script=_eval_script(finding),
+            source="injected",
+            operators=operators,
+            difficulty=_difficulty(candidate, finding, patch),
+            validation=Validation(
+                repeats_before=len(PERTURBATIONS),
+                repeats_after=len(PERTURBATIONS) + 1,
+                controls=tuple(
+                    Control(name=n, expected=e, score=s) for n, e, s in finding.controls
+                ),
+                flaky=finding.flaky,
+                seconds=round(finding.cpu, 4),
+            ),
+            license=checkout.license,
+        )
+
+    def _test_patch(self, hidden: tuple[str, ...]) -> str:
+        if hidden not in self._hidden:
+            root = self.repository.checkout.tree.path
+            states = {name: FileState.read(root / name) for name in hidden}
+            self._hidden[hidden] = patch_between({}, states)
+        return self._hidden[hidden]
+
+    def _statement(
+        self, candidate: Candidate, finding: Finding, hidden: tuple[str, ...], patch: str
+    ) -> str:
+        """The fullest statement that gives nothing away."""
+        seen = [item for item in map(symptom, finding.messages) if item]
+        secrets = [line[1:] for line in patch.splitlines() if re.match(r"^[-+](?![-+])", line)]
+        paths = (*candidate.files, *hidden)
+        for symptoms, steps in _fallbacks(seen):
+            text = describe(
+                symptoms,
+                name=self.repository.checkout.name,
+                key=candidate.identity,
+                quote_steps=steps,
+            )
+            if not leaks(text, tests=finding.fail_to_pass, paths=paths, secrets=secrets):
+                break
+        return text
+
+
+def _fallbacks(seen: list[Symptom]) -> list[tuple[list[Symptom], bool]]:
+    return [(seen, True), *([(([item]), True) for item in seen]), (seen, False), ([], False)]
+
+
+def _difficulty(candidate: Candidate, finding: Finding, patch: str) -> Difficulty:
+    lines = sum(1 for line in patch.splitlines() if re.match(r"^(\+(?!\+\+)|-(?!--))", line))
+    return Difficulty(
+        files=len(candidate.files),
+        lines=lines,
+        fail_to_pass=len(finding.fail_to_pass),
+        covering_tests=len(candidate.covering),
+    )
+
+
+def _eval_script(finding: Finding) -> str:
+    """For other harnesses; ours names tests to its own runner and reads no output."""
+    files = sorted({t.partition("::")[0] for t in (*finding.fail_to_pass, *finding.pass_to_pass)})
+    quoted = " ".join(f"'{name}'" for name in files)
+    return f"#!/bin/sh\ncd /testbed && exec python -m pytest -p no:cacheprovider -rA {quoted}\n"

@@ -1,0 +1,86 @@
+"""What was found about each candidate, kept as it comes so that nothing is run twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from regreen.core.errors import UsageError
+from regreen.store.jsonl import JsonlWriter, read_jsonl
+from regreen.tasks.candidate import Candidate, Finding
+
+__all__ = ["Findings"]
+
+_SCHEMA = {"schema_name": "regreen.findings", "schema_version": 1}
+
+
+class Findings:
+    """Findings by candidate identity, in memory and, when a path is given, in a file.
+
+    Args:
+        path: file to append to; None keeps nothing.
+        header: what must be equal for old findings to be used again.
+        resume: read what the file holds; otherwise it must not exist.
+
+    Raises:
+        UsageError: the file exists and ``resume`` is off, or it belongs to another job.
+    """
+
+    def __init__(self, path: Path | None, *, header: Mapping[str, Any], resume: bool) -> None:
+        self._known: dict[str, Finding] = {}
+        self._writer: JsonlWriter | None = None
+        if path is None:
+            return
+        head = {**_SCHEMA, **header}
+        exists = path.exists() and path.stat().st_size > 0
+        if exists and not resume:
+            msg = "findings of an earlier job are here"
+            raise UsageError(msg, where=str(path), mend="add --resume, or remove the file")
+        self._writer = JsonlWriter(path)
+        if exists:
+            self._read(path, head)
+        else:
+            self._writer.append(head)
+
+    def _read(self, path: Path, head: Mapping[str, Any]) -> None:
+        rows = (row for _, row in read_jsonl(path))
+        first = next(rows, {})
+        differing = sorted(key for key in {*head, *first} if first.get(key) != head.get(key))
+        if differing:
+            msg = f"these findings are of another job: {', '.join(differing)} differ"
+            raise UsageError(msg, where=str(path), mend="use the same settings, or another --out")
+        for row in rows:
+            key = row.pop("identity")
+            fields = {k: _frozen(v) for k, v in row.items() if k not in ("operators", "where")}
+            self._known[key] = Finding(**fields)
+
+    def get(self, identity: str) -> Finding | None:
+        """The finding of a candidate, when it is known."""
+        return self._known.get(identity)
+
+    def add(self, candidate: Candidate, finding: Finding) -> None:
+        """Remember a finding."""
+        self._known[candidate.identity] = finding
+        if self._writer:
+            where = [f"{site.path}:{site.line}" for site in candidate.sites]
+            row = {"identity": candidate.identity, "operators": candidate.operators, "where": where}
+            self._writer.append({**row, **asdict(finding)})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer:
+            self._writer.close()
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

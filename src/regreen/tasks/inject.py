@@ -1,0 +1,249 @@
+"""Bug injection from end to end: sites, rounds of candidates, findings, tasks.
+
+Every finding is appended to a file beside the taskset as it comes, so a job that is killed goes
+on where it stood: the schedule is deterministic, and a candidate found in the file is not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from regreen.core.funnel import Funnel
+from regreen.core.task import Task
+from regreen.sandbox.base import SandboxProvider
+from regreen.tasks.assemble import Assembler
+from regreen.tasks.baseline import Baseline
+from regreen.tasks.bench import Bench
+from regreen.tasks.candidate import Candidate, Finding, prepare
+from regreen.tasks.findings import Findings
+from regreen.tasks.operators import Site, combine, enumerate_sites
+from regreen.tasks.operators.combine import Level
+from regreen.tasks.repository import Repository
+from regreen.tasks.schedule import Schedule
+from regreen.tasks.tally import Tally
+from regreen.tasks.validate import examine
+
+__all__ = ["InjectSettings", "Injection", "Progress", "cpu_seconds", "inject", "usable_sites"]
+
+ROUND = 48
+COMBINATION_LEVELS: tuple[Level, ...] = ("function", "file", "module")
+
+
+class InjectSettings(BaseModel):
+    """What to make."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int = 100
+    """Verified tasks wanted."""
+    seed: int = 0
+    """Decides between equals; the same seed gives the same set."""
+    operators: tuple[str, ...] = ()
+    """Fault classes to use; all when empty."""
+    max_share: float = 0.15
+    """Largest share of one fault class in the set."""
+    mix: dict[str, float] = {}
+    """Wanted largest share per fault class, over ``max_share``."""
+    combined: float = 0.1
+    """Share of the set that joins several validated faults."""
+    combine_size: int = 2
+    """Faults in a combination."""
+    max_covering: float = 0.25
+    """Sites reached by more than this share of the suite are left out as too central."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is."""
+
+    examined: int
+    verified: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What a job made."""
+
+    tasks: tuple[Task, ...]
+    """Verified tasks, in the order they were found."""
+    funnel: Funnel
+    """What became of the candidates."""
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and all children that have ended."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def usable_sites(
+    texts: Mapping[str, str], baseline: Baseline, settings: InjectSettings
+) -> Iterator[Site]:
+    """Sites that some, but not too many, stable tests reach."""
+    most = max(40.0, settings.max_covering * len(baseline.stable))
+    for path in sorted(set(texts) & set(baseline.reach.files)):
+        for site in enumerate_sites(path, texts[path], operators=settings.operators or None):
+            tests = baseline.reach.tests(path, site.reach, import_time=site.import_time)
+            if 0 < len(tests) <= most + len(baseline.reach.opaque):
+                yield site
+
+
+class _Job:
+    """The state of one injection."""
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        baseline: Baseline,
+        settings: InjectSettings,
+        bench: Bench,
+        findings: Findings,
+        report: Callable[[Progress], None],
+    ) -> None:
+        self.repository = repository
+        self.baseline = baseline
+        self.settings = settings
+        self.bench = bench
+        self.findings = findings
+        self.report = report
+        self.texts = repository.texts()
+        self.assembler = Assembler(repository)
+        self.tally = Tally()
+        self.tasks: list[Task] = []
+        self.verified: list[Site] = []
+        self._seen: set[str] = set()
+
+    async def examined(self, groups: list[tuple[Site, ...]]) -> list[tuple[Candidate, Finding]]:
+        """Findings of a round, in the round's order."""
+        candidates = []
+        for sites in groups:
+            candidate = prepare(sites, self.texts, self.baseline)
+            key = repr(sorted((path, text) for path, (_, text) in candidate.files.items()))
+            if key not in self._seen:  # an earlier change is never tried again
+                self._seen.add(key)
+                candidates.append(candidate)
+        return list(
+            zip(candidates, await asyncio.gather(*map(self._examine, candidates)), strict=True)
+        )
+
+    async def _examine(self, candidate: Candidate) -> Finding:
+        known = self.findings.get(candidate.identity)
+        if known is None:
+            known = await examine(candidate, baseline=self.baseline, bench=self.bench)
+            self.findings.add(candidate, known)
+        self.tally.add(candidate, known)
+        self.report(Progress(self.tally.examined, self.tally.verified, self.settings.limit))
+        return known
+
+    def keep(self, candidate: Candidate, finding: Finding) -> None:
+        """Make the task of a verified candidate."""
+        self.tasks.append(self.assembler.task(candidate, finding))
+
+    async def singles(self, wanted: int) -> None:
+        """Rounds of single faults until enough are verified or the pool is dry."""
+        pool = list(usable_sites(self.texts, self.baseline, self.settings))
+        self.tally.sites = len(pool)
+        classes = len({site.operator for site in pool})
+        schedule = Schedule(
+            pool,
+            seed=self.settings.seed,
+            max_share=max(self.settings.max_share, 1 / max(classes, 1)),
+            mix=self.settings.mix,
+        )
+        while len(self.tasks) < wanted:
+            count = min(ROUND, max(8, wanted - len(self.tasks)))
+            sites = schedule.next(count, wanted=self.settings.limit)
+            if not sites:
+                return
+            for candidate, finding in await self.examined([(site,) for site in sites]):
+                site = candidate.sites[0]
+                verified = finding.status == "verified"
+                schedule.record(site, noticed=finding.status != "survived", accepted=verified)
+                if verified and len(self.tasks) < wanted:
+                    self.keep(candidate, finding)
+                    self.verified.append(site)
+
+    async def combinations(self, wanted: int) -> None:
+        """Validated faults joined in one function, one file and one directory in turn."""
+        start = len(self.tasks)
+        for level in COMBINATION_LEVELS:
+            groups = combine(
+                {self.repository.checkout.name: self.verified},
+                level=level,
+                size=self.settings.combine_size,
+                seed=self.settings.seed,
+                limit=wanted,
+            )
+            for position in range(0, len(groups), ROUND):
+                for candidate, finding in await self.examined(groups[position : position + ROUND]):
+                    share = start + wanted * (COMBINATION_LEVELS.index(level) + 1) / 3
+                    if finding.status == "verified" and len(self.tasks) < share:
+                        self.keep(candidate, finding)
+                if len(self.tasks) >= start + wanted:
+                    return
+
+
+async def inject(
+    repository: Repository,
+    baseline: Baseline,
+    *,
+    provider: SandboxProvider,
+    settings: InjectSettings,
+    workers: int = 2,
+    findings: Path | None = None,
+    resume: bool = False,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Injection:
+    """Make verified tasks of a repository.
+
+    Args:
+        repository: made ready.
+        baseline: of its healthy suite.
+        provider: makes the boxes.
+        settings: what to make.
+        workers: candidates run at once.
+        findings: file that remembers findings for ``resume``; None keeps them in memory.
+        resume: go on with what the file holds.
+        report: told after every candidate.
+
+    Raises:
+        UsageError: an unknown fault class, or findings of another job.
+        InfrastructureError: the boxes failed.
+    """
+    started = cpu_seconds()
+    bench = Bench(provider, baseline.place, workers=workers)
+    header = {
+        "commit": repository.checkout.commit,
+        "env": repository.built.env.digest,
+        "settings": settings.model_dump(mode="json", exclude={"limit"}),
+    }
+    with Findings(findings, header=header, resume=resume) as memory:
+        job = _Job(
+            repository=repository,
+            baseline=baseline,
+            settings=settings,
+            bench=bench,
+            findings=memory,
+            report=report,
+        )
+        try:
+            joined = int(settings.limit * settings.combined)
+            await job.singles(settings.limit - joined)
+            if joined and len(job.verified) > 1:
+                await job.combinations(joined)
+        finally:
+            await bench.close()
+    spent = cpu_seconds() - started + baseline.cpu
+    return Injection(
+        tasks=tuple(job.tasks),
+        funnel=job.tally.funnel(repository.checkout.spec, tasks=len(job.tasks), cpu=spent),
+    )
