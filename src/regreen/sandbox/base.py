@@ -51,6 +51,8 @@ class BoxSpec:
     """Overlay directories, for example the repository at ``/testbed``."""
     binds: tuple[tuple[Path, str], ...] = ()
     """Read-only binds ``(host path, path in the box)``, for example a runner script."""
+    writable_binds: tuple[tuple[Path, str], ...] = ()
+    """Host directories the box writes to; for building environments, never for agents."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables on top of the provider's scrubbed minimum."""
     workdir: str = "/testbed"
