@@ -103,6 +103,15 @@ class Project:
         declared = declared or self.setup_py.get("name") or self._headers.get("Name") or ""
         return re.sub(r"[^A-Za-z0-9._-]+", "-", str(declared)).strip("-._")
 
+    @cached_property
+    def dependencies(self) -> tuple[str, ...]:
+        """What the library needs, as far as it is declared and not computed."""
+        found = self.table("project").get("dependencies")
+        found = found or self.setup_cfg.get("options", "install_requires", fallback="").splitlines()
+        found = found or self.setup_py.get("install_requires") or ()
+        listed = found.splitlines() if isinstance(found, str) else found
+        return tuple(str(one).strip() for one in listed if str(one).strip())
+
     @property
     def released_version(self) -> str:
         """Version in ``PKG-INFO``, which source distributions carry."""

@@ -19,7 +19,7 @@ from regreen.tasks.discovery import Suite, pytest_options
 from regreen.tasks.packages import package_roots
 from regreen.tasks.project import Project
 
-__all__ = ["Requirements", "imported_modules", "plugins", "test_requirements"]
+__all__ = ["Requirements", "distribution_of", "imported_modules", "plugins", "test_requirements"]
 
 _TEST_NAMES = ("test", "tests", "testing", "unittest", "unittests", "pytest")
 _DEVELOP_NAMES = ("dev", "develop", "development", "devel", "all")
@@ -150,8 +150,13 @@ def imported_modules(tree: Path, suite: Suite) -> dict[str, str]:
         beside = {one.stem for one in path.parent.iterdir()}
         for name in _top_imports(module):
             if name not in local | beside and name not in sys.stdlib_module_names:
-                found[name] = _DISTRIBUTIONS.get(name, name.replace("_", "-"))
+                found[name] = distribution_of(name)
     return dict(sorted(found.items()))
+
+
+def distribution_of(module: str) -> str:
+    """The distribution to try for a module: a well-known one, else of the same name."""
+    return _DISTRIBUTIONS.get(module, module.replace("_", "-"))
 
 
 def plugins(tree: Path, suite: Suite) -> tuple[str, ...]:
