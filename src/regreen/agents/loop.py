@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Protocol
 
 from regreen.agents import outcomes
 from regreen.agents.base import Setting, TaskView
@@ -25,10 +26,10 @@ from regreen.core.errors import AgentError
 from regreen.core.trajectory import Observation
 from regreen.inference.completion import Completion
 from regreen.inference.errors import ContextOverflow
-from regreen.inference.messages import Message
+from regreen.inference.messages import Message, MessageList
 from regreen.sandbox.base import Sandbox
 
-__all__ = ["ModelLoop"]
+__all__ = ["Model", "ModelLoop"]
 
 _REMINDER = "Your answer called no tool. Go on with a tool call; call submit when you are done."
 _CUT = "Your answer was cut off at its length limit before a tool call. Answer more briefly."
@@ -36,20 +37,48 @@ _ONE_CALL = "Refused: one call per answer. Only the first call was carried out."
 _AFTER_SUBMIT = "Refused: the work was already submitted by an earlier call of this answer."
 
 
+class Model(Protocol):
+    """What answers: an endpoint's client, or a policy without a model."""
+
+    async def complete(
+        self,
+        messages: MessageList,
+        tools: Sequence[Message],
+        *,
+        seed: int | None = None,
+        max_tokens: int | None = None,
+    ) -> Completion:
+        """The next assistant message.
+
+        Raises:
+            ModelError: there is none.
+        """
+        ...
+
+
 class ModelLoop:
     """Drives a model through a toolbox until something ends it.
 
     Args:
-        setting: model, limits and seed.
+        setting: limits, seed and, unless given apart, the model.
         tools: what the model may call.
         parallel: whether one answer may hold several calls.
+        model: who answers in place of the setting's client.
     """
 
-    def __init__(self, setting: Setting, tools: Sequence[Tool], *, parallel: bool) -> None:
-        if setting.client is None:
+    def __init__(
+        self,
+        setting: Setting,
+        tools: Sequence[Tool],
+        *,
+        parallel: bool,
+        model: Model | None = None,
+    ) -> None:
+        chosen = model or setting.client
+        if chosen is None:
             msg = "this agent needs a model"
             raise AgentError(msg, mend="give --base-url and --model")
-        self._client = setting.client
+        self._model = chosen
         self._setting = setting
         self._toolbox = Toolbox(tools)
         self._parallel = parallel
@@ -109,7 +138,7 @@ class ModelLoop:
         left = None if tokens is None else tokens - log.usage.completion_tokens
         # Not asyncio.timeout: a TimeoutError of the endpoint's own would be taken for ours.
         ask = asyncio.ensure_future(
-            self._client.complete(
+            self._model.complete(
                 log.messages, self._toolbox.schemas, seed=self._setting.seed, max_tokens=left
             )
         )

@@ -19,7 +19,7 @@ from typing import Any
 
 from regreen.inference.messages import Message, encode
 
-__all__ = ["Reply", "Script", "ScriptedEndpoint", "call", "calls", "say"]
+__all__ = ["Reply", "Script", "ScriptedEndpoint", "call", "calls", "render", "say"]
 
 _ASSISTANT = re.compile(rb'"role"\s*:\s*"assistant"')
 _REASONS = {200: "OK", 404: "Not Found", 429: "Too Many Requests"}
@@ -69,7 +69,8 @@ def call(tool: str, /, **arguments: Any) -> Reply:
     return calls((tool, arguments))
 
 
-def _completion(reply: Reply, turn: int, prompt_bytes: int) -> bytes:
+def render(reply: Reply, turn: int, prompt_bytes: int = 0) -> bytes:
+    """The body of a completion; ``turn`` makes the ids of its calls unique."""
     message: Message = {"role": "assistant", "content": reply.content}
     if reply.tool_calls:
         message["tool_calls"] = [
@@ -166,7 +167,7 @@ class ScriptedEndpoint:
             return reply, reply.body
         if reply.status != 200:
             return reply, encode({"error": {"message": reply.content}})
-        return reply, _completion(reply, turn, len(body))
+        return reply, render(reply, turn, len(body))
 
     def _reply(self, turn: int, body: bytes) -> Reply:
         if callable(self._script):

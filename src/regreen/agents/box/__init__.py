@@ -1,0 +1,1 @@
+"""Scripts that the ``scripted`` agent runs in its box: standard library only."""
