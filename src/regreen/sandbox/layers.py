@@ -15,7 +15,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Layer", "LayerStore", "tree_digest"]
+from regreen.core.errors import InfrastructureError
+
+__all__ = ["OPAQUE", "Layer", "LayerStore", "is_opaque", "is_whiteout", "tree_digest"]
+
+OPAQUE = "user.overlay.opaque"
+"""The extended attribute of an opaque directory, as overlayfs mounted with ``userxattr`` names it.
+The kernel hides it inside a box, so that only the host can set it on a layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +34,46 @@ class Layer:
     """Where it lies on this machine."""
 
 
+def is_whiteout(info: os.stat_result) -> bool:
+    """Whether this is overlayfs' mark for "deleted": a character device 0/0."""
+    return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
+
+
+def is_opaque(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory hides what the lowers have below it."""
+    try:
+        return os.getxattr(path, OPAQUE, follow_symlinks=False) == b"y"
+    except OSError:
+        return False
+
+
+def _entry_digest(path: Path, entry: bytes) -> bytes:
+    info = path.lstat()
+    if stat.S_ISLNK(info.st_mode):
+        return b"L" + entry + b"\0" + os.fsencode(path.readlink()) + b"\0"
+    if stat.S_ISREG(info.st_mode):
+        kind = b"X" if info.st_mode & stat.S_IXUSR else b"F"
+        with path.open("rb") as handle:
+            return kind + entry + b"\0" + hashlib.file_digest(handle, "sha256").digest()
+    return b"W" + entry + b"\0"
+
+
 def tree_digest(root: Path) -> str:
-    """SHA-256 over a tree's sorted entries: path, kind, executable bit, content."""
+    """SHA-256 over a tree's sorted entries: path, kind, executable bit, content, opaque marks."""
     total = hashlib.sha256()
     for folder, names, files in os.walk(root):
         names.sort()
-        for name in sorted(files + [n for n in names if os.path.islink(os.path.join(folder, n))]):
-            path = Path(folder, name)
-            info = path.lstat()
-            entry = path.relative_to(root).as_posix().encode("utf-8", "surrogateescape")
-            if stat.S_ISLNK(info.st_mode):
-                total.update(b"L" + entry + b"\0" + os.fsencode(path.readlink()) + b"\0")
-            elif stat.S_ISREG(info.st_mode):
-                kind = b"X" if info.st_mode & stat.S_IXUSR else b"F"
-                with path.open("rb") as handle:
-                    content = hashlib.file_digest(handle, "sha256").digest()
-                total.update(kind + entry + b"\0" + content)
-            else:
-                total.update(b"W" + entry + b"\0")
-        if not files and not names:
-            entry = Path(folder).relative_to(root).as_posix().encode("utf-8", "surrogateescape")
+        here = Path(folder)
+        links = [name for name in names if (here / name).is_symlink()]
+        entry = here.relative_to(root).as_posix().encode("utf-8", "surrogateescape")
+        if is_opaque(here):
+            total.update(b"O" + entry + b"\0")
+        elif not files and not names:
             total.update(b"D" + entry + b"\0")
+        for name in sorted(files + links):
+            path = here / name
+            relative = path.relative_to(root).as_posix().encode("utf-8", "surrogateescape")
+            total.update(_entry_digest(path, relative))
     return total.hexdigest()
 
 
@@ -57,13 +82,25 @@ class LayerStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in ("layers", "aliases", "staging"):
-            (root / name).mkdir(parents=True, exist_ok=True)
+        try:
+            for name in ("layers", "aliases", "staging"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise self.failure(exc) from exc
+
+    def failure(self, exc: OSError) -> InfrastructureError:
+        """What to raise for an error of the disk below the store."""
+        what = f"the layer store cannot be written to: {exc.strerror}"
+        mend = "free space there, or choose another directory for the store"
+        return InfrastructureError(what, where=str(self.root), mend=mend)
 
     def stage(self) -> Path:
         """A fresh empty directory on the store's own filesystem, to be filled and committed."""
         path = self.root / "staging" / secrets.token_hex(8)
-        path.mkdir()
+        try:
+            path.mkdir()
+        except OSError as exc:
+            raise self.failure(exc) from exc
         return path
 
     def commit(self, staged: Path) -> Layer:
