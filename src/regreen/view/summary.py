@@ -1,0 +1,206 @@
+"""What a run came to: one row per agent and model, and one per slice of the tasks.
+
+Every rollout is in the denominator. A failure that was not the agent's is counted apart, so a
+reader sees how much of a low share is the machine's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from regreen.core.task import Task
+from regreen.core.trajectory import Trajectory
+from regreen.view.statistics import Share, pass_at_k, pass_hat_k, powers_of_two, share_of
+
+__all__ = ["AgentRow", "RolloutRow", "SliceRow", "digest", "slices", "summarise"]
+
+_LIMITS = ("repeated_errors", "context_overflow")
+
+
+@dataclass(frozen=True)
+class RolloutRow:
+    """What the tables need of one rollout; a trajectory itself may be megabytes."""
+
+    rollout_id: str
+    """As in the trajectory."""
+    task: str
+    """``instance_id`` of the task."""
+    agent: str
+    """Name of the agent."""
+    model: str
+    """Model, empty for agents without one."""
+    outcome: str
+    """``resolved``, ``unresolved``, ``ungraded`` or the boundary whose failure it was."""
+    exit_status: str
+    """How the act ended."""
+    turns: int
+    """Model calls."""
+    prompt_tokens: int
+    """Over all turns."""
+    completion_tokens: int
+    """Over all turns."""
+    seconds: float
+    """Wall seconds over all stages."""
+    incidents: int
+    """Things the guard stopped or flagged."""
+    started_at: str
+    """ISO 8601, UTC."""
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the task is solved."""
+        return self.outcome == "resolved"
+
+    @property
+    def limited(self) -> bool:
+        """Whether a limit ended it."""
+        return self.exit_status.endswith("_limit") or self.exit_status in _LIMITS
+
+
+def digest(trajectory: Trajectory) -> RolloutRow:
+    """The row of one trajectory."""
+    if trajectory.error is not None:
+        outcome: str = trajectory.error.boundary
+    elif trajectory.verdict is None:
+        outcome = "ungraded"
+    else:
+        outcome = "resolved" if trajectory.verdict.resolved else "unresolved"
+    return RolloutRow(
+        rollout_id=trajectory.rollout_id,
+        task=trajectory.task,
+        agent=trajectory.agent,
+        model=trajectory.model,
+        outcome=outcome,
+        exit_status=trajectory.exit_status,
+        turns=len(trajectory.turns),
+        prompt_tokens=sum(turn.usage.prompt_tokens for turn in trajectory.turns),
+        completion_tokens=sum(turn.usage.completion_tokens for turn in trajectory.turns),
+        seconds=sum(trajectory.seconds.values()),
+        incidents=len(trajectory.incidents),
+        started_at=trajectory.started_at,
+    )
+
+
+@dataclass(frozen=True)
+class AgentRow:
+    """One agent with one model, over a run."""
+
+    agent: str
+    """Name of the agent."""
+    model: str
+    """Model, empty for agents without one."""
+    tasks: int
+    """Distinct tasks tried."""
+    resolved: Share
+    """Of all rollouts, failed ones included."""
+    failures: Mapping[str, int]
+    """Rollouts lost to each boundary."""
+    ungraded: int
+    """Rollouts without a verdict and without an error."""
+    limited: int
+    """Rollouts that a limit ended."""
+    flagged: int
+    """Rollouts with at least one incident."""
+    clean: int
+    """Resolved without an incident."""
+    mean_turns: float
+    """Model calls per rollout."""
+    mean_prompt_tokens: float
+    """Per rollout."""
+    mean_completion_tokens: float
+    """Per rollout."""
+    mean_seconds: float
+    """Wall seconds per rollout."""
+    pass_at: Mapping[int, float]
+    """pass@k by k; empty with one attempt per task."""
+    pass_hat: Mapping[int, float]
+    """pass^k by k; empty with one attempt per task."""
+
+    @property
+    def name(self) -> str:
+        """Agent, and model where there is one."""
+        return f"{self.agent} · {self.model}" if self.model else self.agent
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """The tasks that share one property."""
+
+    kind: str
+    """``operator`` or ``source``."""
+    label: str
+    """Its value."""
+    tasks: int
+    """Tasks of the slice that were tried."""
+    resolved: Share
+    """Over all agents counted."""
+
+
+def summarise(rows: Iterable[RolloutRow]) -> list[AgentRow]:
+    """One row per agent and model, the best first, agents without a model last."""
+    groups: defaultdict[tuple[str, str], list[RolloutRow]] = defaultdict(list)
+    for row in rows:
+        groups[row.agent, row.model].append(row)
+    table = [_agent_row(group) for group in groups.values()]
+    return sorted(table, key=lambda row: (not row.model, -row.resolved.value, row.name))
+
+
+def _agent_row(rows: Sequence[RolloutRow]) -> AgentRow:
+    attempts = _attempts(rows)
+    most = min(map(len, attempts.values()))
+    ks = powers_of_two(most) if most > 1 else []
+    failed = ("infrastructure", "agent", "task", "model")
+    outcomes = Counter(row.outcome for row in rows)
+    return AgentRow(
+        agent=rows[0].agent,
+        model=rows[0].model,
+        tasks=len(attempts),
+        resolved=share_of(attempts),
+        failures={name: outcomes[name] for name in failed if outcomes[name]},
+        ungraded=outcomes["ungraded"],
+        limited=sum(row.limited for row in rows),
+        flagged=sum(row.incidents > 0 for row in rows),
+        clean=sum(row.resolved and not row.incidents for row in rows),
+        mean_turns=_mean(rows, lambda row: row.turns),
+        mean_prompt_tokens=_mean(rows, lambda row: row.prompt_tokens),
+        mean_completion_tokens=_mean(rows, lambda row: row.completion_tokens),
+        mean_seconds=_mean(rows, lambda row: row.seconds),
+        pass_at={k: value for k in ks if (value := pass_at_k(attempts, k)) is not None},
+        pass_hat={k: value for k in ks if (value := pass_hat_k(attempts, k)) is not None},
+    )
+
+
+def slices(rows: Sequence[RolloutRow], tasks: Mapping[str, Task]) -> list[SliceRow]:
+    """One row per operator and per source of the tasks at hand, the hardest first.
+
+    Where some agent has a model, the yardsticks without one are left out: they would pull every
+    slice to the middle.
+    """
+    counted = [row for row in rows if row.model] or rows
+    groups: defaultdict[tuple[str, str], list[RolloutRow]] = defaultdict(list)
+    for row in counted:
+        task = tasks.get(row.task)
+        if task is None:
+            continue
+        for operator in sorted(set(task.operators)):
+            groups["operator", operator].append(row)
+        if task.source:
+            groups["source", task.source].append(row)
+    table = []
+    for (kind, label), group in groups.items():
+        attempts = _attempts(group)
+        table.append(SliceRow(kind, label, len(attempts), share_of(attempts)))
+    return sorted(table, key=lambda row: (row.kind, row.resolved.value, row.label))
+
+
+def _attempts(rows: Iterable[RolloutRow]) -> dict[str, list[bool]]:
+    attempts: defaultdict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        attempts[row.task].append(row.resolved)
+    return dict(attempts)
+
+
+def _mean(rows: Sequence[RolloutRow], value: Callable[[RolloutRow], float]) -> float:
+    return sum(map(value, rows)) / len(rows)
