@@ -31,18 +31,14 @@ def _numbered(lines: list[str], start: int, end: int) -> str:
     return "\n".join(f"{i:6}\t{lines[i - 1]}" for i in range(start, end + 1))
 
 
-async def _is_directory(context: Context, path: str) -> bool:
-    return (await context.box.exec(["test", "-d", path])).exit_code == 0
-
-
 async def _view(context: Context, arguments: Mapping[str, Any]) -> Result:
     path = _path(context, arguments)
-    if await _is_directory(context, path):
+    try:
+        data = await context.box.read(path)
+    except IsADirectoryError:
         listing = await context.box.exec(["ls", "-Ap", "--", path])
         text = listing.stdout.decode("utf-8", "replace")
         return Result(text=cut(text, context.limits.output_characters) or "[empty directory]")
-    try:
-        data = await context.box.read(path)
     except OSError as exc:
         return _error(f"Cannot read {path}: {exc.strerror or exc}.")
     if b"\0" in data[:8192]:

@@ -67,6 +67,7 @@ def rewrites(path: str, start: int, lines: list[str]) -> Iterator[Rewrite]:
 
 
 def _variants(line: str) -> Iterator[str]:
+    """Lines to try; some are no Python, which whoever tries them finds out at once."""
     if line.lstrip().startswith(("def ", "class ", "@")):
         return
     for text, begin, end in _tokens(line):

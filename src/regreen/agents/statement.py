@@ -70,8 +70,9 @@ def _parse(code: str) -> ast.Module | None:
         tree = ast.parse(code)
     except (SyntaxError, ValueError):
         return None
+    says_nothing = all(isinstance(node, ast.Expr | ast.AnnAssign) for node in tree.body)
     is_error = len(tree.body) == 1 and isinstance(tree.body[0], ast.AnnAssign)
-    return tree if _names([tree], ast.Load) and not is_error else None
+    return None if is_error or (says_nothing and not _names([tree], ast.Load)) else tree
 
 
 def _checks(blocks: list[ast.Module]) -> Iterator[str]:

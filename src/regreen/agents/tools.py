@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from regreen.core.clock import Clock, SystemClock
+from regreen.core.errors import InfrastructureError
 from regreen.core.trajectory import Observation
 from regreen.inference.messages import Message
 
@@ -194,7 +195,13 @@ class Toolbox:
         arguments = _arguments(tool, text)
         if isinstance(arguments, str):
             return Result(text=f"{arguments} Call it as {tool.usage()}.", error=True)
-        return await tool.run(context, arguments)
+        try:
+            return await tool.run(context, arguments)
+        except InfrastructureError as exc:
+            # A box that still answers has not failed: the agent has filled its disk, for example.
+            if (await context.box.exec(["true"])).exit_code != 0:
+                raise
+            return Result(text=f"{tool.name} failed: {exc}.", error=True)
 
 
 def _arguments(tool: Tool, text: str) -> dict[str, Any] | str:

@@ -1,6 +1,6 @@
 """Try rewrites of single lines, one at a time, until fewer checks fail.
 
-Reads ``{"check": argv, "checks": text, "rewrites": [[path, line, old, new], ...], "seconds": s}``
+Reads ``{"check": script, "checks": text, "rewrites": [[path, line, old, new], ...], "seconds": s}``
 from standard input. Every file is as it was when this ends; the best rewrite is printed.
 """
 
@@ -16,7 +16,7 @@ def failing(request: dict[str, Any], seconds: float) -> int:
     """How many checks fail now; a run that hangs counts as all."""
     try:
         return subprocess.run(
-            request["check"],
+            [sys.executable, request["check"]],
             input=request["checks"],
             text=True,
             stdout=subprocess.DEVNULL,
@@ -43,8 +43,13 @@ def main() -> None:
         if lines[line - 1] != old:
             continue
         lines[line - 1] = new
+        changed = "\n".join(lines).encode("utf-8", "surrogateescape")
         try:
-            path.write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+            compile(changed, name, "exec")
+        except (SyntaxError, ValueError):
+            continue
+        try:
+            path.write_bytes(changed)
             count = failing(request, min(10.0, left))
         finally:
             path.write_bytes(before)
