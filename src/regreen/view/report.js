@@ -72,8 +72,11 @@
   function folded(text, keepEnd) {
     const lines = text.split("\n");
     if (lines.length <= FOLD_LINES + 4 && text.length < 6000) return [h("pre", { class: "block" }, ansi(text))];
-    const cut = keepEnd ? lines.slice(-FOLD_LINES) : lines.slice(0, FOLD_LINES);
-    const short = keepEnd ? cut.join("\n").slice(-4000) : cut.join("\n").slice(0, 4000);
+    const clip = (part) => part.map((line) => line.slice(0, 400)).join("\n");
+    const tail = keepEnd ? FOLD_LINES - 5 : 0;
+    const hidden = lines.length - FOLD_LINES;
+    const short = hidden <= 0 ? clip(lines)
+      : `${clip(lines.slice(0, FOLD_LINES - tail))}\n⋯ ${plural(hidden, "line")}${tail ? `\n${clip(lines.slice(-tail))}` : ""}`;
     const label = `show all ${plural(lines.length, "line")}`;
     const pre = h("pre", { class: "block" }, ansi(short));
     let open = false;
@@ -145,6 +148,7 @@
     const body = [];
     if (reasoning) body.push(h("div", { class: "thought prose" }, visible(String(reasoning))));
     if (text && message.role === "assistant") body.push(h("div", { class: "prose" }, visible(text)));
+    else if (text.startsWith("diff --git") && text.length < 6000) body.push(diff(text));
     else if (text) body.push(...folded(text, message.role === "tool"));
     body.push(...(message.tool_calls || []).map(callView));
     if (!body.length) body.push(h("span", { class: "muted" }, "empty"));
@@ -156,7 +160,7 @@
     const observations = new Map(trajectory.turns.flatMap((turn) => turn.observations || []).map((o) => [o.call_id, o]));
     const views = trajectory.messages.map((message, number) =>
       messageView(message, number, ...(turns.get(number) || [null, 0]), observations, trajectory.incidents));
-    return h("div", {}, views.length ? views : h("p", { class: "muted" }, "This agent holds no conversation."));
+    return h("div", { id: "conversation" }, views.length ? views : h("p", { class: "muted" }, "This agent holds no conversation."));
   }
 
   function strip(trajectory) {
@@ -194,16 +198,21 @@
   }
 
   function verdictView(verdict) {
-    if (!verdict) return h("section", {}, h("h3", {}, "Verdict"), h("p", { class: "muted" }, "The verify stage was not reached."));
-    return h("section", {}, verdict.reason ? h("p", { class: "note", style: "margin:0 0 10px" }, visible(verdict.reason)) : "",
+    if (!verdict) return h("section", { id: "verdict" }, h("h3", {}, "Verdict"), h("p", { class: "muted" }, "The verify stage was not reached."));
+    return h("section", { id: "verdict" }, verdict.reason ? h("p", { class: "note", style: "margin:0 0 10px" }, visible(verdict.reason)) : "",
       tests("FAIL_TO_PASS", verdict.fail_to_pass), h("div", { style: "height:14px" }), tests("PASS_TO_PASS", verdict.pass_to_pass));
   }
 
-  function taskView(task) {
-    if (!task) return null;
-    return h("section", {}, h("details", { open: true }, h("summary", {}, "Task"), h("div", { class: "prose" }, visible(task.problem_statement))),
+  function taskView(task, isOpen) {
+    if (!task) return "";
+    return h("section", { id: "task" }, h("details", { open: isOpen }, h("summary", {}, "Task"), h("div", { class: "prose" }, visible(task.problem_statement))),
       h("details", {}, h("summary", {}, "Gold patch ", h("small", {}, "never shown to the agent")), diff(task.patch)));
   }
+
+  const share = (outcomes) => {
+    const values = Object.values(outcomes);
+    return `${values.filter((outcome) => outcome === "passed").length} / ${values.length}`;
+  };
 
   function drawerHead(row, trajectory) {
     const fact = (label, value) => h("span", {}, `${label} `, h("b", {}, value));
@@ -211,13 +220,17 @@
     const meta = [fact("agent", index.agents[row.agent]), trajectory.exit_status ? fact("ended", trajectory.exit_status.replaceAll("_", " ")) : "",
       row.turns ? fact("turns", String(row.turns)) : "", row.tokens ? fact("tokens", row.tokens.toLocaleString("en")) : "", ...stages,
       ...trajectory.rewards.map((reward) => fact(reward.name, String(Math.round(reward.score * 1000) / 1000)))];
+    const { verdict } = trajectory;
+    if (verdict) meta.push(fact("red tests now green", share(verdict.fail_to_pass)), fact("still green", share(verdict.pass_to_pass)));
     const bar = strip(trajectory);
     if (bar) meta.push(h("span", { class: "keys" }, "model"), h("span", { class: "keys t" }, "tools"));
     const step = (offset, label, title) => h("button", { title, "aria-label": title, onclick: () => go(row.number + offset) }, label);
     return h("div", { class: "head" },
       h("div", { class: "line" }, h("span", { class: `tag ${row.outcome}` }, wordOf(row)), h("h2", {}, visible(row.id)),
         step(-1, "←", "previous rollout (p)"), step(1, "→", "next rollout (n)"), h("button", { title: "close (Esc)", "aria-label": "close", onclick: close }, "✕")),
-      h("div", { class: "meta" }, meta), bar || "");
+      h("div", { class: "meta" }, meta), bar || "",
+      h("nav", {}, ["task", "conversation", "patch", "verdict"].map((name) =>
+        h("button", { onclick: () => { const place = byId(name); if (place) place.scrollIntoView(); } }, name))));
   }
 
   async function open(row) {
@@ -230,8 +243,8 @@
       error ? h("section", { class: "alert bad" }, h("h3", {}, `The ${error.boundary} failed: ${error.type}`), h("pre", {}, ansi(error.message))) : "",
       incidents.length ? h("section", { class: "alert" }, h("h3", {}, plural(incidents.length, "incident")),
         incidents.map((incident) => h("p", {}, h("span", { class: "tag incident" }, incident.blocked ? "blocked" : "flagged"), ` ${visible(incident.rule)}: ${visible(incident.message)}`))) : "",
-      taskView(task), conversation(trajectory),
-      h("section", {}, h("h3", {}, "Patch ", h("small", {}, "what the agent left in the box")), diff(trajectory.patch)), verdictView(trajectory.verdict));
+      taskView(task, !trajectory.messages.length), conversation(trajectory),
+      h("section", { id: "patch" }, h("h3", {}, "Patch ", h("small", {}, "what the agent left in the box")), diff(trajectory.patch)), verdictView(trajectory.verdict));
     drawer.replaceChildren(drawerHead(row, trajectory), body);
     drawer.hidden = byId("shade").hidden = false;
     document.body.classList.add("open");
