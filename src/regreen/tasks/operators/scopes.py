@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import libcst as cst
 
@@ -51,6 +52,7 @@ class Scope:
         return any(_dominates(b, node, view) for b in self.bindings.get(name, ()))
 
 
+@lru_cache(maxsize=128)
 def scope_of(function: cst.FunctionDef, view: FileView) -> Scope:
     """Collect the facts of ``function``."""
     bindings: defaultdict[str, list[cst.CSTNode]] = defaultdict(list)

@@ -274,9 +274,24 @@ class _Walk(cst.CSTVisitor):
             line_text = self._statement(node)
         if node in self.shut or frozen_tree(node, parent, line_text):
             self.freezers.append(node)
-        elif not self.freezers and node not in self.reserved:
+        elif not self.freezers and node not in self.reserved and self._runs_in_function(node):
             view.open_nodes.append(node)
+        self._shut_signature(node)
         return True
+
+    def _runs_in_function(self, node: cst.CSTNode) -> bool:
+        """Whether a call reaches the node; definitions are for the operators made for them."""
+        declares = isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.Param, cst.Decorator))
+        return declares or isinstance(self.view.owners[node], cst.FunctionDef)
+
+    def _shut_signature(self, node: cst.CSTNode) -> None:
+        """Defaults, decorators and bases run at definition: only their own operators see them."""
+        if isinstance(node, cst.Param) and node.default is not None:
+            self.shut.add(node.default)
+        elif isinstance(node, cst.Decorator):
+            self.shut.add(node.decorator)
+        elif isinstance(node, cst.ClassDef):
+            self.shut.update((*node.bases, *node.keywords))
 
     def _statement(self, node: Statement) -> str:
         start = self.view.span(node)[0]

@@ -10,7 +10,14 @@ import re
 
 import libcst as cst
 
-__all__ = ["dotted", "frozen_tree", "is_docstring", "is_environment_check", "is_stub"]
+__all__ = [
+    "dotted",
+    "frozen_tree",
+    "hides_arguments",
+    "is_docstring",
+    "is_environment_check",
+    "is_stub",
+]
 
 _NO_COVER = re.compile(r"#.*pragma:\s*no\s*cover")
 _ENVIRONMENT = ("sys.version", "sys.platform", "os.name", "platform.", "sys.implementation", "PY3")
@@ -88,14 +95,15 @@ def frozen_tree(node: cst.CSTNode, parent: cst.CSTNode | None, line_text: str) -
             return is_stub(node)
         case cst.SimpleStatementLine():
             return is_docstring(node)
-        case cst.Arg():
-            return isinstance(parent, cst.Call) and _hides_arguments(parent)
+        case cst.Call():
+            return hides_arguments(node)
         case cst.If(test=cst.Comparison(left=left)):
             return dotted(left) == "__name__"
     return isinstance(node, cst.IndentedBlock) and _environment_block(parent)
 
 
-def _hides_arguments(call: cst.Call) -> bool:
+def hides_arguments(call: cst.Call) -> bool:
+    """Whether a call is about types, a message or a log, which no test need notice."""
     name = dotted(call.func)
     if name in _TYPE_CALLS or name in ("isinstance", "issubclass"):
         return True
