@@ -76,8 +76,11 @@ def test_arguments(tree: Path) -> TestCommand:
 test_arguments.__test__ = False  # type: ignore[attr-defined]
 
 
-def find_suite(tree: Path) -> Suite:
-    """The suite of a tree.
+def find_suite(tree: Path, *, where: str = "") -> Suite:
+    """The suite of a tree; ``where`` names it in errors.
+
+    Files that only unittest would find (``test.py``) count when pytest would find none, and are
+    then named one by one.
 
     Raises:
         TaskError: there are no tests.
@@ -85,13 +88,15 @@ def find_suite(tree: Path) -> Suite:
     project = Project(tree)
     options, place = pytest_options(project)
     patterns = _words(options.get("python_files")) or ("test_*.py", "*_test.py")
-    modules = [
-        path for path in _modules(tree) if any(_matches(path, pattern) for pattern in patterns)
-    ]
-    if not modules:
+    modules = [one for one in _modules(tree) if any(_matches(one, glob) for glob in patterns)]
+    loose = () if modules else tuple(filter(_unittest_like, _modules(tree)))
+    if not modules and not loose:
         what = "the source holds no tests that pytest would find"
         mend = "give the project's git repository (source archives often leave tests out)"
-        raise TaskError(what, where=str(tree), mend=mend)
+        raise TaskError(what, where=where or str(tree), mend=mend)
+    if loose:
+        command = TestCommand(loose, "layout")
+        return Suite(command, (*patterns, *loose), _folders(tree, command, list(loose)))
     command = (
         _existing(project, _words(options.get("testpaths")), f"testpaths in {place}")
         or _from_tox(project)
@@ -158,6 +163,13 @@ def _modules(tree: Path) -> Iterator[str]:
         for name in sorted(files):
             if name.endswith(".py"):
                 yield Path(folder, name).relative_to(tree).as_posix()
+
+
+def _unittest_like(path: str) -> bool:
+    name = Path(path).name
+    return name in {"test.py", "tests.py"} or (
+        fnmatch(name, "test*.py") and bool(_test_folder(path))
+    )
 
 
 def _existing(project: Project, words: tuple[str, ...], found_in: str) -> TestCommand | None:

@@ -87,7 +87,7 @@ async def build(
         PrerequisiteError: the interpreter or the network is missing.
         InfrastructureError: the box or the disk failed.
     """
-    suite = find_suite(checkout.tree.path)
+    suite = find_suite(checkout.tree.path, where=checkout.spec)
     interpreter = find_interpreter(python)
     date = as_of(checkout.date, interpreter).isoformat()
     key = json.dumps(
@@ -141,7 +141,14 @@ async def _build(
         box = await provider.create(spec)
         try:
             builder = BuildBox(box, date)
-            rung = await climb(builder, tree, interpreter, requirements, note)
+            rung = await climb(
+                builder,
+                tree,
+                interpreter,
+                version=checkout.version,
+                requirements=requirements,
+                note=note,
+            )
             missing = await add_missing(builder, tree, suite, note)
             changes = _changes(await box.snapshot(TESTBED, store), checkout.tree, store)
             lowers = ((changes.path,) if changes else ()) + (tree,)
@@ -151,7 +158,9 @@ async def _build(
                 env={"PATH": f"{ENV}/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
                 limits=Limits(memory_bytes=4 << 30),
             )
-            collection = await settle_runner(builder, provider, quiet, suite, note)
+            collection = await settle_runner(
+                builder, provider, quiet, suite=suite, tree=tree, note=note
+            )
             frozen = await builder.freeze()
         finally:
             await box.close()

@@ -18,6 +18,14 @@ from typing import Any
 __all__ = ["Project", "inside"]
 
 _MAX_BYTES = 4 << 20
+_LICENSE_TEXTS = {
+    "Permission is hereby granted, free of charge": "MIT",
+    "Apache License Version 2.0": "Apache-2.0",
+    "Neither the name": "BSD-3-Clause",
+    "Redistribution and use in source and binary forms": "BSD-2-Clause",
+    "Mozilla Public License Version 2.0": "MPL-2.0",
+    "PYTHON SOFTWARE FOUNDATION LICENSE": "PSF-2.0",
+}
 
 
 def inside(tree: Path, path: Path) -> bool:
@@ -120,12 +128,12 @@ class Project:
     @cached_property
     def license(self) -> str:
         """Licence: an SPDX expression when declared, else the short text or the classifier."""
-        stated = self.table("project").get("license")
+        declared = self.table("project").get("license")
         classifiers = list(self.table("project").get("classifiers") or [])
         classifiers += self._headers.get_all("Classifier") or []
         classifiers += self.setup_cfg.get("metadata", "classifiers", fallback="").splitlines()
         candidates = [
-            stated if isinstance(stated, str) else (stated or {}).get("text"),
+            declared if isinstance(declared, str) else (declared or {}).get("text"),
             self._headers.get("License-Expression"),
             self._headers.get("License"),
             self.setup_cfg.get("metadata", "license", fallback=""),
@@ -134,7 +142,16 @@ class Project:
             *(one.rpartition("::")[2] for one in classifiers if one.startswith("License ::")),
         ]
         texts = (str(one or "").strip() for one in candidates)
-        return next((one for one in texts if 0 < len(one) < 80 and one != "UNKNOWN"), "")
+        stated = next((one for one in texts if 0 < len(one) < 80 and one != "UNKNOWN"), "")
+        return stated or self._license_of_text()
+
+    def _license_of_text(self) -> str:
+        for name in ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENSE.rst", "COPYING"):
+            head = " ".join(self.text(name)[:2000].split())
+            for phrase, identifier in _LICENSE_TEXTS.items():
+                if phrase in head:
+                    return identifier
+        return ""
 
     @cached_property
     def _headers(self) -> Any:  # email.message.Message, whose values are Any

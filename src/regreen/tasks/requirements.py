@@ -14,12 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from regreen.tasks.discovery import Suite, pytest_options
 from regreen.tasks.packages import package_roots
-from regreen.tasks.project import Project
+from regreen.tasks.project import Project, inside
 
-__all__ = ["Requirements", "distribution_of", "imported_modules", "plugins", "test_requirements"]
+__all__ = [
+    "Requirements",
+    "declared_names",
+    "distribution_of",
+    "imported_modules",
+    "plugins",
+    "test_requirements",
+]
 
 _TEST_NAMES = ("test", "tests", "testing", "unittest", "unittests", "pytest")
 _DEVELOP_NAMES = ("dev", "develop", "development", "devel", "all")
@@ -142,6 +150,7 @@ def imported_modules(tree: Path, suite: Suite) -> dict[str, str]:
     """
     local = {Path(one).stem for one in package_roots(tree)}
     local |= {one.stem for one in tree.iterdir()} | {"pytest", "_pytest"}
+    declared = declared_names(Project(tree))
     modules = list(_test_modules(tree, suite))
     # a test directory may be on the path itself, so every folder above a test counts as a module
     local |= {part for path, _ in modules for part in path.relative_to(tree).with_suffix("").parts}
@@ -150,13 +159,35 @@ def imported_modules(tree: Path, suite: Suite) -> dict[str, str]:
         beside = {one.stem for one in path.parent.iterdir()}
         for name in _top_imports(module):
             if name not in local | beside and name not in sys.stdlib_module_names:
-                found[name] = distribution_of(name)
+                found[name] = distribution_of(name, declared)
     return dict(sorted(found.items()))
 
 
-def distribution_of(module: str) -> str:
-    """The distribution to try for a module: a well-known one, else of the same name."""
-    return _DISTRIBUTIONS.get(module, module.replace("_", "-"))
+def distribution_of(module: str, declared: Iterable[str] = ()) -> str:
+    """The distribution to try for a module.
+
+    One the project itself declares, in whatever extra, under the module's name or a longer one;
+    else a well-known one; else one of the module's name.
+    """
+    plain = canonicalize_name(module)
+    names = sorted({canonicalize_name(one) for one in declared}, key=len)
+    if module in _DISTRIBUTIONS and plain not in names:
+        return _DISTRIBUTIONS[module]
+    close = [one for one in names if plain in {one, *one.split("-")}]
+    return close[0] if close else plain
+
+
+def declared_names(project: Project) -> tuple[str, ...]:
+    """Names of everything the project's files list as a dependency of any kind."""
+    tables = [project.table("project", "optional-dependencies"), project.table("dependency-groups")]
+    lines = [one for table in tables for value in table.values() for one in _strings(value)]
+    if project.setup_cfg.has_section("options.extras_require"):
+        for value in project.setup_cfg["options.extras_require"].values():
+            lines += value.splitlines()
+    for name in (*_FILES, *_DEVELOP_FILES):
+        lines += project.text(name).splitlines()
+    lines += [*project.dependencies, *_named(project)]
+    return tuple(Requirement(one).name for one in lines if _installable(one))
 
 
 def plugins(tree: Path, suite: Suite) -> tuple[str, ...]:
@@ -190,7 +221,7 @@ def _is_mark(node: ast.expr) -> bool:
 
 def _test_modules(tree: Path, suite: Suite) -> Iterator[tuple[Path, ast.Module]]:
     for path in sorted(tree.rglob("*.py")):
-        if suite.is_test_file(path.relative_to(tree).as_posix()) and path.is_file():
+        if suite.is_test_file(path.relative_to(tree).as_posix()) and inside(tree, path):
             try:
                 yield path, ast.parse(path.read_bytes())
             except (SyntaxError, ValueError):

@@ -42,10 +42,18 @@ def version_variables(project: Project, name: str, version: str) -> dict[str, st
     }
 
 
+def _asks_git(project: Project) -> bool:
+    """Whether the back end takes its version from git alone, or from a PKG-INFO beside it."""
+    text = project.text("pyproject.toml") + project.text("setup.py")
+    return bool(re.search(r"git[-_]versioning|versioningit", text))
+
+
 async def climb(
     builder: BuildBox,
     tree: Path,
     interpreter: Interpreter,
+    *,
+    version: str,
     requirements: tuple[str, ...],
     note: Callable[[str], None],
 ) -> str:
@@ -61,7 +69,10 @@ async def climb(
     if not made.ok:
         what = f"uv cannot make an environment: {made.reason}"
         raise TaskError(what, where=str(interpreter.path), mend="choose another --python")
-    failures: list[str] = []
+    project, failures = Project(tree), list[str]()
+    if _asks_git(project) and not project.text("PKG-INFO"):
+        text = f"Metadata-Version: 2.1\nName: {project.name}\nVersion: {version}\n"
+        await builder.box.write(f"{TESTBED}/PKG-INFO", text.encode())
     if any((tree / name).is_file() for name in _BUILDABLE):
         for one in test_requirements(tree):
             outcome = await builder.install(*_arguments(one), *requirements, "pytest")

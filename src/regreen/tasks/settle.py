@@ -44,7 +44,8 @@ def _is_junk(name: str) -> bool:
 def keep_changes(changes: Path, tree: Path, target: Path) -> bool:
     """Copy what a build really added or changed in the tree: no caches, nothing unchanged.
 
-    Deletions are not kept: a build has no business deleting what it was given.
+    Deletions are not kept: a build has no business deleting what it was given. Nor is a PKG-INFO at
+    the root, which only told the back end a version.
 
     Args:
         changes: the snapshot of the build's upper.
@@ -66,7 +67,8 @@ def keep_changes(changes: Path, tree: Path, target: Path) -> bool:
         links = [one for one in names if Path(folder, one).is_symlink()]
         for name in sorted(files + links):
             path = Path(folder, name)
-            if name.endswith((".pyc", ".pyo")) or _unchanged(path, tree / here / name):
+            ours = name == "PKG-INFO" and not here.parts and not (tree / name).exists()
+            if ours or name.endswith((".pyc", ".pyo")) or _unchanged(path, tree / here / name):
                 continue
             mode = path.lstat().st_mode
             if stat.S_ISREG(mode) or stat.S_ISLNK(mode):

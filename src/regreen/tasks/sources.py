@@ -121,28 +121,33 @@ def _from_path(spec: str, store: LayerStore, commit: str | None) -> Checkout:
         mend = "give a directory, a git URL (https://…) or pypi:NAME"
         what = "there is no such directory"
         raise UsageError(what, where=spec, mend=mend)
-    if not _is_work_tree(root):
+    kind = _repository_kind(root)
+    if not kind:
         return _from_directory(root, store, commit)
-    changed = git(root, "diff-index", "--name-only", "HEAD", "--") if _born(root) else ""
-    count = len(changed.splitlines())
-    notes = (f"{count} files differ from HEAD; only what is committed is used",) if count else ()
+    notes: tuple[str, ...] = ()
+    if kind == "work tree" and _born(root):
+        changed = git(root, "diff-index", "--name-only", "HEAD", "--").splitlines()
+        if changed:
+            notes = (f"{len(changed)} files differ from HEAD; only what is committed is used",)
     try:
         remote = redact(git(root, "config", "--get", "remote.origin.url"))
     except RegreenError:
         remote = ""
-    prefix = git(root, "rev-parse", "--show-prefix").rstrip("/")
+    prefix = git(root, "rev-parse", "--show-prefix").rstrip("/") if kind == "work tree" else ""
     return _from_git(root, store, commit, spec=str(root), remote=remote, prefix=prefix, notes=notes)
 
 
-def _is_work_tree(root: Path) -> bool:
+def _repository_kind(root: Path) -> str:
+    """``work tree``, ``bare``, or nothing for a plain directory."""
     try:
-        return git(root, "rev-parse", "--is-inside-work-tree") == "true"
+        answer = git(root, "rev-parse", "--is-inside-work-tree", "--is-bare-repository")
     except PrerequisiteError:
         raise
     except RegreenError as exc:
         if "safe.directory" in exc.mend:
             raise
-        return False
+        return ""
+    return {"true\nfalse": "work tree", "false\ntrue": "bare"}.get(answer, "")
 
 
 def _born(root: Path) -> bool:

@@ -17,12 +17,15 @@ from regreen.grading.place import ENV
 from regreen.sandbox.base import BoxSpec, SandboxProvider
 from regreen.tasks.buildbox import BuildBox
 from regreen.tasks.discovery import Suite
-from regreen.tasks.requirements import distribution_of, imported_modules, plugins
+from regreen.tasks.packages import package_roots
+from regreen.tasks.project import Project
+from regreen.tasks.requirements import declared_names, distribution_of, imported_modules, plugins
 
 __all__ = ["Collection", "add_missing", "settle_runner"]
 
 _COUNT = re.compile(r"(?:collected |/)?(\d+)(?:/\d+)? (?:tests?|items?)\b")
 _ABSENT = re.compile(r"ModuleNotFoundError: No module named '(\w+)")
+_RUNNER = re.compile(r"pytest|pluggy|conftest|INTERNALERROR|hook|fixture")
 _OLDEST_MAJOR = 6
 _SECONDS = 300.0
 _PROBE = """
@@ -91,7 +94,9 @@ async def settle_runner(
     builder: BuildBox,
     provider: SandboxProvider,
     spec: BoxSpec,
+    *,
     suite: Suite,
+    tree: Path,
     note: Callable[[str], None],
 ) -> Collection:
     """Collect the suite; on errors add what was not found, then try older majors of pytest.
@@ -101,20 +106,22 @@ async def settle_runner(
         provider: makes the box without network.
         spec: its description.
         suite: what to collect.
+        tree: the repository's files.
         note: is told about each step.
     """
+    declared = declared_names(Project(tree))
+    local = {Path(one).stem for one in package_roots(tree)} | sys.stdlib_module_names
     best = await _collect(provider, spec, suite)
     for _ in range(3):
-        absent = [name for name in dict.fromkeys(_ABSENT.findall(best.text)) if _foreign(name)]
-        if not absent or await _install_each(
-            builder, [distribution_of(one) for one in absent], note
-        ):
+        absent = {name for name in _ABSENT.findall(best.text) if name not in local}
+        names = sorted({distribution_of(one, declared) for one in absent})
+        if not names or await _install_each(builder, names, note):
             break
         best = await _collect(provider, spec, suite)
     newest = await _major(builder)
     kept = 0
     for major in range(newest - 1, _OLDEST_MAJOR - 1, -1):
-        if not best.problem:
+        if not best.problem or (best.count and not _RUNNER.search(best.problem)):
             break
         note(f"pytest {kept or newest}: {best.problem}")
         if not (await builder.install(f"pytest=={major}.*")).ok:
@@ -150,7 +157,3 @@ async def _major(builder: BuildBox) -> int:
     outcome = await builder.run([f"{ENV}/bin/python", "-I", "-c", asked])
     found = re.match(r"\s*(\d+)\.", outcome.text)
     return int(found[1]) if found else _OLDEST_MAJOR
-
-
-def _foreign(module: str) -> bool:
-    return module not in sys.stdlib_module_names

@@ -22,6 +22,10 @@ EPOCH = 315_532_800
 """Every file's time, 1980-01-01: the earliest a zip archive can hold, so wheels still build."""
 MAX_FILES = 200_000
 MAX_BYTES = 4 << 30
+_SKIPPED = {
+    *(".git", ".hg", ".svn", "__pycache__", ".tox", ".nox", ".venv", "venv", "node_modules"),
+    *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"),
+}
 AUTHOR = "regreen <regreen@localhost>"
 
 
@@ -62,6 +66,8 @@ def write_tree(entries: Iterable[Entry], target: Path, *, where: str) -> dict[st
             _write_file(entry, target, where=where)
     for entry in links:
         place = target / entry.path
+        if any((target / above).is_symlink() for above in PurePosixPath(entry.path).parents):
+            raise _contradiction(entry.path, where)
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
             place.symlink_to(os.fsdecode(entry.data))
@@ -75,10 +81,14 @@ def _write_file(entry: Entry, target: Path, *, where: str) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(entry.data)
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as exc:
-        what = f"one path is both a file and a directory: {entry.path}"
-        raise UsageError(what, where=where, mend="repair the archive") from exc
+        raise _contradiction(entry.path, where) from exc
     place.chmod(0o755 if entry.mode == EXECUTABLE else 0o644)
     os.utime(place, (EPOCH, EPOCH))
+
+
+def _contradiction(path: str, where: str) -> UsageError:
+    what = f"one path is both a directory and something else: {path}"
+    return UsageError(what, where=where, mend="repair the source")
 
 
 def check_path(path: str, *, where: str) -> None:
@@ -108,9 +118,8 @@ def link_inside(path: str, target: str) -> bool:
 
 def scan(root: Path) -> Iterator[Entry]:
     """The entries of a plain directory, without version control, caches and special files."""
-    skipped = {".git", ".hg", ".svn", "__pycache__", ".tox", ".nox", ".venv", "node_modules"}
     for folder, names, files in os.walk(root):
-        names[:] = sorted(set(names) - skipped)
+        names[:] = sorted(set(names) - _SKIPPED)
         linked = [name for name in names if Path(folder, name).is_symlink()]
         for name in sorted(files + linked):
             path = Path(folder, name)
