@@ -103,8 +103,8 @@ class Job(Protocol):
         """Kill the job's whole tree."""
         ...
 
-    def output(self) -> tuple[bytes, bytes]:
-        """What it has printed so far (stdout, stderr), capped."""
+    def output(self, *, clear: bool = False) -> tuple[bytes, bytes]:
+        """What it has printed so far (stdout, stderr), capped; ``clear`` forgets it then."""
         ...
 
     async def send(self, data: bytes) -> None:

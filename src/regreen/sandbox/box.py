@@ -8,7 +8,6 @@ import resource
 import secrets
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from regreen.core.errors import InfrastructureError, PrerequisiteError
@@ -210,8 +209,7 @@ class NamespaceSandbox:
         else:
             self._leftover.add(job)
         for suffix in ("", ".i", ".o", ".e", ".c"):
-            with suppress(OSError):
-                os.unlink(f"{self._path}/run/{name}{suffix}")
+            Path(f"{self._path}/run/{name}{suffix}").unlink(missing_ok=True)
 
     def _silent(self, name: str) -> None:
         """Nobody holds a command's output: its shell has reported, or was shot from inside."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 __all__ = ["Capture", "LineQueue", "Pump"]
 
@@ -38,6 +38,12 @@ class Capture:
             self._tail += data
             if len(self._tail) > 2 * self._tail_limit + _CHUNK:
                 del self._tail[: len(self._tail) - self._tail_limit]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._head.clear()
+        self._tail.clear()
+        self._total = 0
 
     @property
     def dropped(self) -> int:
@@ -157,16 +163,18 @@ class LineQueue:
                 self._rest.clear()
             self._news.set()
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Whole lines as they come, until the end."""
-        while True:
-            while self._lines:
-                line = self._lines.popleft()
-                self._held -= len(line)
-                if self._held <= _QUEUE_BYTES:
-                    self.pump.resume()
-                yield line
+    def __aiter__(self) -> LineQueue:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next whole line; may be cancelled and called again without losing one."""
+        while not self._lines:
             if self._ended:
-                return
+                raise StopAsyncIteration
             self._news.clear()
             await self._news.wait()
+        line = self._lines.popleft()
+        self._held -= len(line)
+        if self._held <= _QUEUE_BYTES:
+            self.pump.resume()
+        return line

@@ -154,12 +154,16 @@ class BoxJob:
         await asyncio.wait([self._ended], timeout=_KILL_SECONDS)
         self.finish(137)
 
-    def output(self) -> tuple[bytes, bytes]:
-        """What it has printed so far (stdout, stderr), capped."""
+    def output(self, *, clear: bool = False) -> tuple[bytes, bytes]:
+        """What it has printed so far (stdout, stderr), capped; ``clear`` forgets it then."""
         if self.running:
             for pump in self._pumps:
                 pump.drain()
-        return self._out.value(), self._err.value()
+        value = self._out.value(), self._err.value()
+        if clear:
+            self._out.clear()
+            self._err.clear()
+        return value
 
     async def send(self, data: bytes) -> None:
         """Write to the process' standard input, waiting while its pipe is full."""
@@ -201,4 +205,4 @@ class BoxJob:
         if self._queue is None:
             what = "this process has no channel"
             raise InfrastructureError(what, mend="start it with channel=True")
-        return self._queue.lines()
+        return self._queue

@@ -7,6 +7,7 @@ directory carries ``user.overlay.opaque=y``.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import stat
@@ -20,7 +21,9 @@ from regreen.sandbox.layers import OPAQUE, Layer, LayerStore, is_opaque, is_whit
 
 __all__ = [
     "Change",
+    "copy_difference",
     "copy_layer",
+    "copy_merged",
     "merged_file",
     "merged_tree",
     "read_changes",
@@ -170,7 +173,7 @@ def _copy(source: Path, target: Path) -> None:
         info = entry.stat(follow_symlinks=False)
         copy = target / path
         if stat.S_ISLNK(info.st_mode):
-            copy.symlink_to(os.readlink(entry.path))
+            copy.symlink_to(Path(entry.path).readlink())
         elif stat.S_ISREG(info.st_mode):
             shutil.copyfile(entry.path, copy)
             copy.chmod(stat.S_IMODE(info.st_mode) | stat.S_IRUSR)
@@ -180,6 +183,68 @@ def _copy(source: Path, target: Path) -> None:
                 os.setxattr(copy, OPAQUE, b"y")
         elif is_whiteout(info):
             os.mknod(copy, stat.S_IFCHR, os.makedev(0, 0))
+
+
+def copy_merged(lowers: Sequence[Path], target: Path) -> None:
+    """Fill ``target`` with what a stack shows, empty directories included; topmost lower first."""
+    target.mkdir(parents=True, exist_ok=True)
+    for lower in reversed(lowers):
+        for change in read_changes(lower):
+            place = target / change.path
+            if change.kind != "directory" or place.is_symlink() or not place.is_dir():
+                _remove(place)
+            if change.kind in {"directory", "opaque"}:
+                place.mkdir(exist_ok=True)
+            elif change.kind == "symlink":
+                place.symlink_to(change.source.readlink())
+            elif change.kind == "file":
+                shutil.copy(change.source, place)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two files or links are alike in kind, content and executable bit."""
+    if one.is_symlink() or other.is_symlink():
+        alike = one.is_symlink() and other.is_symlink()
+        return alike and one.readlink() == other.readlink()
+    if (one.stat().st_mode ^ other.stat().st_mode) & stat.S_IXUSR:
+        return False
+    return filecmp.cmp(one, other, shallow=False)
+
+
+def copy_difference(lowers: Sequence[Path], tree: Path, store: LayerStore) -> Layer:
+    """Freeze what makes ``tree`` differ from a stack, so that the layer on top of it shows it.
+
+    Raises:
+        InfrastructureError: the store's disk is full or may not be written to.
+    """
+    before = merged_tree(lowers)
+    after = merged_tree([tree])
+    staged = store.stage()
+    try:
+        for path, source in after.items():
+            if path in before and _same(before[path], source):
+                continue
+            copy = staged / path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy, follow_symlinks=False)
+        for path in before.keys() - after.keys():
+            # Below what is now a file nothing is left to hide.
+            if any(str(above) in after for above in Path(path).parents):
+                continue
+            (staged / path).parent.mkdir(parents=True, exist_ok=True)
+            if not (staged / path).is_dir():
+                os.mknod(staged / path, stat.S_IFCHR, os.makedev(0, 0))
+        return store.commit(staged)
+    except OSError as exc:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise store.failure(exc) from exc
 
 
 def copy_layer(upper: Path, store: LayerStore) -> Layer:

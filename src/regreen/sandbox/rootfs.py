@@ -101,7 +101,7 @@ def masked_directories(cache: Path) -> list[str]:
     prefix = interpreter_prefix()
     roots = ["/usr", *([str(prefix)] if prefix else [])]
     watched = [*roots, "/usr/lib", "/usr/local/lib", "/usr/lib/python3", "/usr/share"]
-    key = [[name, os.stat(name).st_mtime_ns] for name in watched if Path(name).is_dir()]
+    key = [[name, Path(name).stat().st_mtime_ns] for name in watched if Path(name).is_dir()]
     try:
         known = json.loads(cache.read_text())
         if known["key"] == key:
@@ -121,7 +121,7 @@ def toolchain_arguments(etc: Path, masked: list[str]) -> list[str]:
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         path = Path("/", name)
         if path.is_symlink():
-            words += ["--symlink", os.readlink(path), f"/{name}"]
+            words += ["--symlink", str(path.readlink()), f"/{name}"]
         elif path.is_dir():
             words += ["--ro-bind", f"/{name}", f"/{name}"]
     prefix = interpreter_prefix()
@@ -130,4 +130,13 @@ def toolchain_arguments(etc: Path, masked: list[str]) -> list[str]:
     for name in masked:
         words += ["--perms", "0555", "--tmpfs", name]
     words += ["--ro-bind", str(etc), "/etc", "--proc", "/proc", "--dev", "/dev"]
+    if os.geteuid() == 0:
+        # Made by root, a box without any capability still counts as the owner of /proc/sys, and
+        # kernel.core_pattern there is a way out. bwrap covers what it may write to, which the
+        # directory /proc/sys itself never is. The rest is what container runtimes mask too.
+        words += ["--ro-bind", "/proc/sys", "/proc/sys"]
+        for name in ("/proc/sysrq-trigger", "/proc/kcore", "/proc/mtrr"):
+            words += ["--ro-bind", "/dev/null", name] if Path(name).exists() else []
+        for name in ("/proc/acpi", "/proc/scsi"):
+            words += ["--perms", "0555", "--tmpfs", name] if Path(name).is_dir() else []
     return [*words, "--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run"]

@@ -73,7 +73,8 @@ def exec_script(
     """
     base = f"{RUN_TARGET}/{name}"
     source = f"{base}.i" if stdin else "/dev/null"
-    lines = [f"exec <{source} >{base}.o 2>{base}.e", "("]
+    # The outer shell keeps its own standard error, so that its "Killed" is not the command's.
+    lines = [f"exec <{source} >{base}.o 3>{base}.e", "(", "exec 2>&3 3>&-"]
     if channel:
         lines += [f"exec 7>{base}.c", f"echo 'O {name}' >&9", "export REGREEN_CHANNEL_FD=7"]
     lines.append("exec 9>&-")
