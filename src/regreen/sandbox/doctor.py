@@ -74,6 +74,10 @@ def _run(work: Callable[[], Coroutine[None, None, tuple[Check, ...]]]) -> tuple[
         return pool.submit(lambda: asyncio.run(work())).result()
 
 
+def _finding(name: str, ok: bool, detail: str, mend: str, *, required: bool = True) -> Check:
+    return Check(name=name, ok=ok, detail=detail, mend="" if ok else mend, required=required)
+
+
 def _failure(name: str, exc: RegreenError, *, required: bool = True) -> Check:
     detail = f"{exc.what} ({exc.where})" if exc.where else exc.what
     return Check(name=name, ok=False, detail=detail, mend=exc.mend, required=required)
@@ -101,24 +105,24 @@ async def _try(name: str, provider: SandboxProvider, detail: str) -> tuple[Check
 async def _inside(box: Sandbox) -> tuple[Check, ...]:
     """What only a live box shows."""
     opaque = await box.exec(["/bin/sh", "-c", "rm -r folder && mkdir folder"], timeout=30)
-    overlay = Check(
-        name="overlay",
-        ok=not opaque.exit_code,
-        detail="a directory can be deleted and made again"
+    overlay = _finding(
+        "overlay",
+        not opaque.exit_code,
+        "a directory can be deleted and made again"
         if not opaque.exit_code
         else "directories from a layer cannot be made again after deletion",
-        mend="use Linux 6.6 or newer, whose tmpfs keeps user attributes",
+        "use Linux 6.6 or newer, whose tmpfs keeps user attributes",
     )
     status = await box.exec(
         ["/bin/grep", "-E", "^(NoNewPrivs|Seccomp|CapEff):", "/proc/self/status"]
     )
     found = dict(line.split(b":\t") for line in status.stdout.splitlines())
     sealed = found == {b"CapEff": b"0" * 16, b"NoNewPrivs": b"1", b"Seccomp": b"2"}
-    seccomp = Check(
-        name="seccomp",
-        ok=sealed,
-        detail="filter loaded, no capability, no new privileges" if sealed else str(found),
-        mend="use a kernel with CONFIG_SECCOMP_FILTER",
+    seccomp = _finding(
+        "seccomp",
+        sealed,
+        "filter loaded, no capability, no new privileges" if sealed else str(found),
+        "use a kernel with CONFIG_SECCOMP_FILTER",
     )
     return overlay, seccomp
 
@@ -183,11 +187,11 @@ def _upper_check() -> Check:
         return _failure("uppers", exc)
     kind = _filesystem(base)
     free = shutil.disk_usage(base).free
-    return Check(
-        name="uppers",
-        ok=kind == "tmpfs" and free > 2**28,
-        detail=f"{base} on {kind}, {free >> 20} MiB free",
-        mend="mount -t tmpfs tmpfs /dev/shm, or make /dev/shm writable and larger",
+    return _finding(
+        "uppers",
+        kind == "tmpfs" and free > 2**28,
+        f"{base} on {kind}, {free >> 20} MiB free",
+        "mount -t tmpfs tmpfs /dev/shm, or make /dev/shm writable and larger",
         required=False,
     )
 
@@ -222,7 +226,7 @@ def checks() -> tuple[Check, ...]:
     """Every finding about sandboxes on this machine, by trying each provider."""
     kernel = platform.release()
     return (
-        Check(name="kernel", ok=platform.system() == "Linux", detail=kernel, mend="use Linux"),
+        _finding("kernel", platform.system() == "Linux", kernel, "use Linux"),
         *namespace_checks(),
         *process_checks(),
         *(_daemon_check(name) for name in ("docker", "podman")),

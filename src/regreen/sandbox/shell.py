@@ -19,10 +19,12 @@ from regreen.sandbox.base import ExecResult, Job, Sandbox
 __all__ = ["ShellSession"]
 
 _START = """
+[ "$REGREEN_CHANNEL_FD" = 7 ] || exec 7>"/proc/self/fd/$REGREEN_CHANNEL_FD"
 set -- /bin/sh -i
 [ ! -x /bin/bash ] || set -- /bin/bash --noprofile --norc --noediting -i
-command -v setsid >/dev/null && exec setsid "$@"
-exec "$@"
+read -r pid _ _ _ group _ </proc/self/stat
+[ "$pid" = "$group" ] && exec "$@"
+exec setsid "$@"
 """
 # Prompts and history belong to people; "!" in a command is a character like any other.
 _PREPARE = "PS1= PS2= HISTFILE=; unset HISTFILE; set +H 2>/dev/null; "
