@@ -115,4 +115,5 @@ def boundary(error: type[BoundaryError], what: str) -> Iterator[None]:
     except RegreenError:
         raise
     except Exception as exc:
-        raise error(f"{what}: {type(exc).__name__}: {exc}") from exc
+        msg = f"{what}: {type(exc).__name__}: {exc}"
+        raise error(msg) from exc

@@ -11,7 +11,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["Control", "Difficulty", "Environment", "Task", "Validation"]
+__all__ = [
+    "BASE_AUTHOR",
+    "Control",
+    "Difficulty",
+    "Environment",
+    "Task",
+    "Validation",
+    "base_message",
+]
+
+
+BASE_AUTHOR = "regreen <regreen@localhost>"
+"""Author of the commits that regreen makes; fixed, so that a base commit's id is reproducible."""
+
+
+def base_message(repo: str) -> str:
+    """Message of the one commit an agent starts from."""
+    return f"{repo.rpartition('/')[2]} as found"
 
 
 def _as_list(value: Any) -> Any:  # JSON edge: classic SWE-bench rows hold a JSON string
@@ -37,7 +54,7 @@ class Environment(_Row):
     env_layer: str
     """Digest of the layer that holds the Python environment, mounted at /opt/env."""
     build_layer: str = ""
-    """Digest of files the installation left in the tree (version files, extensions); may be empty."""
+    """Digest of what the installation left in the tree (version files, extensions), or empty."""
     python: str = ""
     """Version of the interpreter, for example ``3.11.7``."""
     as_of: str = ""

@@ -218,12 +218,15 @@ def _git_line_paths(raw: bytes) -> set[str]:
     return set()
 
 
-def apply_patch(patch: str, read: Callable[[str], FileState | None]) -> dict[str, FileState | None]:
+def apply_patch(
+    patch: str, read: Callable[[str], FileState | None], *, reverse: bool = False
+) -> dict[str, FileState | None]:
     """Apply a git patch to files given by ``read`` and return the files it changed.
 
     Args:
         patch: git-format diff, paths prefixed ``a/`` and ``b/``.
         read: state of a path in the tree the patch is for; None when absent.
+        reverse: undo the patch instead.
 
     Raises:
         TaskError: the patch does not apply.
@@ -244,7 +247,9 @@ def apply_patch(patch: str, read: Callable[[str], FileState | None]) -> dict[str
         data = patch.encode("utf-8", "surrogateescape")
         if not data.endswith(b"\n"):
             data += b"\n"
-        result = _git(["apply", "--whitespace=nowarn", "-p1", "-"], cwd=root, stdin=data)
+        direction = ["--reverse"] if reverse else []
+        command = ["apply", *direction, "--whitespace=nowarn", "-p1", "-"]
+        result = _git(command, cwd=root, stdin=data)
         if result.returncode:
             words = result.stderr.decode(errors="replace").strip()
             msg = "the patch does not apply"

@@ -66,7 +66,7 @@ class TestRunner:
         opening = {
             "nonce": self._nonce,
             "path": ["/opt/tools"],
-            "warm": list(_WARM) if self.isolate else ["pytest"],
+            "warm": list(_WARM) if self.isolate else [],
             "seccomp": base64.b64encode(seccomp).decode(),
         }
         await self._job.send(json.dumps(opening).encode() + b"\n")
@@ -109,6 +109,7 @@ class TestRunner:
             "collect_timeout": request.collect_timeout,
             "total_timeout": request.total_timeout,
             "stop_after_failures": request.stop_after_failures,
+            "messages": request.messages,
             "max_workers": request.max_workers,
             "coverage": request.coverage,
             "keep_output": request.keep_output,

@@ -36,6 +36,8 @@ class TestRequest:
     """Stop early after that many failures; 0 runs all."""
     max_workers: int = 20
     """Workers started anew after a crash or a hang, so that the other tests still run."""
+    messages: int = 20
+    """Failures whose text is kept; rendering one costs more than most tests."""
     coverage: bool = False
     """Record which test reaches which line."""
     keep_output: bool = False

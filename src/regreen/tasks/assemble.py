@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from regreen.core.task import Control, Difficulty, Task, Validation
+from regreen.core.task import Control, Difficulty, Task, Validation, base_message
 from regreen.grading.patch import FileState, patch_between
 from regreen.tasks.bench import PERTURBATIONS
 from regreen.tasks.candidate import Candidate, Finding
@@ -38,7 +38,7 @@ class Assembler:
         return Task(
             instance_id=f"{name}-{checkout.commit[:7]}.{label}.{candidate.identity[:10]}",
             repo=checkout.repo,
-            base_commit=commit_id(tree, date=checkout.date, message=f"{name} as found"),
+            base_commit=commit_id(tree, date=checkout.date, message=base_message(checkout.repo)),
             patch=patch,
             test_patch=self._test_patch(hidden),
             problem_statement=self._statement(candidate, finding, hidden, patch),

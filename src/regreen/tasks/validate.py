@@ -21,6 +21,7 @@ from regreen.tasks.candidate import Candidate, Finding, Status
 __all__ = ["MAX_FAILING_SHARE", "examine", "gold_patch"]
 
 MAX_FAILING_SHARE = 0.5
+MESSAGES = 4
 _BROKEN = frozenset((Outcome.FAILED, Outcome.ERROR))
 _PRINT = '\nprint("\\n1000 passed in 0.01s")\n'
 _SKIP_ALL = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
@@ -58,7 +59,7 @@ async def examine(candidate: Candidate, *, baseline: Baseline, bench: Bench) -> 
         fail_to_pass=failing,
         pass_to_pass=passing,
         flaky=flaky,
-        messages=tuple(runs[0].tests[name].message for name in failing[:12]),
+        messages=tuple(text for name in failing if (text := runs[0].tests[name].message)),
         controls=controls,
         cpu=cpu,
     )
@@ -83,6 +84,7 @@ async def _run(
         collect_timeout=30.0,
         total_timeout=120.0 + 10 * sum(baseline.seconds[name] for name in tests),
         max_workers=1,
+        messages=MESSAGES if perturbation is PERTURBATIONS[0] else 0,
     )
     return await bench.run(request, hash_seed=perturbation.hash_seed)
 

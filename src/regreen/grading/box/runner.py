@@ -8,6 +8,7 @@ is left. Protocol: JSON lines in on stdin, JSON lines out on the channel, each w
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import resource
@@ -264,6 +265,35 @@ def end_worker(pid: int, grace: float) -> int:
             code = os.waitstatus_to_exitcode(status)
 
 
+def warm(names: list[str]) -> None:
+    """Import modules, to be shared by all forks; an absent one only makes runs slower."""
+    from . import worker
+
+    for name in [*names, *worker.pytest_modules()]:
+        try:
+            __import__(name)
+        except ImportError:
+            continue
+
+
+def safe_to_warm(names: list[str], root: str) -> bool:
+    """Whether warming would import nothing of the repository, found out in a fork.
+
+    A repository that the runner itself depends on (pluggy, say) would otherwise be held in
+    memory in its healthy form, and its supervisor would run its code.
+    """
+    pid = os.fork()
+    if pid == 0:
+        inside = True
+        try:
+            warm(names)
+            files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
+            inside = any(name.startswith(root + "/") for name in files)
+        finally:
+            os._exit(int(inside))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
 def main() -> None:
     """Read the opening line, warm up, serve."""
     channel = int(os.environ.pop("REGREEN_CHANNEL_FD"))
@@ -271,13 +301,12 @@ def main() -> None:
     opening = json.loads(sys.stdin.buffer.readline())
     sys.path[:] = [entry for entry in sys.path if entry]
     sys.path.extend(entry for entry in opening["path"] if entry not in sys.path)
-    from . import isolate, worker  # noqa: F401  imported before the fork, to be shared by all
+    from . import isolate
 
-    for name in opening["warm"]:
-        try:
-            __import__(name)
-        except ImportError:
-            continue  # only makes the first run slower
+    if opening["warm"] and safe_to_warm(opening["warm"], os.getcwd()):  # noqa: PTH109
+        warm(opening["warm"])
+        gc.collect()
+        gc.freeze()  # what is shared is left out of every collection in the forks
     isolate.undumpable()
     isolate.become_subreaper()
     seccomp = base64.b64decode(opening["seccomp"])

@@ -31,6 +31,8 @@ class Reporter:
         self.wanted = None if request.get("tests") is None else set(request["tests"])
         self.current: dict[str, Any] = {}
         self.failures = 0
+        self.config: Any = None
+        self.messages = request.get("messages", 20)
         self.coverage: Any = None
         self.forked: set[str] = set()
         self.running = ""
@@ -44,6 +46,8 @@ class Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         """Keep the tests asked for, once each, shuffled when a seed is given."""
+        self.config = config
+        self.spare_texts()
         kept: dict[str, Any] = {}
         duplicates = []
         for item in items:
@@ -105,6 +109,8 @@ class Reporter:
             self.coverage.switch_context("")
         if outcome in ("failed", "error"):
             self.failures += 1
+            self.messages -= 1
+            self.spare_texts()
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Any:
@@ -121,6 +127,11 @@ class Reporter:
         limit = self.request.get("stop_after_failures")
         if limit and self.failures >= limit:
             item.session.shouldstop = "enough failures"
+
+    def spare_texts(self) -> None:
+        """Stop rendering failures once enough were: a traceback costs more than most tests."""
+        if self.messages <= 0:
+            self.config.option.tbstyle = "no"
 
     def watch_forks(self) -> None:
         """Note the tests that start processes: coverage cannot see into those."""
@@ -208,6 +219,13 @@ def set_clock(offset: float) -> Any:
     traveller = time_machine.travel(time.time() + offset, tick=True)
     traveller.start()
     return traveller
+
+
+def pytest_modules() -> list[str]:
+    """Plug-ins of pytest itself, which it would import anew in every fork."""
+    from _pytest.config import default_plugins
+
+    return [f"_pytest.{name}" for name in default_plugins]
 
 
 def run(request: dict[str, Any], channel: int) -> int:

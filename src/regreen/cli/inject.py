@@ -1,0 +1,218 @@
+"""``regreen tasks inject``: a healthy repository into verified tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from regreen.cli.shared import Work, command_line, layer_store, run_async
+from regreen.core.console import Console
+from regreen.core.errors import RegreenError, TaskError, UsageError
+from regreen.core.funnel import Funnel
+from regreen.core.progress import Progress as Display
+from regreen.store.taskset import taskset_digest, write_tasks
+from regreen.tasks.baseline import Baseline, measure
+from regreen.tasks.inject import Injection, InjectSettings, Progress
+from regreen.tasks.inject import inject as run_injection
+from regreen.tasks.operators import OPERATORS
+from regreen.tasks.repository import make_ready
+
+__all__ = ["inject", "show_funnel"]
+
+
+def inject(
+    source: str,
+    /,
+    *,
+    out: Annotated[Path, Parameter(alias="-o")] = Path("tasks.jsonl"),
+    limit: Annotated[int | None, Parameter(alias="-n")] = None,
+    seed: int | None = None,
+    operators: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    max_share: float | None = None,
+    combined: float | None = None,
+    commit: str | None = None,
+    tests: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    work: Work | None = None,
+) -> int:
+    """Break working code in many small ways and keep what its own tests prove broken.
+
+    Every kept task was seen to fail and to pass again in fresh boxes, three times on each side
+    under another hash seed, test order and clock, and scores 0 for patches that only cheat.
+
+    Examples:
+
+        regreen tasks inject pypi:toolz==1.0.0 -n 50 -o tasks.jsonl
+        regreen tasks inject . --tests tests/unit -n 200 -j 8 -o tasks.parquet
+        regreen tasks inject pypi:boltons -n 30 --operators off_by_one wrong_variable
+
+    Parameters
+    ----------
+    source
+        A directory, a git URL, or pypi:NAME[==VERSION].
+    out
+        Taskset to write: .jsonl, or .parquet.
+    limit
+        Verified tasks wanted (default 100).
+    seed
+        Decides between equals (default 0).
+    operators
+        Fault classes to use (default all; see `regreen plugins`).
+    max_share
+        Largest share of one fault class (default 0.15).
+    combined
+        Share of tasks that join several verified faults (default 0.1).
+    commit
+        Commit, tag or branch of a git source (default HEAD).
+    tests
+        Paths of the tests (default: as the project's own files say).
+    resume
+        Go on with an interrupted job of the same settings.
+    """
+    work = work or Work()
+    console = work.console()
+    settings = work.settings(
+        InjectSettings,
+        "inject",
+        limit=limit,
+        seed=seed,
+        operators=operators or None,
+        max_share=max_share,
+        combined=combined,
+    )
+    _check(settings, out, resume=resume)
+    if work.dry_run:
+        checks = work.provider().check()
+        failed = [check for check in checks if check.required and not check.ok]
+        if failed:
+            raise RegreenError(failed[0].detail, where=failed[0].name, mend=failed[0].mend)
+        console.note("the settings and the box provider are fine; nothing was run")
+        return 0
+    try:
+        made = run_async(_inject(source, settings, out, commit, tests, resume, work, console))
+    except KeyboardInterrupt:
+        again = command_line()
+        console.note(f"interrupted; go on with:\n{again}{'' if resume else ' --resume'}")
+        raise
+    write_tasks(out, made.tasks)
+    _findings(out).unlink(missing_ok=True)
+    if work.json:
+        console.json(
+            {
+                "out": str(out),
+                "tasks": len(made.tasks),
+                "digest": taskset_digest(made.tasks),
+                "funnel": made.funnel.model_dump(mode="json"),
+            }
+        )
+    else:
+        show_funnel(made.funnel, console)
+        console.result(f"{len(made.tasks)} tasks in {out}")
+    return 0
+
+
+def _findings(out: Path) -> Path:
+    return out.with_name(out.name + ".findings.jsonl")
+
+
+def _check(settings: InjectSettings, out: Path, *, resume: bool) -> None:
+    unknown = sorted(set(settings.operators) - set(OPERATORS))
+    if unknown:
+        msg = f"there is no fault class {unknown[0]!r}"
+        raise UsageError(msg, where="--operators", mend="regreen plugins lists them")
+    if settings.limit < 1:
+        msg = f"--limit {settings.limit} asks for no task"
+        raise UsageError(msg, where="-n", mend="give 1 or more")
+    if out.suffix not in (".jsonl", ".parquet"):
+        msg = f"unknown kind of taskset {out.suffix!r}"
+        raise UsageError(msg, where=str(out), mend="end the name in .jsonl or .parquet")
+    if out.exists() and not resume:
+        msg = "the taskset is already there"
+        raise UsageError(msg, where=str(out), mend="give another --out, or remove it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        probe = out.with_name(out.name + ".probe")
+        probe.touch()
+        probe.unlink()
+    except OSError as exc:
+        msg = f"the taskset cannot be written: {exc.strerror}"
+        raise UsageError(msg, where=str(out), mend="give an --out you can write") from exc
+
+
+async def _inject(
+    source: str,
+    settings: InjectSettings,
+    out: Path,
+    commit: str | None,
+    tests: tuple[str, ...],
+    resume: bool,
+    work: Work,
+    console: Console,
+) -> Injection:
+    store, provider = layer_store(), work.provider()
+    try:
+        repository = await make_ready(
+            source, store=store, provider=provider, commit=commit, tests=tests, note=console.note
+        )
+        console.note("measuring the healthy suite")
+        baseline = await measure(
+            repository.place, provider=provider, store=store, where=source, workers=work.workers
+        )
+        _tell(baseline, console)
+        with console.progress("injecting", total=settings.limit, good="verified") as display:
+            made = await run_injection(
+                repository,
+                baseline,
+                provider=provider,
+                settings=settings,
+                workers=work.workers,
+                findings=_findings(out),
+                resume=resume,
+                report=lambda progress: _show(progress, display),
+            )
+    finally:
+        await provider.close()
+    if not made.tasks:
+        _findings(out).unlink(missing_ok=True)
+        msg = "no candidate could be verified"
+        raise TaskError(
+            msg,
+            where=f"{source}: {made.funnel.rejected}",
+            mend="use a source whose tests cover its code",
+        )
+    return made
+
+
+def _show(state: Progress, display: Display) -> None:
+    """Verified tasks are the items; attempts are shown as what is running."""
+    while display.finished < min(state.verified, state.wanted):
+        display.finish("candidates", "verified")
+    display.phase("candidates", f"{state.examined} examined, {state.verified} verified")
+
+
+def _tell(baseline: Baseline, console: Console) -> None:
+    console.note(
+        f"{len(baseline.stable)} stable tests, {len(baseline.flaky)} flaky, "
+        f"{len(baseline.failing)} failing or skipped; {len(baseline.reach.files)} files reached"
+    )
+    for name, seen in list(baseline.flaky.items())[:5]:
+        console.note(f"  flaky, left out: {name} ({', '.join(seen)})")
+
+
+def show_funnel(funnel: Funnel, console: Console) -> None:
+    """The funnel as two tables."""
+    console.table(
+        ("fault class", "tried", "screened", "verified", "cpu s"),
+        [
+            (row.operator, row.candidates, row.screened, row.verified, f"{row.seconds:.2f}")
+            for row in funnel.by_operator
+        ],
+    )
+    steps = ", ".join(f"{label} {count}" for label, count in funnel.steps)
+    rejected = ", ".join(f"{reason} {count}" for reason, count in funnel.rejected.items())
+    console.result(f"{steps}; rejected: {rejected or 'none'}")
+    console.result(
+        f"{funnel.cpu_seconds:.1f} CPU s, {funnel.cpu_seconds_per_candidate:.3f} per candidate"
+    )

@@ -1,0 +1,79 @@
+"""The command: one verb per stage, each loaded only when it is called.
+
+Results go to stdout and everything else to stderr. Exit codes: 0 done, 1 the work failed, 2 usage
+or configuration, 3 a prerequisite is missing, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from regreen import __version__
+from regreen.core.console import Console
+from regreen.core.errors import RegreenError
+
+__all__ = ["app", "main"]
+
+app = App(
+    name="regreen",
+    version=__version__,
+    version_flags=["--version"],
+    help="""Turn repositories into coding tasks, run agents on them in boxes, grade by execution.
+
+    Examples:
+
+        regreen quickstart
+        regreen tasks inject pypi:toolz==1.0.0 -n 50 -o tasks.jsonl
+        regreen rollout tasks.jsonl --agent oracle --run runs/oracle
+        regreen report runs/oracle
+    """,
+)
+tasks = App(
+    name="tasks",
+    help="""Make, check and look at tasks.
+
+    Examples:
+
+        regreen tasks inject . -n 20 -o tasks.jsonl
+        regreen tasks show tasks.jsonl
+    """,
+)
+app.command(tasks)
+app.command("regreen.cli.quickstart:quickstart", name="quickstart")
+app.command("regreen.cli.rollout:rollout", name="rollout")
+app.command("regreen.cli.grade:grade", name="grade")
+app.command("regreen.cli.report:report", name="report")
+app.command("regreen.cli.doctor:doctor", name="doctor")
+app.command("regreen.cli.plugins:plugins", name="plugins")
+tasks.command("regreen.cli.inject:inject", name="inject")
+tasks.command("regreen.cli.validate:validate", name="validate")
+tasks.command("regreen.cli.show:show", name="show")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    console = Console(verbose=bool({"-v", "--verbose"} & set(arguments)))
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except RegreenError as error:
+        console.error(error)
+        code = error.exit_code
+    except CycloptsError as error:
+        console.error(_usage(error, arguments))
+        code = 2
+    except KeyboardInterrupt:
+        console.note("interrupted")
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; there is nobody to tell
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: CycloptsError, arguments: list[str]) -> RegreenError:
+    verb = " ".join(word for word in arguments[:2] if not word.startswith("-"))
+    what = " ".join(str(error).split())
+    return RegreenError(what, where=f"regreen {verb}".strip(), mend=f"regreen {verb} --help")
