@@ -6,6 +6,7 @@ next opening after a crash, so every line of the file is either absent or comple
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -85,7 +86,8 @@ class JsonlWriter:
                 _write_all(self._file, data)
                 os.fsync(self._file.fileno())
             except OSError as error:
-                self._file.truncate(end)
+                with contextlib.suppress(OSError):  # the next opening repairs what this cannot
+                    self._file.truncate(end)
                 raise disk_error(error, self.path) from error
 
     def close(self) -> None:

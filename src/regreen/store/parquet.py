@@ -10,6 +10,7 @@ import json
 import types
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -20,10 +21,11 @@ from regreen.core.errors import UsageError
 from regreen.store.atomic import disk_error, replacing
 from regreen.store.jsonl import encode_row
 
-__all__ = ["read_parquet", "write_parquet"]
+__all__ = ["fits_parquet", "read_parquet", "write_parquet"]
 
 Record = TypeVar("Record", bound=BaseModel)
 _BATCH = 64
+_COUNT = "regreen.num_rows"  # the footer has no checksum of its own
 _SCALARS = {str: "string", int: "int64", float: "float64", bool: "bool_"}
 
 
@@ -37,24 +39,45 @@ def write_parquet(path: Path, model: type[Record], records: Iterable[Record]) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    name, version = (str(model.model_fields[key].default) for key in _SCHEMA_KEYS)
-    schema = pa.schema(
-        [(key, _arrow_type(field.annotation)) for key, field in model.model_fields.items()],
-        metadata={f"regreen.{_SCHEMA_KEYS[0]}": name, f"regreen.{_SCHEMA_KEYS[1]}": version},
-    )
+    schema = _arrow_schema(model)
     options = {"compression": "zstd", "write_page_checksum": True}
     iterator = iter(records)
+    count = 0
     try:
         with replacing(path) as file, pq.ParquetWriter(file, schema, **options) as writer:
             while batch := list(islice(iterator, _BATCH)):
                 rows = [_to_arrow(record) for record in batch]
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-    except (pa.ArrowException, OverflowError) as error:
+                count += len(batch)
+            writer.add_key_value_metadata({_COUNT: str(count)})
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
         what = f"a value does not fit its Parquet column: {error}"
         raise UsageError(what, where=str(path), mend="write JSON lines (.jsonl) instead") from error
 
 
-_SCHEMA_KEYS = ("schema_name", "schema_version")
+def fits_parquet(record: BaseModel) -> bool:
+    """Whether every value has a Parquet form; numbers beyond 64 bits and lone surrogates do not."""
+    import pyarrow as pa
+
+    try:
+        pa.Table.from_pylist([_to_arrow(record)], schema=_arrow_schema(type(record)))
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return False
+    return True
+
+
+@cache
+def _arrow_schema(model: type[BaseModel]) -> Any:
+    import pyarrow as pa
+
+    fields = model.model_fields
+    return pa.schema(
+        [(key, _arrow_type(field.annotation)) for key, field in fields.items()],
+        metadata={
+            "regreen.schema_name": str(fields["schema_name"].default),
+            "regreen.schema_version": str(fields["schema_version"].default),
+        },
+    )
 
 
 def _arrow_type(annotation: Any) -> Any:
@@ -146,12 +169,16 @@ def read_parquet(path: Path, model: type[BaseModel]) -> Iterator[tuple[int, dict
     try:
         with path.open("rb") as raw:
             file = pq.ParquetFile(raw, page_checksum_verification=True)
-            _check_metadata(file.schema_arrow.metadata or {}, model, path)
+            metadata = file.metadata.metadata or {}
+            _check_metadata(metadata, model, path)
             number = 0
             for batch in file.iter_batches(batch_size=_BATCH):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, _unpack_row(row, model)
+            if metadata.get(_COUNT.encode(), str(number).encode()) != str(number).encode():
+                what = f"this Parquet file is damaged: {number} of its rows are left"
+                raise UsageError(what, where=str(path), mend="restore it or write it again")
     except (pa.ArrowException, ValueError) as error:
         what = f"this is not a whole Parquet file: {str(error).splitlines()[0]}"
         mend = "write it again; JSON lines must end in .jsonl"

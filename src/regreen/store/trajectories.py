@@ -13,7 +13,7 @@ from typing import Any
 from regreen.core.trajectory import Trajectory
 from regreen.store.atomic import disk_error, replacing, sync_directory
 from regreen.store.jsonl import JsonlWriter, decode_lines, encode_row, whole_lines
-from regreen.store.parquet import read_parquet, write_parquet
+from regreen.store.parquet import fits_parquet, read_parquet, write_parquet
 from regreen.store.rows import to_record
 
 __all__ = ["TrajectoryLog"]
@@ -59,13 +59,25 @@ class TrajectoryLog:
         self.table.unlink(missing_ok=True)
 
     def compact(self) -> None:
-        """Move every line into the Parquet file."""
+        """Move every line into the Parquet file; one that Parquet cannot hold stays a line."""
         self.close()
         if not self.lines.exists():
             return
-        write_parquet(self.table, Trajectory, self)
-        self.lines.unlink()
-        sync_directory(self.lines.parent)
+        odd: list[Trajectory] = []
+        write_parquet(self.table, Trajectory, self._fitting(odd))
+        if odd:
+            with replacing(self.lines) as file:
+                file.writelines(encode_row(trajectory.model_dump()) for trajectory in odd)
+        else:
+            self.lines.unlink()
+            sync_directory(self.lines.parent)
+
+    def _fitting(self, odd: list[Trajectory]) -> Iterator[Trajectory]:
+        for trajectory in self:
+            if fits_parquet(trajectory):
+                yield trajectory
+            else:
+                odd.append(trajectory)
 
     def close(self) -> None:
         """Close the file; a later append opens it again."""
