@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from regreen.core.clock import Clock, SystemClock
+from regreen.core.errors import InfrastructureError, boundary
 from regreen.core.trajectory import Observation, Turn, Usage
 from regreen.inference.completion import Completion
 from regreen.inference.messages import Message, MessageList, encode
@@ -134,4 +135,5 @@ class Conversation:
 
     def _write(self, line: bytes) -> None:
         if self._file >= 0:
-            os.write(self._file, line + b"\n")
+            with boundary(InfrastructureError, "the live log cannot be written"):
+                os.write(self._file, line + b"\n")

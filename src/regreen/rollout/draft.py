@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from regreen.agents.record import Conversation
-from regreen.core.errors import BoundaryError, InfrastructureError
+from regreen.core.errors import BoundaryError, InfrastructureError, RegreenError
 from regreen.core.trajectory import ErrorRecord, Sampling, Trajectory
 from regreen.core.verdict import Reward, Verdict
 from regreen.inference import ChatClient
@@ -32,13 +32,14 @@ class Draft:
 
         What no boundary caught is a fault of this harness, hence of the infrastructure.
         """
-        party = exc if isinstance(exc, BoundaryError) else InfrastructureError(repr(exc))
+        known = exc if isinstance(exc, RegreenError) else InfrastructureError(repr(exc))
+        party = known.boundary if isinstance(known, BoundaryError) else "infrastructure"
         # boundary() wraps what it does not know; the type a person looks for is the one inside.
         wrapped = type(exc) in BoundaryError.__subclasses__() and exc.__cause__ is not None
         kind = type(exc.__cause__ if wrapped else exc).__name__
-        message = "\n".join(party.lines()).removeprefix("error: ")
+        message = "\n".join(known.lines()).removeprefix("error: ")
         self.error = ErrorRecord.model_validate(
-            {"boundary": party.boundary, "type": kind, "message": message}
+            {"boundary": party, "type": kind, "message": message}
         )
         self.exit_status = self.exit_status or kind
         self.rewards = ()
