@@ -19,7 +19,7 @@ from regreen.tasks.inject import inject as run_injection
 from regreen.tasks.operators import OPERATORS
 from regreen.tasks.repository import make_ready
 
-__all__ = ["inject", "show_funnel"]
+__all__ = ["inject", "show_funnel", "show_progress"]
 
 
 def inject(
@@ -91,7 +91,9 @@ def inject(
         console.note("the settings and the box provider are fine; nothing was run")
         return 0
     try:
-        made = run_async(_inject(source, settings, out, commit, tests, resume, work, console))
+        made = run_async(
+            _inject(source, settings, out, work, console, commit=commit, tests=tests, resume=resume)
+        )
     except KeyboardInterrupt:
         again = command_line()
         console.note(f"interrupted; go on with:\n{again}{'' if resume else ' --resume'}")
@@ -145,11 +147,12 @@ async def _inject(
     source: str,
     settings: InjectSettings,
     out: Path,
+    work: Work,
+    console: Console,
+    *,
     commit: str | None,
     tests: tuple[str, ...],
     resume: bool,
-    work: Work,
-    console: Console,
 ) -> Injection:
     store, provider = layer_store(), work.provider()
     try:
@@ -170,7 +173,7 @@ async def _inject(
                 workers=work.workers,
                 findings=_findings(out),
                 resume=resume,
-                report=lambda progress: _show(progress, display),
+                report=lambda progress: show_progress(progress, display),
             )
     finally:
         await provider.close()
@@ -185,11 +188,12 @@ async def _inject(
     return made
 
 
-def _show(state: Progress, display: Display) -> None:
+def show_progress(state: Progress, display: Display) -> None:
     """Verified tasks are the items; attempts are shown as what is running."""
     while display.finished < min(state.verified, state.wanted):
         display.finish("candidates", "verified")
-    display.phase("candidates", f"{state.examined} examined, {state.verified} verified")
+    if state.verified < state.wanted:
+        display.phase("candidates", f"{state.examined} examined, {state.verified} verified")
 
 
 def _tell(baseline: Baseline, console: Console) -> None:

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from pydantic import SecretStr
 
 from regreen import __version__
 from regreen.agents import Limits
 from regreen.cli.shared import Work, command_line, layer_store, run_async
 from regreen.core.console import Console
-from regreen.core.errors import PrerequisiteError
+from regreen.core.errors import PrerequisiteError, UsageError
 from regreen.core.progress import Progress
 from regreen.core.task import Task
 from regreen.core.trajectory import Sampling, Trajectory
 from regreen.grading.workshop import Workshop
-from regreen.inference import ChatClient
+from regreen.inference import ChatClient, Endpoint
 from regreen.rollout.base import Phase
 from regreen.rollout.plan import Assignment, Build, assignments, builder
 from regreen.rollout.runner import Interrupted, Runner, Summary
@@ -55,7 +56,7 @@ def rollout(
     Examples:
 
         regreen rollout tasks.jsonl --agent oracle --run runs/oracle
-        regreen rollout tasks.jsonl --agent mini --run runs/m1 --base-url http://127.0.0.1:8000/v1 --model qwen3
+        regreen rollout tasks.jsonl --agent mini --run runs/mini --base-url URL/v1 --model NAME
         regreen rollout tasks.jsonl --agent oracle --run runs/oracle --resume
 
     Parameters
@@ -92,14 +93,7 @@ def rollout(
     limits = work.settings(
         Limits, "limits", turns=turns, seconds=seconds, command_seconds=command_seconds
     )
-    client = None
-    if base_url or model:
-        client = ChatClient(
-            base_url or "",
-            model or "",
-            api_key=os.environ.get("OPENAI_API_KEY", ""),
-            sampling=Sampling(temperature=temperature),
-        )
+    client = _client(base_url, model, temperature)
     build = builder(agent, limits=limits, client=client)
     rows = load_tasks(tasks)[: limit or None]
     config: dict[str, Any] = {
@@ -134,6 +128,19 @@ def rollout(
             raise
         everything = list(directory.trajectories())
     return _tell(everything, summary, run, work, console)
+
+
+def _client(
+    base_url: str | None, model: str | None, temperature: float | None
+) -> ChatClient | None:
+    if base_url is None and model is None:
+        return None
+    if not base_url or not model:
+        msg = "a model needs both its endpoint and its name"
+        raise UsageError(msg, where="--base-url, --model", mend="give both")
+    key = os.environ.get("OPENAI_API_KEY")
+    endpoint = Endpoint(base_url=base_url, model=model, api_key=SecretStr(key) if key else None)
+    return ChatClient(endpoint, Sampling(temperature=temperature))
 
 
 async def run_rollouts(

@@ -52,6 +52,8 @@ class TestRunner:
         self._nonce = secrets.token_hex(16)
         self._lines: AsyncIterator[bytes] | None = None
         self._number = 0
+        self.start_cpu = 0.0
+        """CPU seconds the runner needed to start."""
 
     async def start(self, *, python: str = "/opt/env/bin/python", hash_seed: int = 0) -> None:
         """Start the process and wait until it is warm.
@@ -75,6 +77,7 @@ class TestRunner:
         if row["event"] != "ready":
             msg = "the test runner answered out of turn"
             raise InfrastructureError(msg, where=str(row))
+        self.start_cpu = row["cpu"]
 
     async def run(self, request: TestRequest) -> SuiteRun:
         """Run one request to its end.

@@ -96,6 +96,11 @@ class Workshop:
             tree=(*build, self._layer(environment.repo_layer).path), env=lowers, limits=self.limits
         )
 
+    async def reader(self, task: Task) -> Callable[[str], FileState | None]:
+        """Reads files of the tree an agent starts from."""
+        place = await self.place(task)
+        return _reader((self._broken(task, place).path, *place.tree))
+
     async def act_box(self, task: Task) -> Sandbox:
         """A box with the task's broken tree as a one-commit repository, hidden tests absent."""
         place = await self.place(task)

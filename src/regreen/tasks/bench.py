@@ -44,7 +44,7 @@ class Bench:
     place: Place
     workers: int = 2
     cpu: float = 0.0
-    """CPU seconds of all runs so far."""
+    """CPU seconds of all runs so far, the runners' starts included."""
     _idle: dict[int, list[TestRunner]] = field(default_factory=dict)
     _slots: asyncio.Semaphore | None = None
 
@@ -80,6 +80,7 @@ class Bench:
         box = await self.provider.create(self.place.spec(writable=False, nested=True))
         runner = TestRunner(box, isolate=True)
         await runner.start(hash_seed=hash_seed)
+        self.cpu += runner.start_cpu
         return runner
 
     async def close(self) -> None:

@@ -48,7 +48,7 @@ def symptom(message: str) -> Symptom | None:
     if not errors or not failing:
         return None
     body = [
-        line.removeprefix(">") if line.startswith(">") else line
+        " " + line[1:] if line.startswith(">") else line
         for line in entry
         if line.strip() and not line.startswith("E ") and not _LOCATION.match(line)
     ]
@@ -66,11 +66,10 @@ def symptom(message: str) -> Symptom | None:
 
 
 def _steps(body: list[str], failing: str) -> tuple[list[str], str]:
-    """The lines before the failing statement, without the test's own header."""
-    lines = textwrap.dedent("\n".join(_indented(body))).splitlines()
-    header = next(
-        (i for i, line in enumerate(lines) if re.match(r"\s*(async )?def \w+", line)), None
-    )
+    """The code the failing statement depends on, without the test's own header."""
+    lines = textwrap.dedent("\n".join(body)).splitlines()
+    starts = (i for i, line in enumerate(lines) if re.match(r"\s*(async )?def \w+", line))
+    header = next(starts, None)
     if header is not None:
         while header < len(lines) and not lines[header].rstrip().endswith(":"):
             header += 1
@@ -79,12 +78,30 @@ def _steps(body: list[str], failing: str) -> tuple[list[str], str]:
     at = max((i for i, line in enumerate(lines) if line.strip() == target), default=None)
     if at is None:
         return [], target
-    return [line for line in lines[:at] if line.strip()][-_MAX_LINES:], _statement(lines[at:])
+    statement = _statement(lines[at:])
+    return _needed("\n".join(lines[:at]), statement)[-_MAX_LINES:], statement
 
 
-def _indented(body: list[str]) -> list[str]:
-    # the ">" of the failing line stood in the first column; put a space back in its place
-    return [line if line.startswith(" ") or not line else " " + line for line in body]
+def _needed(before: str, statement: str) -> list[str]:
+    """Statements that bind or change a name the failing one uses, found backwards.
+
+    Code that does not parse alone (the failing line stands inside a block) is kept as it is.
+    """
+    try:
+        earlier, last = ast.parse(before).body, ast.parse(statement)
+    except SyntaxError:
+        return [line for line in before.splitlines() if line.strip()]
+    names = {node.id for node in ast.walk(last) if isinstance(node, ast.Name)}
+    kept: list[str] = []
+    for node in reversed(earlier):
+        used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        bound = {part.asname or part.name for part in ast.walk(node) if isinstance(part, ast.alias)}
+        bound |= {getattr(node, "name", "")}
+        if isinstance(node, ast.Assert) or not names & (used | bound):
+            continue
+        names |= used
+        kept.insert(0, ast.get_source_segment(before, node) or "")
+    return [line for text in kept for line in text.splitlines()]
 
 
 def _statement(lines: list[str]) -> str:

@@ -7,7 +7,7 @@ on where it stood: the schedule is deterministic, and a candidate found in the f
 from __future__ import annotations
 
 import asyncio
-import resource
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from regreen.tasks.schedule import Schedule
 from regreen.tasks.tally import Tally
 from regreen.tasks.validate import examine
 
-__all__ = ["InjectSettings", "Injection", "Progress", "cpu_seconds", "inject", "usable_sites"]
+__all__ = ["InjectSettings", "Injection", "Progress", "inject", "usable_sites"]
 
 ROUND = 48
 COMBINATION_LEVELS: tuple[Level, ...] = ("function", "file", "module")
@@ -75,13 +75,6 @@ class Injection:
     """Verified tasks, in the order they were found."""
     funnel: Funnel
     """What became of the candidates."""
-
-
-def cpu_seconds() -> float:
-    """CPU seconds of this process and all children that have ended."""
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def usable_sites(
@@ -174,22 +167,19 @@ class _Job:
 
     async def combinations(self, wanted: int) -> None:
         """Validated faults joined in one function, one file and one directory in turn."""
-        start = len(self.tasks)
-        for level in COMBINATION_LEVELS:
+        pools = {self.repository.checkout.name: self.verified}
+        for number, level in enumerate(COMBINATION_LEVELS, 1):
+            goal = len(self.tasks) + max(0, wanted // (len(COMBINATION_LEVELS) + 1 - number))
             groups = combine(
-                {self.repository.checkout.name: self.verified},
-                level=level,
-                size=self.settings.combine_size,
-                seed=self.settings.seed,
-                limit=wanted,
+                pools, level=level, size=self.settings.combine_size, seed=self.settings.seed
             )
-            for position in range(0, len(groups), ROUND):
-                for candidate, finding in await self.examined(groups[position : position + ROUND]):
-                    share = start + wanted * (COMBINATION_LEVELS.index(level) + 1) / 3
-                    if finding.status == "verified" and len(self.tasks) < share:
+            start = len(self.tasks)
+            while groups and len(self.tasks) < goal:
+                batch, groups = groups[: goal - len(self.tasks)], groups[goal - len(self.tasks) :]
+                for candidate, finding in await self.examined(batch):
+                    if finding.status == "verified":
                         self.keep(candidate, finding)
-                if len(self.tasks) >= start + wanted:
-                    return
+            wanted -= len(self.tasks) - start
 
 
 async def inject(
@@ -219,7 +209,7 @@ async def inject(
         UsageError: an unknown fault class, or findings of another job.
         InfrastructureError: the boxes failed.
     """
-    started = cpu_seconds()
+    started = time.process_time()
     bench = Bench(provider, baseline.place, workers=workers)
     header = {
         "commit": repository.checkout.commit,
@@ -242,7 +232,7 @@ async def inject(
                 await job.combinations(joined)
         finally:
             await bench.close()
-    spent = cpu_seconds() - started + baseline.cpu
+    spent = time.process_time() - started + bench.cpu + baseline.cpu
     return Injection(
         tasks=tuple(job.tasks),
         funnel=job.tally.funnel(repository.checkout.spec, tasks=len(job.tasks), cpu=spent),

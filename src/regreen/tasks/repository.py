@@ -79,6 +79,7 @@ async def make_ready(
     provider: SandboxProvider,
     commit: str | None = None,
     tests: tuple[str, ...] = (),
+    installed: bool = False,
     note: Callable[[str], None] = lambda _: None,
 ) -> Repository:
     """Fetch a source, build its environment and find its tests.
@@ -89,6 +90,8 @@ async def make_ready(
         provider: makes the box the environment is built in.
         commit: of a git source; HEAD when None.
         tests: paths of the tests; found from the project's files when empty.
+        installed: make the environment from this installation's own packages, without network;
+            enough for a pure-Python source whose tests need pytest alone.
         note: told what is going on, for progress.
 
     Raises:
@@ -105,8 +108,14 @@ async def make_ready(
             msg = f"there is no {name} in the source"
             raise UsageError(msg, where=source, mend="give --tests paths relative to its root")
     note(f"building the environment as of {checkout.date:%Y-%m-%d}")
-    built = await build(checkout, store=store, provider=provider, note=note)
-    tools = await build_tools(store=store, provider=provider)
+    if installed:
+        from regreen.tasks.installed import installed_environment, installed_tools
+
+        built = await installed_environment(checkout, store=store, provider=provider)
+        tools = installed_tools(store=store)
+    else:
+        built = await build(checkout, store=store, provider=provider, note=note)
+        tools = await build_tools(store=store, provider=provider)
     env = await compile_environment(built.env, store=store, provider=provider)
     lowers: list[Path] = [built.build.path] if built.build else []
     place = Place(

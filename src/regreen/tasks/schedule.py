@@ -88,7 +88,7 @@ class Schedule:
     def _full(self, operator: str, pending: Counter[str], count: int, wanted: int) -> bool:
         share = self.mix.get(operator, self.max_share)
         total = min(wanted, sum(self.accepted.values()) + count)
-        return self.accepted[operator] + pending[operator] >= max(1.0, share * total)
+        return self.accepted[operator] + pending[operator] >= max(1, int(share * total))
 
     def _score(self, site: Site) -> float:
         noticed = self._tried[f"+{site.operator}"] + _PRIOR_STRENGTH * site.weight

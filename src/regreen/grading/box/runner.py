@@ -39,14 +39,14 @@ class Supervisor:
 
     def serve(self) -> None:
         """Answer requests until stdin ends."""
-        self.send(0, "ready", python=sys.version.split()[0])
+        self.send(0, "ready", python=sys.version.split()[0], cpu=cpu_seconds())
         for line in sys.stdin.buffer:
             self.answer(json.loads(line))
 
     def answer(self, request: dict[str, Any]) -> None:
         """Run one request, in as many workers as its crashes need."""
         number = request["number"]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        before = cpu_seconds()
         deadline = time.monotonic() + request["total_timeout"]
         left = request.get("tests")
         problem = ""
@@ -59,9 +59,7 @@ class Supervisor:
             left = [name for name in state["planned"] if name not in done]
             if not left:
                 break
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        self.send(number, "done", problem=problem, cpu=cpu)
+        self.send(number, "done", problem=problem, cpu=cpu_seconds() - before)
 
     def one_worker(self, request: dict[str, Any], number: int, deadline: float) -> dict[str, Any]:
         """Fork a worker, relay its reports, and name what it died of."""
@@ -174,6 +172,12 @@ class Supervisor:
             os.write(WORKER_FD, line)
         finally:
             os._exit(status)
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of every child it has reaped."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def quiet(*, keep_output: bool) -> None:

@@ -1,0 +1,166 @@
+"""``regreen quickstart``: the whole loop on this machine, small, with a report at its end."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from regreen import __version__
+from regreen.cli.inject import show_progress
+from regreen.cli.report import show_summary, write_reports
+from regreen.cli.rollout import run_rollouts
+from regreen.cli.shared import Work, layer_store, run_async
+from regreen.core.console import Console
+from regreen.core.funnel import Funnel
+from regreen.core.task import Task
+from regreen.example import example_source
+from regreen.rollout.plan import Assignment, assignments, builder
+from regreen.store.run import RunDirectory
+from regreen.store.taskset import taskset_digest, write_tasks
+from regreen.tasks.baseline import measure
+from regreen.tasks.inject import Injection, InjectSettings, inject
+from regreen.tasks.repository import make_ready
+from regreen.view.summary import AgentRow, digest, summarise
+
+__all__ = ["quickstart"]
+
+SOURCE = "pypi:toolz==1.0.0"
+AGENTS = ("oracle", "nop", "scripted")
+
+
+def quickstart(
+    source: str = SOURCE,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    limit: Annotated[int, Parameter(alias="-n")] = 20,
+    offline: Annotated[bool, Parameter(negative="")] = False,
+    seed: int = 0,
+    work: Work | None = None,
+) -> int:
+    """Break a real library, prove the breaks, let three agents at them, grade, report.
+
+    Needs no GPU, Docker, key or model. The agents are oracle (applies the fix: should solve all),
+    nop (does nothing: should solve none) and scripted (a simple search). The last line printed
+    is the path of the report.
+
+    Examples:
+
+        regreen quickstart
+        regreen quickstart --offline
+        regreen quickstart pypi:itsdangerous -n 10
+
+    Parameters
+    ----------
+    source
+        Library to use: pypi:NAME[==VERSION], a git URL or a directory.
+    out
+        Directory for everything made (default runs/quickstart-DATE).
+    limit
+        Tasks to make.
+    offline
+        Use the example that ships with regreen; needs no network.
+    seed
+        Seed of the whole.
+    """
+    work = work or Work()
+    console = work.console()
+    begin = time.monotonic()
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    folder = out or Path("runs") / f"quickstart-{stamp}"
+    if offline:
+        source = str(example_source())
+    if work.dry_run:
+        console.note(f"would write to {folder}; nothing was run")
+        return 0
+    console.note("1/4 make tasks: break working code, keep what the tests prove broken")
+    made = run_async(_make(source, InjectSettings(limit=limit, seed=seed), offline, work, console))
+    folder.mkdir(parents=True, exist_ok=True)
+    taskset = folder / "tasks.jsonl"
+    write_tasks(taskset, made.tasks)
+    (folder / "funnel.json").write_text(made.funnel.model_dump_json(indent=1))
+    verified, tried = made.funnel.steps[2][1], made.funnel.steps[0][1]
+    console.note(
+        f"    {verified} of {tried} candidates verified, "
+        f"{made.funnel.cpu_seconds_per_candidate:.2f} CPU s each; {len(made.tasks)} tasks kept"
+    )
+    console.note("2/4 act and 3/4 verify: three agents, every stage in a box of its own")
+    with _run_directory(folder / "run", source, made.tasks, seed) as directory:
+        run_async(_roll(made.tasks, directory, seed, work, console))
+        console.note("4/4 report")
+        page = write_reports(directory, tasks=taskset, funnel=made.funnel)
+        rows = summarise(digest(row) for row in directory.trajectories())
+    if work.json:
+        console.json(_summary(made.funnel, folder, page, rows, time.monotonic() - begin))
+        return 0
+    show_summary(rows, console)
+    console.note(f"{time.monotonic() - begin:.0f} s in all; look further with:")
+    console.note(f"  regreen tasks show {taskset}")
+    console.result(str(page))
+    return 0
+
+
+async def _make(
+    source: str, settings: InjectSettings, offline: bool, work: Work, console: Console
+) -> Injection:
+    store, provider = layer_store(), work.provider()
+    try:
+        repository = await make_ready(
+            source, store=store, provider=provider, note=console.note, installed=offline
+        )
+        baseline = await measure(
+            repository.place, provider=provider, store=store, where=source, workers=work.workers
+        )
+        with console.progress("tasks", total=settings.limit, good="verified") as display:
+            return await inject(
+                repository,
+                baseline,
+                provider=provider,
+                settings=settings,
+                workers=work.workers,
+                report=lambda state: show_progress(state, display),
+            )
+    finally:
+        await provider.close()
+
+
+def _run_directory(path: Path, source: str, tasks: tuple[Task, ...], seed: int) -> RunDirectory:
+    return RunDirectory.create(
+        path,
+        config={"agents": list(AGENTS), "source": source, "seed": seed},
+        lock={
+            "taskset_digest": taskset_digest(tasks),
+            "seeds": [seed],
+            "regreen": __version__,
+        },
+    )
+
+
+async def _roll(
+    tasks: tuple[Task, ...], directory: RunDirectory, seed: int, work: Work, console: Console
+) -> None:
+    for agent in AGENTS:
+        planned: list[Assignment] = assignments(tasks, agent, seed=seed)
+        await run_rollouts(
+            tasks, planned, directory, builder(agent), work=work, total=len(planned),
+            console=console,
+        )  # fmt: skip
+
+
+def _summary(
+    funnel: Funnel, folder: Path, page: Path, rows: list[AgentRow], seconds: float
+) -> dict[str, object]:
+    return {
+        "out": str(folder),
+        "report": str(page),
+        "funnel": funnel.model_dump(mode="json"),
+        "agents": {
+            row.name: {"rollouts": row.resolved.total, "resolved": row.resolved.count}
+            for row in rows
+        },
+        "seconds": round(seconds, 1),
+    }

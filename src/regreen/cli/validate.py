@@ -1,0 +1,136 @@
+"""``regreen tasks validate``: prove a taskset again on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from regreen.cli.shared import Work, layer_store, run_async
+from regreen.core.console import Console
+from regreen.core.errors import RegreenError
+from regreen.core.task import Task
+from regreen.grading.workshop import Workshop
+from regreen.sandbox.base import SandboxProvider
+from regreen.sandbox.layers import LayerStore
+from regreen.store.taskset import load_tasks, write_tasks
+from regreen.tasks.repository import make_ready
+from regreen.tasks.revalidate import Proof, prove
+
+__all__ = ["bring_environments", "validate"]
+
+
+def validate(
+    tasks: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    limit: Annotated[int | None, Parameter(alias="-n")] = None,
+    repeats: int = 1,
+    work: Work | None = None,
+) -> int:
+    """Build the environments a taskset names and prove each task again, in fresh boxes.
+
+    The gold patch must score 1; the empty patch, deleting or skipping the tests and printing a
+    success must score 0. Exits with 1 when a task fails.
+
+    Examples:
+
+        regreen tasks validate tasks.jsonl
+        regreen tasks validate theirs.parquet -o proven.parquet --repeats 3
+
+    Parameters
+    ----------
+    tasks
+        Taskset: .jsonl or .parquet.
+    out
+        Write the tasks that hold to this taskset.
+    limit
+        Prove the first N tasks only.
+    repeats
+        Judgements of the gold and of the empty patch.
+    """
+    work = work or Work()
+    console = work.console()
+    rows = load_tasks(tasks)[: limit or None]
+    if work.dry_run:
+        console.note(f"{len(rows)} tasks; nothing was run")
+        return 0
+    proofs = run_async(_prove_all(rows, repeats, work, console))
+    held = [task for task, proof in zip(rows, proofs, strict=True) if proof.valid]
+    if out:
+        write_tasks(out, held)
+    failed = [proof for proof in proofs if not proof.valid]
+    if work.json:
+        console.json(
+            {
+                "tasks": len(rows),
+                "valid": len(held),
+                "failed": {proof.instance_id: list(proof.reasons) for proof in failed},
+            }
+        )
+    else:
+        for proof in failed:
+            console.result(f"{proof.instance_id}: {'; '.join(proof.reasons)}")
+        console.result(f"{len(held)} of {len(rows)} tasks hold")
+    return 1 if failed else 0
+
+
+async def _prove_all(
+    rows: Sequence[Task], repeats: int, work: Work, console: Console
+) -> list[Proof]:
+    store, provider = layer_store(), work.provider()
+    workshop = Workshop(provider, store)
+    slots = asyncio.Semaphore(work.workers)
+
+    async def one(task: Task) -> Proof:
+        async with slots:
+            display.phase(task.instance_id, "proving")
+            try:
+                proof = await prove(task, workshop, repeats=repeats)
+            except RegreenError as exc:
+                if exc.exit_code != 1:
+                    raise
+                reason = f"{exc.what}: {exc.where}"
+                proof = Proof(instance_id=task.instance_id, controls=(), reasons=(reason,))
+            display.finish(task.instance_id, "valid" if proof.valid else "invalid")
+            return proof
+
+    try:
+        await bring_environments(rows, store=store, provider=provider, console=console)
+        with console.progress("validating", total=len(rows), good="valid") as display:
+            return list(await asyncio.gather(*map(one, rows)))
+    finally:
+        await provider.close()
+
+
+async def bring_environments(
+    tasks: Sequence[Task], *, store: LayerStore, provider: SandboxProvider, console: Console
+) -> None:
+    """Build every environment the tasks name that this machine does not hold.
+
+    Raises:
+        RegreenError: what was built is not what the task names.
+    """
+    workshop = Workshop(provider, store)
+    for environment in {task.environment for task in tasks if task.environment}:
+        task = next(task for task in tasks if task.environment == environment)
+        if not workshop.missing(task):
+            continue
+        made = await make_ready(
+            environment.source,
+            store=store,
+            provider=provider,
+            commit=environment.commit,
+            note=console.note,
+        )
+        if workshop.missing(task):
+            msg = "the environment built here differs from the one the task was proved in"
+            raise RegreenError(
+                msg,
+                where=f"{environment.source}, Python {made.built.python} here",
+                mend=f"use Python {environment.python}, or inject the tasks again",
+            )
