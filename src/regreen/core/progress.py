@@ -127,7 +127,7 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """Redraws the state four times a second: a line, a bar and one row per running item."""
+    """Redraws the state four times a second: a line, one row per running item and a bar."""
 
     def __init__(self, progress: Progress, stream: TextIO) -> None:
         from rich.console import Console
@@ -167,7 +167,7 @@ class LiveDisplay:
         if len(running) > _ROWS:
             table.add_row(Text(f"and {len(running) - _ROWS} more", style="dim"))
         bar = ProgressBar(total=max(self._progress.total, 1), completed=self._progress.finished)
-        return Group(Text(self._progress.line()), bar, table)
+        return Group(Text(self._progress.line()), table, bar)  # a bar ends no line: it comes last
 
 
 def _span(seconds: float) -> str:

@@ -58,7 +58,7 @@ def from_atif(document: Mapping[str, Any], where: str = "ATIF document") -> Traj
         UsageError: no ATIF document, or a version this reader does not know.
     """
     version, steps = document.get("schema_version"), document.get("steps")
-    if version not in _READABLE or not isinstance(steps, list):
+    if str(version) not in _READABLE or not isinstance(steps, list):
         what = f"this is no ATIF document of a known version: schema_version is {version!r}"
         mend = f"give one of {', '.join(sorted(_READABLE))}"
         raise UsageError(what, where=where, mend=mend)
