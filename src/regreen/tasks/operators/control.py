@@ -8,7 +8,7 @@ from typing import ClassVar
 import libcst as cst
 
 from regreen.tasks.operators.base import Change
-from regreen.tasks.operators.edits import negated, replace
+from regreen.tasks.operators.edits import invert, keep_part, replace
 from regreen.tasks.operators.view import FileView
 from regreen.tasks.operators.zones import dotted
 
@@ -31,7 +31,7 @@ class InvertCondition:
     def changes(self, node: cst.CSTNode, view: FileView) -> Iterator[Change]:
         """One change per condition."""
         assert isinstance(node, (cst.If, cst.IfExp, cst.CompIf))
-        yield replace(view, node.test, negated(view, node.test), "condition inverted", 0.9)
+        yield invert(view, node.test, "condition inverted", 0.9)
 
 
 class ShuffleBranches:
@@ -109,12 +109,10 @@ class DropClause:
             for n in view.ancestors(node)
         )
         weight = 0.2 if in_while else 0.6
-        start, end = view.span(node)
-        left_end, right_start = view.outer(node.left)[1], view.outer(node.right)[0]
-        yield Change(left_end, end, "", "right part of the condition lost", weight)
+        yield keep_part(view, node, node.left, "right part of the condition lost", weight)
         guards = _guards(node, view)
         note = "left part of the condition lost"
-        yield Change(start, right_start, "", note, min(1.0, weight + 0.15 * guards))
+        yield keep_part(view, node, node.right, note, weight + 0.15 * guards)
 
 
 def _guards(node: cst.BooleanOperation, view: FileView) -> bool:

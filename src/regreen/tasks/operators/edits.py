@@ -18,7 +18,9 @@ __all__ = [
     "delete",
     "delete_item",
     "exits",
+    "invert",
     "is_removable",
+    "keep_part",
     "negated",
     "replace",
     "replace_lines",
@@ -54,6 +56,30 @@ def swap(
     (start, middle_start), (middle_end, end) = view.outer(left), view.outer(right)
     middle = view.code[middle_start:middle_end]
     return Change(start, end, view.text(right) + middle + view.text(left), note, weight)
+
+
+def invert(view: FileView, test: cst.BaseExpression, note: str, weight: float) -> Change:
+    """Negate a condition; ``not`` goes in front of parentheses that are there already."""
+    if test.lpar and isinstance(test, (cst.BooleanOperation, cst.Comparison)):
+        text = negated(view, test)
+        if text.startswith("not ("):
+            at = view.outer(test)[0]
+            return Change(at, at, "not ", note, weight)
+        return replace(view, test, text, note, weight)
+    return replace(view, test, negated(view, test), note, weight)
+
+
+def keep_part(
+    view: FileView, whole: cst.BaseExpression, part: cst.BaseExpression, note: str, weight: float
+) -> Change:
+    """Put an operand where its operation stands; parentheses go that have become idle."""
+    start, end = view.span(whole)
+    outer = view.outer(whole)
+    text = view.text(part)
+    plain = not isinstance(part, (cst.BooleanOperation, cst.BinaryOperation, cst.IfExp))
+    if len(whole.lpar) == 1 and plain and view.line(outer[0]) == view.line(outer[1]):
+        return Change(*outer, text, note, weight)
+    return Change(start, end, text, note, weight)
 
 
 def negated(view: FileView, test: cst.BaseExpression) -> str:

@@ -15,6 +15,7 @@ import libcst as cst
 
 from regreen.tasks.operators.base import Change, Operator
 from regreen.tasks.operators.catalog import load
+from regreen.tasks.operators.scopes import bound_names, read_names
 from regreen.tasks.operators.site import Site
 from regreen.tasks.operators.view import FileView
 
@@ -74,8 +75,29 @@ def _sites(view: FileView, node: cst.CSTNode, operator: str, change: Change) -> 
         end=view.to_source(change.end, end=change.end > change.start),
         replacement=change.replacement,
         note=change.note,
-        weight=round(min(max(change.weight, 0.0), 1.0), 3),
+        weight=round(min(max(change.weight, 0.0), _most(view, node)), 3),
     )
+
+
+def _most(view: FileView, node: cst.CSTNode) -> float:
+    """The weight a place allows: what steps a ``while`` loop could keep it from ending.
+
+    A time-out is no failing test anybody can work with.
+    """
+    statement = view.statement(node)
+    if not isinstance(statement, (cst.SimpleStatementLine, cst.If)):
+        return 1.0
+    loops = (cst.For, cst.While, cst.FunctionDef)
+    loop = next((n for n in view.ancestors(statement) if isinstance(n, loops)), None)
+    if not isinstance(loop, cst.While):
+        return 1.0
+    tested = read_names(loop.test, view)
+    bound = {name for inner in view.below(statement) for name in bound_names(inner)}
+    if bound & tested:
+        return 0.2
+    leaves = any(isinstance(n, (cst.Break, cst.Return, cst.Raise)) for n in view.below(statement))
+    endless = isinstance(loop.test, (cst.Name, cst.Integer)) and not bound
+    return 0.3 if endless and leaves and isinstance(statement, cst.If) else 0.6
 
 
 def _canonical(code: str, change: Change) -> tuple[int, int, str]:

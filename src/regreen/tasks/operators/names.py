@@ -29,7 +29,7 @@ def similar_names(name: cst.Name, view: FileView) -> list[str]:
     """Other names of the function that could stand here, likeliest first.
 
     Parameters stand for parameters and assigned names for assigned ones; what is called stands
-    only for what is called; every path to the place binds the other name.
+    only for what is called; some use is shared, and every path to the place binds the other name.
     """
     function = view.function(name)
     if function is None:
@@ -47,6 +47,8 @@ def similar_names(name: cst.Name, view: FileView) -> list[str]:
             continue
         theirs = scope.uses.get(other, frozenset())
         if ("called" in uses) != ("called" in theirs) or not _bound(scope, other, name, view):
+            continue
+        if uses and theirs and not uses & theirs:
             continue
         alike = len(uses & theirs) / max(1, len(uses | theirs))
         found.append((-alike, place, other))
@@ -133,7 +135,7 @@ class WrongVariable:
 class WrongAttribute:
     """An attribute of ``self`` that is read, where the class sets another one.
 
-    Both are set in methods of the class; what is called stands only for what is called.
+    Both are set in methods of the class and used in the same way somewhere.
     """
 
     id: ClassVar[str] = "wrong_attribute"
@@ -157,7 +159,11 @@ class WrongAttribute:
         others = sorted(
             (-len(mine & theirs) / len(mine | theirs), other)
             for other, theirs in uses.items()
-            if other != node.attr.value and "set" in theirs and "called" not in theirs
+            if other != node.attr.value
+            and "set" in theirs
+            and "called" not in theirs
+            # both are always set; something else must be done with both as well
+            and len(mine & theirs) > 1
         )
         for _, other in others[:1]:
             note = f"{node.attr.value} became {other}"

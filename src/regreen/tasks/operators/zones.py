@@ -21,6 +21,7 @@ __all__ = [
 
 _NO_COVER = re.compile(r"#.*pragma:\s*no\s*cover")
 _ENVIRONMENT = ("sys.version", "sys.platform", "os.name", "platform.", "sys.implementation", "PY3")
+_TALK = re.compile(r"\b(debug|verbose|DEBUG|VERBOSE)\b")
 _LOG_METHODS = frozenset(
     ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "fatal")
 )
@@ -123,5 +124,6 @@ def _environment_block(parent: cst.CSTNode | None) -> bool:
 
 
 def is_environment_check(condition: str) -> bool:
-    """Whether the source of a condition asks about the interpreter or the platform."""
-    return "TYPE_CHECKING" in condition or any(word in condition for word in _ENVIRONMENT)
+    """Whether a condition asks about the interpreter, the platform or how much to say."""
+    words = any(word in condition for word in _ENVIRONMENT)
+    return words or "TYPE_CHECKING" in condition or bool(_TALK.search(condition))
