@@ -64,3 +64,30 @@ def test_balanced_keeps_the_share_and_ignores_input_order():
     assert len(chosen) == 8
     names = [site.operator for site in chosen]
     assert max(names.count(name) for name in names) <= 2
+
+
+def test_constants_count_as_reached_where_functions_read_them():
+    source = """\
+import re
+
+__version_info__ = (1, 2)
+LIMIT = 10
+WORD = re.compile(r"^a+$")
+UNUSED = 3
+
+
+class A:
+    size = 4
+
+    def f(self, x):
+        if WORD.match(x) and len(x) < LIMIT:
+            return x[: self.size]
+        return None
+"""
+    sites = [s for s in enumerate_sites("a.py", source) if s.import_time]
+    wanted = {
+        ("change_constant", "<module>", 4, (13,)),
+        ("wrong_regex", "<module>", 5, (13,)),
+        ("change_constant", "A", 10, (14,)),
+    }
+    assert {(s.operator, s.function, s.line, s.reach) for s in sites} == wanted

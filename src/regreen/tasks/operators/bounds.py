@@ -62,9 +62,9 @@ class OffByOne:
             literal = isinstance(target.comparator, cst.Integer) or isinstance(
                 node.left, cst.Integer
             )
-            weight = 0.65 if literal or "len(" in view.text(node) else 0.5
+            weight = 0.65 if literal or "len(" in view.text(node) else 0.4
             if isinstance(view.statement(node), cst.While):
-                weight = 0.45
+                weight = 0.35
             note = f"{view.text(target.operator)} became {new}"
             yield replace(view, target.operator, new, note, weight)
 

@@ -92,7 +92,9 @@ class RemoveMethod:
                 break
             start = above
         reach = view.body_reach(node)
-        yield Change(start, change.end, "", change.note, 0.85, reach=reach, import_time=True)
+        # the parent's own does nearly as well for these
+        weight = 0.5 if name in ("__str__", "__hash__", "__ne__", "__bool__") else 0.85
+        yield Change(start, change.end, "", change.note, weight, reach=reach, import_time=True)
 
     def _mentions(self, node: cst.CSTNode, name: str) -> bool:
         """Whether a plain name (not an attribute) refers to the method as the class is made."""

@@ -19,7 +19,7 @@ _HOLDERS = (*_NUMBERS, cst.AugAssign, cst.Return, cst.Arg, cst.Yield, cst.IfExp,
 
 
 class ChangeConstant:
-    """A number or truth value in the body of a function.
+    """A number or truth value in the body of a function, or a constant that functions read.
 
     Indices and slice bounds belong to ``off_by_one``; a number that multiplies or is added is
     left alone when the result would be the same, a step in a ``while`` loop has a low weight.
@@ -33,7 +33,7 @@ class ChangeConstant:
     def changes(self, node: cst.CSTNode, view: FileView) -> Iterator[Change]:
         """One change per constant."""
         parent = view.parent(node)
-        if view.function(node) is None or not isinstance(parent, (*_HOLDERS, cst.DictElement)):
+        if not isinstance(parent, (*_HOLDERS, cst.DictElement)):
             return
         if isinstance(parent, cst.Arg) and parent.keyword is not None:
             return

@@ -85,7 +85,7 @@ class BreakContinue:
         loops = (n for n in view.ancestors(node) if isinstance(n, (cst.For, cst.While)))
         loop = next(loops, None)
         if isinstance(node, cst.Continue):
-            yield replace(view, node, "break", "continue became break", 0.75)
+            yield replace(view, node, "break", "continue became break", 0.65)
         elif isinstance(loop, cst.For):
             yield replace(view, node, "continue", "break became continue", 0.6)
 
@@ -108,7 +108,7 @@ class DropClause:
             isinstance(n, cst.While) and n.test in (node, *view.ancestors(node))
             for n in view.ancestors(node)
         )
-        weight = 0.2 if in_while else 0.6
+        weight = 0.2 if in_while else 0.55
         yield keep_part(view, node, node.left, "right part of the condition lost", weight)
         guards = _guards(node, view)
         note = "left part of the condition lost"
@@ -156,9 +156,9 @@ class NoneCheck:
         note = "a None check became a truth test"
         name = view.text(node.left)
         if isinstance(target.operator, cst.Is):
-            yield replace(view, node, f"not {name}", note, 0.4)
+            yield replace(view, node, f"not {name}", note, 0.25)
         elif isinstance(target.operator, cst.IsNot):
-            yield replace(view, node, name, note, 0.4)
+            yield replace(view, node, name, note, 0.25)
 
     def _from_truth(self, test: cst.BaseExpression, view: FileView) -> Iterator[Change]:
         note = "a truth test became a None check"

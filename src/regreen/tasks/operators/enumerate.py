@@ -21,6 +21,9 @@ from regreen.tasks.operators.view import FileView
 
 __all__ = ["enumerate_sites"]
 
+# the classes that make sense for a constant of a module or class, whose readers then fail
+_FOR_CONSTANTS = ("change_constant", "wrong_regex", "wrong_text")
+
 
 def enumerate_sites(
     path: str, source: str, *, operators: Iterable[str] | None = None
@@ -43,34 +46,39 @@ def enumerate_sites(
     checker = _Checker(view)
     seen: set[tuple[int, int, str]] = set()
     sites: list[Site] = []
-    for node in view.open_nodes:
+    places = [(node, "") for node in view.open_nodes] + view.constant_nodes
+    for node, constant in places:
         for operator in by_node.get(type(node), ()):
+            if constant and operator.id not in _FOR_CONSTANTS:
+                continue
             for change in operator.changes(node, view):
                 key = _canonical(view.code, change)
                 if key in seen or not checker.changes_tree(node, change):
                     continue
                 seen.add(key)
-                sites += _sites(view, node, operator.id, change)
+                sites += _sites(view, node, operator.id, change, constant)
     sites.sort(key=lambda site: (site.start, site.end, site.operator, site.replacement))
     return sites
 
 
-def _sites(view: FileView, node: cst.CSTNode, operator: str, change: Change) -> Iterator[Site]:
-    owner = node if isinstance(node, cst.ClassDef) else view.owners[node]
-    if isinstance(node, cst.FunctionDef):
-        owner = node
-    reach = change.reach or view.reach(node)
-    if owner is None or not reach:
+def _sites(
+    view: FileView, node: cst.CSTNode, operator: str, change: Change, constant: str
+) -> Iterator[Site]:
+    declares = isinstance(node, (cst.ClassDef, cst.FunctionDef))
+    owner = node if declares else view.owners[node]
+    assert owner is None or isinstance(owner, (cst.ClassDef, cst.FunctionDef))
+    reach = view.readers(constant) if constant else change.reach or view.reach(node)
+    if not reach:
         return
     last = max(change.end - 1, change.start)
     yield Site(
         path=view.path,
         operator=operator,
-        function=view.qualname(owner),
+        function=view.qualname(owner) if owner is not None else "<module>",
         line=view.line(change.start),
         end_line=view.line(last),
         reach=tuple(sorted(set(reach))),
-        import_time=change.import_time,
+        import_time=change.import_time or bool(constant),
         start=view.to_source(change.start),
         end=view.to_source(change.end, end=change.end > change.start),
         replacement=change.replacement,

@@ -57,10 +57,9 @@ def balanced(
         ready = [name for name in sorted(pools) if pools[name] and count[name] < cap]
         if not ready:
             break
-        name = min(ready, key=lambda n: ((count[n] + 1) / (mix[n] if mix else 1.0), n))
+        name = min(ready, key=lambda n: ((count[n] + 1) / _appeal(n, pools[n][0], mix), n))
         pool = pools[name]
-        # the class's own order decides between functions that had equally many turns
-        best = min(range(len(pool)), key=lambda i: (functions[pool[i].path, pool[i].function], i))
+        best = min(range(len(pool)), key=lambda i: (_turns(pool[i], functions), i))
         site = pool[best]
         del pool[best]
         chosen.append(site)
@@ -95,6 +94,16 @@ def _spread(sites: list[Site], seed: int) -> list[Site]:
     Coarse, because a weight is a guess and its second digit means nothing.
     """
     return sorted(sites, key=lambda s: (-round(s.weight * 5), identity(s, seed)))
+
+
+def _appeal(name: str, site: Site, mix: Mapping[str, float] | None) -> float:
+    """How often a class is drawn: as asked, and less as its best site is likely to survive."""
+    return (mix[name] if mix else 1.0) * max(site.weight, 0.05)
+
+
+def _turns(site: Site, functions: Counter[tuple[str, str]]) -> float:
+    """Turns the site's function has had; a quarter of weight counts like one turn more."""
+    return functions[site.path, site.function] + 4 * (1 - round(site.weight * 5) / 5)
 
 
 def _size(available: Mapping[str, int], limit: int, max_share: float) -> int:

@@ -12,7 +12,7 @@ import libcst as cst
 
 from regreen.tasks.operators.base import Change
 from regreen.tasks.operators.edits import replace, swap
-from regreen.tasks.operators.scopes import Scope, scope_of
+from regreen.tasks.operators.scopes import Scope, read_names, scope_of
 from regreen.tasks.operators.view import FileView
 
 __all__ = ["SwapTargets", "WrongAttribute", "WrongVariable", "similar_names"]
@@ -194,7 +194,7 @@ def _attribute_uses(owner: cst.ClassDef, view: FileView) -> dict[str, frozenset[
 
 
 class SwapTargets:
-    """Two names that one assignment or loop unpacks into."""
+    """Two targets that one assignment or loop unpacks into, at least one of them read."""
 
     id: ClassVar[str] = "swap_targets"
     family: ClassVar[str] = "name"
@@ -208,6 +208,16 @@ class SwapTargets:
             return
         elements = node.target.elements
         for left, right in list(pairwise(elements))[:2]:
-            if isinstance(left, cst.Element) and isinstance(right, cst.Element):
-                note = "two targets exchanged"
-                yield swap(view, left.value, right.value, note, 0.85)
+            if not isinstance(left, cst.Element) or not isinstance(right, cst.Element):
+                continue
+            used = self._is_used(left.value, view), self._is_used(right.value, view)
+            if any(used):
+                weight = 0.85 if all(used) else 0.75
+                yield swap(view, left.value, right.value, "two targets exchanged", weight)
+
+    def _is_used(self, target: cst.BaseExpression, view: FileView) -> bool:
+        """Whether a target that is a plain name is read anywhere in the function."""
+        function = view.function(target)
+        if not isinstance(target, cst.Name) or function is None:
+            return True
+        return target.value in read_names(function.body, view)

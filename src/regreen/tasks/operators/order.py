@@ -83,7 +83,7 @@ class WrongIndent:
     """A simple statement right after a ``for`` loop, or the last one inside it.
 
     The first kind slips into the loop, the second out of it; names stay bound either way as
-    long as the loop runs once.
+    long as the loop runs once. A plain assignment slips in only where the loop uses its target.
     """
 
     id: ClassVar[str] = "wrong_indent"
@@ -103,7 +103,8 @@ class WrongIndent:
         place = siblings.index(node)
         inner_indent = view.indent(body.body[0])
         after = siblings[place + 1] if place + 1 < len(siblings) else None
-        if isinstance(after, cst.SimpleStatementLine) and not exits(body.body[-1]):
+        if self._may_slip_in(after, node, view) and not exits(body.body[-1]):
+            assert isinstance(after, cst.SimpleStatementLine)
             start, end = view.whole_lines(after)
             loop_end = view.line_end(view.span(node)[1] - 1)
             text = view.render([after.with_changes(leading_lines=())], inner_indent)
@@ -117,3 +118,11 @@ class WrongIndent:
             text = text if view.code[start:end].endswith(("\n", "\r")) else text.rstrip("\r\n")
             note = "a statement slipped out of the loop"
             yield Change(start, end, text, note, 0.85, reach=view.reach(last))
+
+    def _may_slip_in(self, after: cst.CSTNode | None, loop: cst.For, view: FileView) -> bool:
+        if not isinstance(after, cst.SimpleStatementLine):
+            return False
+        if not isinstance(after.body[0], (cst.Assign, cst.AnnAssign)):
+            return True
+        changed, _ = _touched(after, view)
+        return bool(changed & set().union(*_touched(loop.body, view)))

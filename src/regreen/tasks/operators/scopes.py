@@ -111,11 +111,26 @@ def _is_read(name: cst.Name, view: FileView) -> bool:
             return value is name
         case cst.Arg(value=value):
             return value is name
+        case cst.Element() | cst.For() | cst.CompFor():
+            return not _is_target(name, view)
         case cst.Param() | cst.FunctionDef() | cst.ClassDef() | cst.AssignTarget():
             return isinstance(parent, cst.Param) and parent.default is name
         case cst.AsName() | cst.ImportAlias():
             return False
     return True
+
+
+def _is_target(name: cst.Name, view: FileView) -> bool:
+    inner: cst.CSTNode = name
+    for above in view.ancestors(name):
+        if isinstance(above, (cst.For, cst.CompFor)):
+            return above.target is inner
+        if isinstance(above, (cst.AssignTarget, cst.NamedExpr)):
+            return above.target is inner if isinstance(above, cst.NamedExpr) else True
+        if not isinstance(above, (cst.Tuple, cst.List, cst.Element, cst.StarredElement)):
+            return False
+        inner = above
+    return False
 
 
 def _target_names(target: cst.CSTNode) -> Iterator[str]:

@@ -25,7 +25,7 @@ class Site:
     operator: str
     """Fault class, for example ``invert_condition``."""
     function: str
-    """Qualified name of the innermost function, or of the class for faults of a class."""
+    """Qualified name of the innermost function; of the class, or ``<module>``, outside of one."""
     line: int
     """First original line changed, from 1."""
     end_line: int

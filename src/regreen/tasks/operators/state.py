@@ -163,10 +163,10 @@ class StaleCache:
                 yield delete(view, node, note, 0.2 if in_while else 0.6)
         elif isinstance(only, cst.Assign) and len(only.targets) == 1:
             target = only.targets[0].target
-            if isinstance(target, cst.Subscript) and self._is_mapping(target, view):
+            if isinstance(target, cst.Subscript) and self._may_replace(target, view):
                 key = view.code[slice(*view.span(target.slice[0]))]
                 text = f"{view.text(target.value)}.setdefault({key}, {view.text(only.value)})"
-                yield replace(view, only, text, "an entry is never replaced", 0.4)
+                yield replace(view, only, text, "an entry is never replaced", 0.3)
 
     def _drops(self, statement: cst.BaseSmallStatement, view: FileView) -> bool:
         match statement:
@@ -179,6 +179,16 @@ class StaleCache:
                 starts = function is None or function.name.value in ("__init__", "__new__")
                 return dotted(only.target).startswith("self.") and not starts
         return False
+
+    def _may_replace(self, target: cst.Subscript, view: FileView) -> bool:
+        """Whether the entry may be there already: no condition or handler says it is not."""
+        name = dotted(target.value)
+        for above in view.ancestors(target):
+            if isinstance(above, cst.If) and name in view.text(above.test):
+                return False
+            if isinstance(above, cst.ExceptHandler):
+                return False
+        return self._is_mapping(target, view)
 
     def _is_mapping(self, target: cst.Subscript, view: FileView) -> bool:
         name = dotted(target.value)
@@ -249,7 +259,10 @@ class RemoveAssignment:
         if function is None or not all(self._can_go(p, node, function, view) for p in places):
             return
         in_while = any(isinstance(n, cst.While) for n in view.ancestors(node))
-        yield delete(view, node, "an assignment lost", 0.2 if in_while else 0.8)
+        # an attribute that starts as None is often set before anybody looks
+        starts_none = isinstance(only, cst.Assign) and dotted(only.value) == "None"
+        weight = 0.2 if in_while else 0.5 if starts_none else 0.8
+        yield delete(view, node, "an assignment lost", weight)
 
     def _can_go(
         self,

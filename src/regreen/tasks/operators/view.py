@@ -15,7 +15,12 @@ import libcst as cst
 from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
 
 from regreen.core.errors import UsageError
-from regreen.tasks.operators.zones import frozen_tree, is_docstring, is_environment_check
+from regreen.tasks.operators.zones import (
+    constant_name,
+    frozen_tree,
+    is_docstring,
+    is_environment_check,
+)
 
 __all__ = ["Block", "FileView", "Statement"]
 
@@ -86,6 +91,7 @@ class FileView:
         self.parents: dict[cst.CSTNode, cst.CSTNode] = {}
         self.owners: dict[cst.CSTNode, cst.FunctionDef | cst.ClassDef | None] = {}
         self.open_nodes: list[cst.CSTNode] = []
+        self.constant_nodes: list[tuple[cst.CSTNode, str]] = []
         self.module.visit(_Walk(self))
 
     def to_source(self, offset: int, *, end: bool = False) -> int:
@@ -185,6 +191,15 @@ class FileView:
                 return (self.line(self.full_start(statement)),)
         return ()
 
+    def readers(self, name: str) -> tuple[int, ...]:
+        """Lines of statements in functions that read a constant of the module or of a class."""
+        lines: set[int] = set()
+        for node in self.nodes:
+            is_name = isinstance(node, cst.Name) and node.value == name
+            if is_name and isinstance(self.owners[node], cst.FunctionDef):
+                lines.update(self.reach(node))
+        return tuple(sorted(lines))
+
     def full_start(self, statement: cst.CSTNode) -> int:
         """Start of a statement with its decorators."""
         if isinstance(statement, (cst.FunctionDef, cst.ClassDef)) and statement.decorators:
@@ -254,6 +269,7 @@ class _Walk(cst.CSTVisitor):
         self.shut: set[cst.CSTNode] = set()
         self.freezers: list[cst.CSTNode] = []
         self.reserved: set[cst.CSTNode] = set()
+        self.constant = ""
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         kind = type(node)
@@ -276,6 +292,8 @@ class _Walk(cst.CSTVisitor):
             self.freezers.append(node)
         elif not self.freezers and node not in self.reserved and self._runs_in_function(node):
             view.open_nodes.append(node)
+        elif not self.freezers and self.constant and kind not in _STATEMENTS:
+            view.constant_nodes.append((node, self.constant))
         self._shut_signature(node)
         return True
 
@@ -300,6 +318,7 @@ class _Walk(cst.CSTVisitor):
             if is_environment_check(self.view.code[test[0] : test[1]]):
                 self.shut.add(node.test)
                 self.reserved.add(node)
+        self.constant = constant_name(node)
         siblings = self.view.siblings(node)
         if siblings and node is siblings[0]:
             self._shut_dead_code(siblings)

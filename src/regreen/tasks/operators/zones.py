@@ -11,6 +11,7 @@ import re
 import libcst as cst
 
 __all__ = [
+    "constant_name",
     "dotted",
     "frozen_tree",
     "hides_arguments",
@@ -21,6 +22,7 @@ __all__ = [
 
 _NO_COVER = re.compile(r"#.*pragma:\s*no\s*cover")
 _ENVIRONMENT = ("sys.version", "sys.platform", "os.name", "platform.", "sys.implementation", "PY3")
+_ABOUT = re.compile(r"version|debug|verbose|logger|py[23]|typing", re.IGNORECASE)
 _TALK = re.compile(r"\b(debug|verbose|DEBUG|VERBOSE)\b")
 _LOG_METHODS = frozenset(
     ("debug", "info", "warning", "warn", "error", "exception", "critical", "log", "fatal")
@@ -49,6 +51,20 @@ def is_docstring(node: cst.CSTNode) -> bool:
     only = node.body[0]
     texts = (cst.SimpleString, cst.ConcatenatedString, cst.Ellipsis)
     return isinstance(only, cst.Expr) and isinstance(only.value, texts)
+
+
+def constant_name(node: cst.CSTNode) -> str:
+    """The plain name that a statement binds to a value, empty for any other statement."""
+    if not isinstance(node, cst.SimpleStatementLine) or len(node.body) != 1:
+        return ""
+    match node.body[0]:
+        case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=name))]):
+            pass
+        case cst.AnnAssign(target=cst.Name(value=name), value=value) if value is not None:
+            pass
+        case _:
+            return ""
+    return "" if name.startswith("__") or _ABOUT.search(name) else name
 
 
 def is_stub(node: cst.FunctionDef) -> bool:
