@@ -8,6 +8,7 @@ import resource
 import secrets
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from regreen.core.errors import InfrastructureError, PrerequisiteError
@@ -67,6 +68,7 @@ class NamespaceSandbox:
         self._shells: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
         self._leftover: set[BoxJob] = set()
+        self._silenced: list[str] = []
         self._memory_kills = 0
         self._count = 0
 
@@ -138,6 +140,8 @@ class NamespaceSandbox:
                     self._shells[name] = int(pid)
                 case ["O", name]:
                     (self._path / "run" / f"{name}.c").unlink(missing_ok=True)
+                case ["P"] if self._silenced:
+                    self._finish(self._silenced.pop(0), 137)
                 case ["E", name, code] if name in self._jobs:
                     self._finish(name, int(code))
 
@@ -157,6 +161,9 @@ class NamespaceSandbox:
                 resource.prlimit(pid, which, (value, value))
             if self._group is not None:
                 self._group.attach(pid)
+        except ProcessLookupError:
+            # It is dead already; the end of its pipe brings the reason.
+            return
         except OSError as exc:
             if not self._ready.done():
                 what = f"cannot limit a box: {exc.strerror}"
@@ -212,10 +219,16 @@ class NamespaceSandbox:
             Path(f"{self._path}/run/{name}{suffix}").unlink(missing_ok=True)
 
     def _silent(self, name: str) -> None:
-        """Nobody holds a command's output: its shell has reported, or was shot from inside."""
+        """Nobody holds a command's output: its shell has reported, was shot, or the box is lost.
+
+        Only PID 1 can tell the last two apart, so it is asked; the end of its pipe answers too.
+        """
         if self._status is not None:
             self._status.drain()
-        self._finish(name, 137)
+        if name in self._jobs:
+            self._silenced.append(name)
+            with suppress(OSError):
+                os.write(self._control, b"-\n")
 
     async def exec(
         self,

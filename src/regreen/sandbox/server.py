@@ -7,6 +7,7 @@ opens the command's pipes, runs it and reports. Status lines go out on descripto
     S <name> <pid>       the command's shell runs, under this pid of the box
     O <name>             the command's channel is open
     E <name> <status>    the command ended
+    P                    the answer to the name "-": PID 1 lives
 
 What keeps the agent's code from speaking here: the shell is a copy that may be executed but not
 read, so the kernel lets nobody look into its descriptors or memory (it is not "dumpable"); the
@@ -37,6 +38,7 @@ trap child=1 CHLD
 echo R >&9
 while :; do
   if read -r n; then
+    if [ "$n" = - ]; then echo P >&9; continue; fi
     ( read -r x _ </proc/self/stat
       ( read -r a _ </proc/self/stat
         echo "S $n $a" >&9
