@@ -15,9 +15,10 @@
     const node = document.createElement(tag);
     for (const [key, value] of Object.entries(attributes || {})) {
       if (key === "onclick") node.addEventListener("click", value);
-      else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value);
+      else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, visible(String(value)));
     }
-    node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+    node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== "")
+      .map((child) => child instanceof Node ? child : visible(String(child))));
     return node;
   }
 
@@ -35,9 +36,10 @@
     : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
   const wordOf = (row) => WORDS[row.outcome] || row.outcome;
 
-  // Control and direction characters could hide what a command did, so they are shown.
+  // Control and direction characters could hide what a command did, so they are shown; half a
+  // surrogate pair is no text at all.
   const visible = (text) => text.replace(/\r\n/g, "\n").replace(/[\u0000-\u0008\u000b-\u001f]/g,
-    (c) => String.fromCharCode(0x2400 + c.charCodeAt(0))).replace(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    (c) => String.fromCharCode(0x2400 + c.charCodeAt(0))).replace(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]|\p{Surrogate}/gu,
     (c) => `⟨U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
 
   function ansi(text) {
@@ -60,7 +62,7 @@
   }
 
   // A long id breaks after its dots, not in the middle of a word.
-  const breakable = (text) => visible(text).split(/(?<=\.)/).flatMap((part) => [part, h("wbr")]);
+  const breakable = (text) => text.split(/(?<=\.)/).flatMap((part) => [part, h("wbr")]);
 
   function contentOf(message) {
     const content = message.content;
@@ -95,7 +97,7 @@
       if (line.startsWith("diff --git")) inHunk = false;
       if (line.startsWith("@@")) inHunk = true;
       const kind = line.startsWith("@@") ? "hunk" : !inHunk ? "file" : line[0] === "+" ? "add" : line[0] === "-" ? "del" : "";
-      return h("span", { class: kind || null }, visible(line));
+      return h("span", { class: kind || null }, line);
     });
     return h("div", { class: "block diff" }, h("pre", {}, lines));
   }
@@ -146,8 +148,8 @@
     const text = contentOf(message);
     const reasoning = message.reasoning_content || message.reasoning;
     const body = [];
-    if (reasoning) body.push(h("div", { class: "thought prose" }, visible(String(reasoning))));
-    if (text && message.role === "assistant") body.push(h("div", { class: "prose" }, visible(text)));
+    if (reasoning) body.push(h("div", { class: "thought prose" }, String(reasoning)));
+    if (text && message.role === "assistant") body.push(h("div", { class: "prose" }, text));
     else if (text.startsWith("diff --git") && text.length < 6000) body.push(diff(text));
     else if (text) body.push(...folded(text, message.role === "tool"));
     body.push(...(message.tool_calls || []).map(callView));
@@ -185,7 +187,7 @@
   }
 
   const testTable = (entries) => h("table", { class: "tests" }, entries.map(([name, outcome]) =>
-    h("tr", {}, h("td", {}, h("span", { class: `tag ${outcome === "passed" ? "passed" : "failed"}` }, outcome)), h("td", {}, visible(name)))));
+    h("tr", {}, h("td", {}, h("span", { class: `tag ${outcome === "passed" ? "passed" : "failed"}` }, outcome)), h("td", {}, name))));
 
   function tests(title, outcomes) {
     const entries = Object.entries(outcomes);
@@ -199,13 +201,13 @@
 
   function verdictView(verdict) {
     if (!verdict) return h("section", { id: "verdict" }, h("h3", {}, "Verdict"), h("p", { class: "muted" }, "The verify stage was not reached."));
-    return h("section", { id: "verdict" }, verdict.reason ? h("p", { class: "note", style: "margin:0 0 10px" }, visible(verdict.reason)) : "",
+    return h("section", { id: "verdict" }, verdict.reason ? h("p", { class: "note", style: "margin:0 0 10px" }, verdict.reason) : "",
       tests("FAIL_TO_PASS", verdict.fail_to_pass), h("div", { style: "height:14px" }), tests("PASS_TO_PASS", verdict.pass_to_pass));
   }
 
   function taskView(task, isOpen) {
     if (!task) return "";
-    return h("section", { id: "task" }, h("details", { open: isOpen }, h("summary", {}, "Task"), h("div", { class: "prose" }, visible(task.problem_statement))),
+    return h("section", { id: "task" }, h("details", { open: isOpen }, h("summary", {}, "Task"), h("div", { class: "prose" }, task.problem_statement)),
       h("details", {}, h("summary", {}, "Gold patch ", h("small", {}, "never shown to the agent")), diff(task.patch)));
   }
 
@@ -226,7 +228,7 @@
     if (bar) meta.push(h("span", { class: "keys" }, "model"), h("span", { class: "keys t" }, "tools"));
     const step = (offset, label, title) => h("button", { title, "aria-label": title, onclick: () => go(row.number + offset) }, label);
     return h("div", { class: "head" },
-      h("div", { class: "line" }, h("span", { class: `tag ${row.outcome}` }, wordOf(row)), h("h2", {}, visible(row.id)),
+      h("div", { class: "line" }, h("span", { class: `tag ${row.outcome}` }, wordOf(row)), h("h2", {}, row.id),
         step(-1, "←", "previous rollout (p)"), step(1, "→", "next rollout (n)"), h("button", { title: "close (Esc)", "aria-label": "close", onclick: close }, "✕")),
       h("div", { class: "meta" }, meta), bar || "",
       h("nav", {}, ["task", "conversation", "patch", "verdict"].map((name) =>
@@ -242,7 +244,7 @@
     const body = h("div", { class: "body" },
       error ? h("section", { class: "alert bad" }, h("h3", {}, `The ${error.boundary} failed: ${error.type}`), h("pre", {}, ansi(error.message))) : "",
       incidents.length ? h("section", { class: "alert" }, h("h3", {}, plural(incidents.length, "incident")),
-        incidents.map((incident) => h("p", {}, h("span", { class: "tag incident" }, incident.blocked ? "blocked" : "flagged"), ` ${visible(incident.rule)}: ${visible(incident.message)}`))) : "",
+        incidents.map((incident) => h("p", {}, h("span", { class: "tag incident" }, incident.blocked ? "blocked" : "flagged"), ` ${incident.rule}: ${incident.message}`))) : "",
       taskView(task, !trajectory.messages.length), conversation(trajectory),
       h("section", { id: "patch" }, h("h3", {}, "Patch ", h("small", {}, "what the agent left in the box")), diff(trajectory.patch)), verdictView(trajectory.verdict));
     drawer.replaceChildren(drawerHead(row, trajectory), body);
@@ -278,7 +280,7 @@
   function taskRow(task) {
     const rows = rolloutsOf.get(task.id);
     const size = task.difficulty;
-    return h("tr", {}, h("th", { scope: "row" }, breakable(task.id)), h("td", {}, task.operators.map(visible).join(", ") || task.source),
+    return h("tr", {}, h("th", { scope: "row" }, breakable(task.id)), h("td", {}, task.operators.join(", ") || task.source),
       h("td", { class: "n" }, size ? String(size.lines) : ""), h("td", { class: "n" }, size ? String(size.fail_to_pass) : ""),
       index.agents.map((_, column) => h("td", { class: "cells" }, rows.filter((row) => row.agent === column).map(chip))));
   }

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from regreen.core.trajectory import ErrorRecord, Trajectory
+from regreen.core.verdict import Verdict
+from regreen.view.summary import digest, slices, summarise
+
+
+def rollout(task, resolved=True, agent="mini", model="m", **changes):
+    verdict = Verdict(resolved=resolved, fail_to_pass={}, pass_to_pass={})
+    base = {"rollout_id": f"{task}#{agent}", "task": task, "agent": agent, "model": model}
+    return digest(Trajectory(**{**base, "verdict": verdict, **changes}))
+
+
+def lost(task, boundary):
+    return rollout(task, error=ErrorRecord(boundary=boundary, type="X", message=""), verdict=None)
+
+
+def test_a_lost_rollout_stays_in_the_denominator_and_is_counted_apart():
+    rows = [
+        rollout("a"),
+        rollout("b", resolved=False),
+        lost("c", "infrastructure"),
+        lost("d", "model"),
+    ]
+    (row,) = summarise(rows)
+    assert (row.resolved.count, row.resolved.total) == (1, 4)
+    assert row.failures == {"infrastructure": 1, "model": 1}
+    assert row.ungraded == 0
+
+
+def test_an_error_outweighs_a_verdict():
+    row = rollout("a", error=ErrorRecord(boundary="infrastructure", type="X", message=""))
+    assert row.outcome == "infrastructure"
+    assert not row.resolved
+
+
+def test_without_verdict_and_error_it_is_ungraded():
+    (row,) = summarise([rollout("a", verdict=None)])
+    assert (row.ungraded, row.resolved.count, row.resolved.total) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "limited"),
+    [("turn_limit", True), ("token_limit", True), ("context_overflow", True), ("submitted", False)],
+)
+def test_limits_are_told_by_the_exit_status(status, limited):
+    assert rollout("a", exit_status=status).limited is limited
+
+
+def test_agents_without_a_model_come_last():
+    rows = [
+        rollout("a", agent="oracle", model=""),
+        rollout("a", False),
+        rollout("a", model="better"),
+    ]
+    assert [row.name for row in summarise(rows)] == ["mini · better", "mini · m", "oracle"]
+
+
+def test_several_attempts_give_pass_at_k(trajectories):
+    mini, oracle = summarise(map(digest, trajectories))
+    assert list(mini.pass_at) == list(mini.pass_hat) == [1, 2]
+    assert mini.pass_at[1] == pytest.approx(mini.resolved.value)
+    assert oracle.pass_at == {}
+    assert (oracle.tasks, mini.tasks, mini.resolved.total) == (4, 4, 8)
+    assert mini.flagged == 4
+
+
+def test_means_are_per_rollout(trajectories):
+    mini, oracle = summarise(map(digest, trajectories))
+    assert (mini.mean_turns, mini.mean_prompt_tokens, mini.mean_seconds) == (1.0, 1000.0, 4.5)
+    assert oracle.mean_turns == 0.0
+
+
+def test_slices_leave_the_yardsticks_out(trajectories, tasks):
+    rows = [digest(trajectory) for trajectory in trajectories]
+    by_id = {task.instance_id: task for task in tasks}
+    found = {(row.kind, row.label): (row.tasks, row.resolved.total) for row in slices(rows, by_id)}
+    assert found == {
+        ("operator", "slice_end"): (4, 8),
+        ("operator", "loop_bound"): (2, 4),
+        ("source", "injected"): (4, 8),
+    }
+    oracle_only = [row for row in rows if not row.model]
+    assert all(row.resolved.value == 1 for row in slices(oracle_only, by_id))
+    assert slices(rows, {}) == []
+
+
+def test_nothing_finished_is_an_empty_table():
+    assert summarise([]) == []
