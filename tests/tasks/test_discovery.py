@@ -8,15 +8,10 @@ import pytest
 
 from regreen.core.errors import TaskError
 from regreen.tasks.discovery import find_suite, source_files, test_arguments
+from regreen.tasks.imports import distribution_of, imported_modules, plugins
 from regreen.tasks.packages import package_roots
 from regreen.tasks.project import Project
-from regreen.tasks.requirements import (
-    declared_names,
-    distribution_of,
-    imported_modules,
-    plugins,
-    test_requirements,
-)
+from regreen.tasks.requirements import declared_names, test_requirements
 
 TEST = "def test_it(): pass\n"
 
@@ -191,8 +186,11 @@ def test_requirements_climb_down_from_everything_declared(tmp_path: Path) -> Non
 
 
 def test_development_requirements_serve_only_where_none_speak_of_tests(tmp_path: Path) -> None:
-    write(tmp_path, {"setup.py": "setup(extras_require={'dev': ['pytest'], 'docs': []})"})
-    assert [one.extras for one in test_requirements(tmp_path)] == [("dev",), ()]
+    extras = {"dev": ["mock>=2", "mypy", "demo[docs]"], "docs": ["sphinx"]}
+    write(tmp_path, {"setup.py": f"setup(name='demo', extras_require={extras})"})
+    assert [one.names for one in test_requirements(tmp_path)] == [("mock>=2",), ()]
+    write(tmp_path, {"requirements/tests.txt": "pytest"})
+    assert [one.names for one in test_requirements(tmp_path)] == [(), ()]
 
 
 def test_imports_and_plugins_are_read_off_the_tests(tmp_path: Path) -> None:
@@ -202,7 +200,7 @@ def test_imports_and_plugins_are_read_off_the_tests(tmp_path: Path) -> None:
             "lib/__init__.py": "",
             "pyproject.toml": '[project.optional-dependencies]\nui = ["railroad-diagrams>=2"]\n'
             '[tool.pytest.ini_options]\naddopts = "--cov=lib -q"\nasyncio_mode = "auto"\n',
-            "tests/helper.py": "",
+            "tests/helper.py": "import fuzzer",
             "tests/sub/test_a.py": "import os, yaml, lib, helper, tests.helper\n"
             "import railroad\nfrom numpy.linalg import inv\nfrom . import near\n"
             "try:\n    import optional\nexcept ImportError: pass\n"

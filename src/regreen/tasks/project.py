@@ -120,6 +120,14 @@ class Project:
         listed = found.splitlines() if isinstance(found, str) else found
         return tuple(str(one).strip() for one in listed if str(one).strip())
 
+    @cached_property
+    def setup_extras(self) -> dict[str, Any]:  # literals of foreign code
+        """Extras that ``setup.cfg`` or ``setup.py`` lists."""
+        parser, section = self.setup_cfg, "options.extras_require"
+        declared = dict(parser[section]) if parser.has_section(section) else {}
+        literal = self.setup_py.get("extras_require")
+        return {**(literal if isinstance(literal, dict) else {}), **declared}
+
     @property
     def released_version(self) -> str:
         """Version in ``PKG-INFO``, which source distributions carry."""

@@ -98,7 +98,7 @@ def _arguments(rung: Requirements) -> list[str]:
         words += ["--group", group]
     for name in rung.files:
         words += ["--requirement", name]
-    return words + list(rung.names)
+    return words + [one for one in rung.names if one != "pytest"]
 
 
 async def _without_building(

@@ -17,9 +17,10 @@ from regreen.grading.place import ENV
 from regreen.sandbox.base import BoxSpec, SandboxProvider
 from regreen.tasks.buildbox import BuildBox
 from regreen.tasks.discovery import Suite
+from regreen.tasks.imports import distribution_of, imported_modules, plugins
 from regreen.tasks.packages import package_roots
 from regreen.tasks.project import Project
-from regreen.tasks.requirements import declared_names, distribution_of, imported_modules, plugins
+from regreen.tasks.requirements import declared_names
 
 __all__ = ["Collection", "add_missing", "settle_runner"]
 
