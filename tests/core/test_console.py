@@ -117,6 +117,7 @@ console = Console(environ={"TERM": "xterm"})
 with console.progress("rollouts", total=2) as progress:
     progress.phase("toolz.1#mini#0", "act")
     time.sleep(0.6)
+    console.note("a note \\x1b[2J between")
     progress.finish("toolz.1#mini#0", "resolved")
 console.result("done")
 """
@@ -140,6 +141,7 @@ def test_a_real_terminal_sees_each_running_item_and_a_last_line():
         os.close(leader)
     screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(chunks).decode())
     assert re.search(r"toolz\.1#mini#0\s+act", screen)
+    assert screen.count("a note \\x1b[2J between") == 1
     last = screen.strip().splitlines()[-1]
     assert "rollouts 1/2 · resolved 1/1 (100%)" in last
 

@@ -54,6 +54,7 @@ class Console:
         self.verbose = verbose
         self._environ = os.environ if environ is None else environ
         self._clock = clock or SystemClock()
+        self._display: LiveDisplay | None = None
 
     @property
     def stdout(self) -> TextIO:
@@ -77,17 +78,17 @@ class Console:
     def note(self, text: str) -> None:
         """Print something a person may like to know; nothing when quiet."""
         if not self.quiet:
-            _write(self.stderr, text)
+            self._aside(text)
 
     def error(self, error: BaseException, *, verbose: bool | None = None) -> None:
         """Print what, where and how to mend; the traceback when verbose."""
         if self.verbose if verbose is None else verbose:
-            _write(self.stderr, "".join(traceback.format_exception(error)).rstrip())
+            self._aside("".join(traceback.format_exception(error)).rstrip())
         if isinstance(error, RegreenError):
             lines = error.lines()
         else:
             lines = [f"error: {type(error).__name__}: {error}", " mend: run again with -v"]
-        _write(self.stderr, "\n".join(lines))
+        self._aside("\n".join(lines))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Print a result as aligned columns; numbers are set flush right."""
@@ -125,9 +126,12 @@ class Console:
         if self.quiet:
             yield progress
         elif self.live:
-            with LiveDisplay(progress, self.stderr):
-                yield progress
-            self.note(progress.line())
+            try:
+                with LiveDisplay(progress, self.stderr) as self._display:
+                    yield progress
+            finally:
+                self._display = None
+                self.note(progress.line())
         else:
             display = PlainDisplay(progress, self.note, every=every, clock=self._clock)
             progress.listeners.append(display.changed)
@@ -136,9 +140,19 @@ class Console:
             finally:
                 self.note(progress.line())
 
+    def _aside(self, text: str) -> None:
+        if self._display is not None:
+            self._display.above(_shown(text))
+        else:
+            _write(self.stderr, text)
+
+
+def _shown(text: str) -> str:
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
 
 def _write(stream: TextIO, text: str) -> None:
-    safe = _CONTROL.sub(lambda found: repr(found[0])[1:-1], text) if stream.isatty() else text
+    safe = _shown(text) if stream.isatty() else text
     try:
         print(safe, file=stream, flush=True)
     except UnicodeEncodeError:  # an ASCII locale, or a lone surrogate in a file name

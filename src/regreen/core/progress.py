@@ -153,6 +153,12 @@ class LiveDisplay:
     ) -> None:
         self._live.stop()
 
+    def above(self, text: str) -> None:
+        """Print above the display, which would otherwise be drawn over it."""
+        from rich.text import Text
+
+        self._live.console.print(Text(text), soft_wrap=True)
+
     def _draw(self) -> Any:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
