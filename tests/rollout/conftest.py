@@ -10,12 +10,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tiny_workshop import TinyWorkshop, make_base  # noqa: E402
+from tiny_workshop import TinyWorkshop, make_base
 
-from regreen.agents import Limits  # noqa: E402
-from regreen.inference import ChatClient, Endpoint, ScriptedEndpoint  # noqa: E402
-from regreen.rollout import Runner, assignments, builder  # noqa: E402
-from regreen.store.run import RunDirectory  # noqa: E402
+from regreen.agents import Limits
+from regreen.inference import ChatClient, Endpoint, ScriptedEndpoint
+from regreen.rollout import Runner, assignments, builder
+from regreen.store.run import RunDirectory
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ class ChatClient:
         """
         prompt = messages if isinstance(messages, MessageList) else MessageList(messages)
         options = encode(self._options(tools, seed, max_tokens))
-        body = options[:-1] + b',"messages":' + prompt.encoded() + b"}"
+        body = prompt.encoded(options[:-1] + b',"messages":', b"}")
         begin = time.monotonic()
         response = await self._patiently(body, begin + self.endpoint.retry_seconds)
         seconds = time.monotonic() - begin

@@ -27,20 +27,22 @@ class MessageList:
 
     def __init__(self, messages: Iterable[Message] = ()) -> None:
         self._messages: list[Message] = []
-        self._encoded: list[bytes] = []
+        self._encoded = bytearray(b"[")
         for message in messages:
             self.append(message)
 
     def append(self, message: Message) -> bytes:
         """Add a message, which must not change afterwards, and return its JSON."""
         encoded = encode(message)
+        if self._messages:
+            self._encoded += b","
+        self._encoded += encoded
         self._messages.append(message)
-        self._encoded.append(encoded)
         return encoded
 
-    def encoded(self) -> bytes:
-        """The JSON array of all messages."""
-        return b"[" + b",".join(self._encoded) + b"]"
+    def encoded(self, before: bytes = b"", after: bytes = b"") -> bytes:
+        """The JSON array of all messages, set between two pieces in a single copy."""
+        return b"".join((before, self._encoded, b"]", after))
 
     def __len__(self) -> int:
         return len(self._messages)

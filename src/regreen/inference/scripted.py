@@ -9,7 +9,6 @@ model stays instant on megabytes of history.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from regreen.inference.messages import Message, encode
 
 __all__ = ["Reply", "Script", "ScriptedEndpoint", "call", "calls", "render", "say"]
 
-_ASSISTANT = re.compile(rb'"role"\s*:\s*"assistant"')
+_ASSISTANT = (b'"role":"assistant"', b'"role": "assistant"')
 _REASONS = {200: "OK", 404: "Not Found", 429: "Too Many Requests"}
 
 
@@ -103,7 +102,7 @@ class ScriptedEndpoint:
         self._script = script
         self._port = port
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: set[_Connection] = set()
         self.requests = 0
         """Completions asked for so far."""
 
@@ -113,7 +112,10 @@ class ScriptedEndpoint:
         return f"http://127.0.0.1:{self._port}/v1"
 
     async def __aenter__(self) -> ScriptedEndpoint:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Connection(self._answer, self._open), "127.0.0.1", self._port
+        )
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -129,52 +131,94 @@ class ScriptedEndpoint:
         """Stop answering at once, also in the middle of an answer."""
         if self._server:
             self._server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        for connection in list(self._open):
+            connection.abort()
+        await asyncio.sleep(0)  # the sockets close in the loop's next round
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, kept alive for request after request."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        try:
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                while True:
-                    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                    length = re.search(r"(?i)\r\ncontent-length:\s*(\d+)", head)
-                    body = await reader.readexactly(int(length[1])) if length else b""
-                    reply, answer = await self._answer(head.split(" ", 2)[1], body)
-                    writer.write(_http(reply, answer))
-                    await writer.drain()
-        except asyncio.CancelledError:
-            pass  # closing: the connection goes with us
-        finally:
-            self._open.discard(task)
-            writer.close()
-
-    async def _answer(self, path: str, body: bytes) -> tuple[Reply, bytes]:
+    def _answer(self, path: str, body: bytearray, start: int, end: int) -> tuple[Reply, bytes]:
+        """The reply to the request whose body is ``body[start:end]``, uncopied."""
         if path.endswith("/models"):
             models = {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
             return Reply(), encode(models)
         if not path.endswith("/chat/completions"):
             return Reply(status=404), encode({"error": {"message": f"no such path: {path}"}})
         self.requests += 1
-        turn = len(_ASSISTANT.findall(body))
-        reply = self._reply(turn, body)
-        await asyncio.sleep(reply.delay)
+        turn = sum(body.count(form, start, end) for form in _ASSISTANT)
+        reply = self._reply(turn, body, start, end)
         if reply.body is not None:
             return reply, reply.body
         if reply.status != 200:
             return reply, encode({"error": {"message": reply.content}})
-        return reply, render(reply, turn, len(body))
+        return reply, render(reply, turn, end - start)
 
-    def _reply(self, turn: int, body: bytes) -> Reply:
+    def _reply(self, turn: int, body: bytearray, start: int, end: int) -> Reply:
         if callable(self._script):
-            return self._script(json.loads(body)["messages"])
+            return self._script(json.loads(body[start:end])["messages"])
         if turn < len(self._script):
             return self._script[turn]
         return Reply(status=400, content=f"the script ends after {turn} replies")
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """One connection, kept alive; requests are received into one buffer that is used again."""
+
+    def __init__(
+        self,
+        answer: Callable[[str, bytearray, int, int], tuple[Reply, bytes]],
+        registry: set[_Connection],
+    ) -> None:
+        self._answer = answer
+        self._registry = registry
+        self._buffer = bytearray(1 << 16)
+        self._filled = 0
+        self._head = 0
+        self._end = 0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._registry.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._registry.discard(self)
+        self._transport = None
+
+    def abort(self) -> None:
+        """Hang up without another word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self._filled == len(self._buffer):
+            self._buffer = self._buffer + bytearray(len(self._buffer))
+        return memoryview(self._buffer)[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._filled += nbytes
+        if not self._head:
+            self._head = self._buffer.find(b"\r\n\r\n", 0, self._filled) + 4
+            if self._head < 4:
+                self._head = 0
+                return
+            head = bytes(self._buffer[: self._head])
+            length = re.search(rb"(?i)\r\ncontent-length:\s*(\d+)", head)
+            self._end = self._head + (int(length[1]) if length else 0)
+            missing = self._end - len(self._buffer)
+            if missing > 0:
+                self._buffer = self._buffer + bytearray(missing)
+        if self._filled >= self._end:
+            self._respond()
+
+    def _respond(self) -> None:
+        path = bytes(self._buffer[: self._head]).decode("latin-1").split(" ", 2)[1]
+        reply, body = self._answer(path, self._buffer, self._head, self._end)
+        self._filled = self._head = self._end = 0  # clients wait for the answer before they go on
+        asyncio.get_running_loop().call_later(reply.delay, self._send, _http(reply, body))
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
 
 
 def _http(reply: Reply, body: bytes) -> bytes:
