@@ -45,10 +45,10 @@ def test_host_files_are_not_there(in_box: InBox) -> None:
 
 
 def test_packages_of_the_hosts_interpreters_are_masked(in_box: InBox) -> None:
-    roots = f"/usr {sys.base_prefix}"
+    wanted = "-name site-packages -o -name dist-packages -o -name _bundled -o -name python-wheels"
     script = f"""
-    find {roots} -path '*-packages/*' -name '*.py' 2>/dev/null | head -3
-    find {roots} \\( -path '*/_bundled/*' -o -path '*/python-wheels/*' \\) 2>/dev/null | head -3
+    set -- /usr/lib/python3* /usr/local/lib /usr/share/python-wheels {sys.base_prefix}/lib
+    find "$@" -maxdepth 3 -type d \\( {wanted} \\) -exec ls -A {{}} \\; 2>/dev/null
     """
     assert shell(in_box, script).stdout == b""
 

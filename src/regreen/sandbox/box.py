@@ -66,6 +66,7 @@ class NamespaceSandbox:
         self._closing: asyncio.Task[None] | None = None
         self._jobs: dict[str, BoxJob] = {}
         self._shells: dict[str, int] = {}
+        self._begun: dict[str, asyncio.Event] = {}
         self._numbers: dict[str, int] = {}
         self._leftover: set[BoxJob] = set()
         self._silenced: list[str] = []
@@ -138,6 +139,7 @@ class NamespaceSandbox:
                     self._ready.set_result(None)
                 case ["S", name, pid] if name in self._jobs:
                     self._shells[name] = int(pid)
+                    self._begun[name].set()
                 case ["O", name]:
                     (self._path / "run" / f"{name}.c").unlink(missing_ok=True)
                 case ["P"] if self._silenced:
@@ -207,6 +209,7 @@ class NamespaceSandbox:
         if job is None:
             return
         self._shells.pop(name, None)
+        self._begun.pop(name).set()
         self._numbers.pop(name, None)
         kills = self._group.memory_kills() if self._group else 0
         job.finish(code, out_of_memory=kills > self._memory_kills, lost=lost)
@@ -291,6 +294,7 @@ class NamespaceSandbox:
             at_silence=lambda _: self._silent(name),
         )
         self._jobs[name] = job
+        self._begun[name] = asyncio.Event()
         self._numbers[name] = self._count
         if self._group is not None and self._group.full():
             self._refuse(name, job)
@@ -326,10 +330,15 @@ class NamespaceSandbox:
         self._finish(name, 254)
 
     async def _kill_command(self, name: str) -> None:
-        shell = self._shells.get(name)
+        """Kill what a command started; its shell is spared, because it reports the end."""
         number = self._numbers.get(name)
         if number is None or not self._pid:
             return
+        # A command that is still on its way to PID 1 could be missed.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                await self._begun[name].wait()
+        shell = self._shells.get(name)
         others = {pid for key, pid in self._shells.items() if key != name}
         await asyncio.to_thread(
             kill_until_none,
