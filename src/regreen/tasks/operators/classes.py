@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import ClassVar
 
 import libcst as cst
@@ -78,8 +79,7 @@ class RemoveMethod:
         if not isinstance(owner, cst.ClassDef) or not is_removable(view, node):
             return
         name = node.name.value
-        mentions = sum(self._mentions(inner, name) for inner in view.below(owner))
-        if mentions:
+        if name in _mentioned(owner, view):
             return
         change = delete(view, node, f"method {name} lost", 0.85)
         start = change.start
@@ -96,13 +96,17 @@ class RemoveMethod:
         weight = 0.5 if name in ("__str__", "__hash__", "__ne__", "__bool__") else 0.85
         yield Change(start, change.end, "", change.note, weight, reach=reach, import_time=True)
 
-    def _mentions(self, node: cst.CSTNode, name: str) -> bool:
-        """Whether a plain name (not an attribute) refers to the method as the class is made."""
+
+@lru_cache(maxsize=32)
+def _mentioned(owner: cst.ClassDef, view: FileView) -> frozenset[str]:
+    """Names that something refers to plainly (not as attributes) as the class is made."""
+    found: set[str] = set()
+    for node in view.below(owner):
         if isinstance(node, cst.Decorator):
-            return dotted(node.decorator).startswith(f"{name}.")
-        if isinstance(node, (cst.Assign, cst.Arg)):
-            return dotted(node.value) == name
-        return False
+            found.add(dotted(node.decorator).partition(".")[0])
+        elif isinstance(node, (cst.Assign, cst.Arg)):
+            found.add(dotted(node.value))
+    return frozenset(found)
 
 
 class DropSuperCall:

@@ -103,6 +103,8 @@ def _most(view: FileView, node: cst.CSTNode) -> float:
     bound = {name for inner in view.below(statement) for name in bound_names(inner)}
     if bound & tested:
         return 0.2
+    if bound and tested:
+        return 0.3  # the next statement may step the loop by it
     leaves = any(isinstance(n, (cst.Break, cst.Return, cst.Raise)) for n in view.below(statement))
     endless = isinstance(loop.test, (cst.Name, cst.Integer)) and not bound
     return 0.3 if endless and leaves and isinstance(statement, cst.If) else 0.6
@@ -133,17 +135,17 @@ class _Checker:
 
     def __init__(self, view: FileView) -> None:
         self.view = view
-        self.before: dict[tuple[int, int], str | None] = {}
+        self.before: dict[tuple[int, int], ast.AST | None] = {}
 
     def changes_tree(self, node: cst.CSTNode, change: Change) -> bool:
         """Whether the change parses and gives another tree."""
         start, end = self._unit(node, change)
         if (start, end) not in self.before:
-            self.before[start, end] = _dump(self.view.code[start:end])
+            self.before[start, end] = _tree(self.view.code[start:end])
         before = self.before[start, end]
         text = self.view.code
-        after = _dump(text[start : change.start] + change.replacement + text[change.end : end])
-        return after is not None and before is not None and after != before
+        after = _tree(text[start : change.start] + change.replacement + text[change.end : end])
+        return after is not None and before is not None and not _same(before, after)
 
     def _unit(self, node: cst.CSTNode, change: Change) -> tuple[int, int]:
         view = self.view
@@ -160,13 +162,24 @@ class _Checker:
         return 0, len(view.code)
 
 
-def _dump(text: str) -> str | None:
+def _tree(text: str) -> ast.AST | None:
     if text[:1] in (" ", "\t"):
         text = "if 1:\n" + text
     try:
         with warnings.catch_warnings():
             # an operator may make ``x is 1`` out of ``x == 1``; that is for tests to notice
             warnings.simplefilter("ignore")
-            return ast.dump(ast.parse(text))
+            return ast.parse(text)
     except (SyntaxError, ValueError):
         return None
+
+
+def _same(a: object, b: object) -> bool:
+    """Whether two trees are equal; unlike comparing dumps it ends at the first difference."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, ast.AST):
+        return all(_same(getattr(a, f, None), getattr(b, f, None)) for f in a._fields)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b and repr(a) == repr(b)

@@ -212,7 +212,7 @@ class SwapTargets:
                 continue
             used = self._is_used(left.value, view), self._is_used(right.value, view)
             if any(used):
-                weight = 0.85 if all(used) else 0.75
+                weight = 0.85 if all(used) else 0.65
                 yield swap(view, left.value, right.value, "two targets exchanged", weight)
 
     def _is_used(self, target: cst.BaseExpression, view: FileView) -> bool:
