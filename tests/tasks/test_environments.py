@@ -180,16 +180,16 @@ def test_a_conftest_that_new_pytest_rejects_gets_an_older_one(
     online: None, store: LayerStore, tmp_path: Path
 ) -> None:
     files = {
-        "setup.cfg": "[metadata]\nname = old\n",
+        "setup.cfg": "[metadata]\nname = old\n[tool:pytest]\naddopts = -qq\n",
         "old/__init__.py": "",
         "tests/conftest.py": "import pytest\n"
         "if int(pytest.__version__.split('.')[0]) >= 8:\n"
         "    raise RuntimeError('pytest is too new')\n",
-        "tests/test_old.py": "import old, toml\ndef test_old(): pass\n",
+        "tests/test_old.py": "import old, toml\ndef test_a(): pass\ndef test_b(): pass\n",
     }
     source = checkout(tmp_path / "old", store, files)
     made = run(lambda provider: build(source, store=store, provider=provider))
-    assert made.collected == 1
+    assert made.collected == 2
     assert any(one.startswith("pytest==7.") for one in made.requirements)
     assert any(one.startswith("toml==") for one in made.requirements)
     assert suite(source, made).exit_code == 0
@@ -209,6 +209,16 @@ def test_when_no_rung_installs_the_error_names_the_reason(
     assert len(caught.value.lines()) == 3
     assert "--python" in caught.value.mend
     assert list((store.root / "staging").iterdir()) == []
+
+
+def test_code_that_this_python_cannot_read_is_no_environment(
+    online: None, store: LayerStore, tmp_path: Path
+) -> None:
+    files = {"demo.py": "print 'two'\n", "tests/test_a.py": "import demo\ndef test(): pass\n"}
+    source = checkout(tmp_path / "old", store, files)
+    with pytest.raises(TaskError, match="collects no test here") as caught:
+        run(lambda provider: build(source, store=store, provider=provider))
+    assert "--python" in caught.value.mend
 
 
 def test_without_network_an_unbuilt_environment_is_a_missing_prerequisite(

@@ -54,7 +54,7 @@ class BuiltEnvironment:
     rung: str
     """The rung that worked, for example ``groups``."""
     collected: int
-    """Tests collected in a box without network; 0 when the count is unknown."""
+    """Tests collected in a box without network."""
     notes: tuple[str, ...]
     """What a person should know: packages that could not be had, errors of collection."""
     seconds: float
@@ -83,7 +83,7 @@ async def build(
         note: is told about each step, one line at a time.
 
     Raises:
-        TaskError: the repository has no tests, or no rung installs it.
+        TaskError: the repository has no tests, no rung installs it, or no test can be collected.
         PrerequisiteError: the interpreter or the network is missing.
         InfrastructureError: the box or the disk failed.
     """
@@ -168,10 +168,10 @@ async def _build(
         env = store.commit(staged)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    if collection.count == 0 and not collection.problem:
-        what = "pytest collects no tests in this repository"
-        mend = "name the paths of the tests, or give another commit"
-        raise TaskError(what, where=f"{checkout.spec}: {' '.join(suite.command.args)}", mend=mend)
+    if collection.count == 0:
+        what = f"pytest collects no test here ({collection.problem or 'none is found'})"
+        mend = "choose an interpreter of the project's time (--python), or another commit"
+        raise TaskError(what, where=f"{checkout.spec}, Python {interpreter.version}", mend=mend)
     return BuiltEnvironment(
         env=env,
         build=changes,

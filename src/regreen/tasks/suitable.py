@@ -52,7 +52,7 @@ class Collection:
     """What pytest collected."""
 
     count: int
-    """Tests."""
+    """Tests; 1 when pytest collected some and told no number."""
     problem: str
     """Why something could not be collected; empty when everything was."""
     text: str
@@ -136,7 +136,9 @@ async def settle_runner(
 
 
 async def _collect(provider: SandboxProvider, spec: BoxSpec, suite: Suite) -> Collection:
-    argv = [f"{ENV}/bin/python", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    # the verbosity is set, not lowered: a -q of the project's own would hide the count
+    argv = [f"{ENV}/bin/python", "-m", "pytest", "--collect-only", "--verbosity=-1"]
+    argv += ["-p", "no:cacheprovider"]
     box = await provider.create(spec)
     try:
         done = await box.exec([*argv, *suite.command.args], timeout=_SECONDS)
@@ -145,7 +147,8 @@ async def _collect(provider: SandboxProvider, spec: BoxSpec, suite: Suite) -> Co
     text = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
     counts = [int(one) for one in _COUNT.findall(text[-2000:])]
     if done.exit_code in {0, 5}:
-        return Collection(counts[-1] if counts and done.exit_code == 0 else 0, "", text)
+        told = counts[-1] if counts else 1
+        return Collection(told if done.exit_code == 0 else 0, "", text)
     lines = [line for line in text.splitlines() if line.startswith(("E ", "ERROR", "Error"))]
     reason = " ".join(lines[0].split()) if lines else f"exit status {done.exit_code}"
     if done.timed_out:
