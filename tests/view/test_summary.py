@@ -73,18 +73,19 @@ def test_means_are_per_rollout(trajectories):
     assert oracle.mean_turns == 0.0
 
 
-def test_slices_leave_the_yardsticks_out(trajectories, tasks):
+def test_slices_keep_the_agents_apart(trajectories, tasks):
     rows = [digest(trajectory) for trajectory in trajectories]
+    agents = summarise(rows)
     by_id = {task.instance_id: task for task in tasks}
-    found = {(row.kind, row.label): (row.tasks, row.resolved.total) for row in slices(rows, by_id)}
-    assert found == {
-        ("operator", "slice_end"): (4, 8),
-        ("operator", "loop_bound"): (2, 4),
-        ("source", "injected"): (4, 8),
-    }
-    oracle_only = [row for row in rows if not row.model]
-    assert all(row.resolved.value == 1 for row in slices(oracle_only, by_id))
-    assert slices(rows, {}) == []
+    found = slices(rows, by_id, agents)
+    assert [(row.kind, row.label, row.tasks) for row in found] == [
+        ("operator", "slice_end", 4),
+        ("operator", "loop_bound", 2),
+        ("source", "injected", 4),
+    ]
+    assert [[share.total for share in row.resolved] for row in found] == [[8, 4], [4, 2], [8, 4]]
+    assert all(row.resolved[1].value == 1 for row in found)
+    assert slices(rows, {}, agents) == []
 
 
 def test_nothing_finished_is_an_empty_table():

@@ -55,7 +55,7 @@ def render_html(
         title=title,
         agents=agents,
         ks=sorted({k for row in agents for k in row.pass_at}),
-        slices=slices(rows, by_id),
+        slices=slices(rows, by_id, agents),
         funnel=funnel,
         facts=run.rows(),
         rows=rows,

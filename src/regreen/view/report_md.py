@@ -25,9 +25,10 @@ def render_markdown(
     """The report as Markdown; trajectories are read once and not kept."""
     rows = [digest(trajectory) for trajectory in trajectories]
     by_id = {task.instance_id: task for task in tasks}
-    blocks = [f"# {_cell(title)}", *_agents(summarise(rows))]
-    if cut := slices(rows, by_id):
-        blocks += ["## By kind of task", _slices(cut)]
+    agents = summarise(rows)
+    blocks = [f"# {_cell(title)}", *_agents(agents)]
+    if cut := slices(rows, by_id, agents):
+        blocks += ["## By kind of task", _slices(cut, agents)]
     if funnel is not None:
         blocks += [f"## Where the tasks came from: {_cell(funnel.name)}", *_funnel(funnel)]
     if facts := run.rows():
@@ -81,9 +82,12 @@ def _passes(rows: Sequence[AgentRow]) -> str:
     return _table(columns, cells)
 
 
-def _slices(rows: Sequence[SliceRow]) -> str:
-    columns = ("kind", "value", "tasks", "rollouts", "resolved (95 %)")
-    cells = [(r.kind, r.label, r.tasks, r.resolved.total, r.resolved.text()) for r in rows]
+def _slices(rows: Sequence[SliceRow], agents: Sequence[AgentRow]) -> str:
+    columns = ("kind", "value", "tasks", *(agent.name for agent in agents))
+    cells = [
+        (row.kind, row.label, row.tasks, *(f"{s.count} / {s.total}" for s in row.resolved))
+        for row in rows
+    ]
     return _table(columns, cells)
 
 

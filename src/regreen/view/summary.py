@@ -134,8 +134,8 @@ class SliceRow:
     """Its value."""
     tasks: int
     """Tasks of the slice that were tried."""
-    resolved: Share
-    """Over all agents counted."""
+    resolved: tuple[Share, ...]
+    """One per agent, in the order the agents were given."""
 
 
 def summarise(rows: Iterable[RolloutRow]) -> list[AgentRow]:
@@ -172,15 +172,15 @@ def _agent_row(rows: Sequence[RolloutRow]) -> AgentRow:
     )
 
 
-def slices(rows: Sequence[RolloutRow], tasks: Mapping[str, Task]) -> list[SliceRow]:
-    """One row per operator and per source of the tasks at hand, the hardest first.
+def slices(
+    rows: Sequence[RolloutRow], tasks: Mapping[str, Task], agents: Sequence[AgentRow]
+) -> list[SliceRow]:
+    """One row per operator and per source of the tasks at hand, those of most tasks first.
 
-    Where some agent has a model, the yardsticks without one are left out: they would pull every
-    slice to the middle.
+    Agents stay apart: an oracle beside a model would pull every slice to the middle.
     """
-    counted = [row for row in rows if row.model] or rows
     groups: defaultdict[tuple[str, str], list[RolloutRow]] = defaultdict(list)
-    for row in counted:
+    for row in rows:
         task = tasks.get(row.task)
         if task is None:
             continue
@@ -188,11 +188,18 @@ def slices(rows: Sequence[RolloutRow], tasks: Mapping[str, Task]) -> list[SliceR
             groups["operator", operator].append(row)
         if task.source:
             groups["source", task.source].append(row)
-    table = []
-    for (kind, label), group in groups.items():
-        attempts = _attempts(group)
-        table.append(SliceRow(kind, label, len(attempts), share_of(attempts)))
-    return sorted(table, key=lambda row: (row.kind, row.resolved.value, row.label))
+    table = [
+        SliceRow(kind, label, len({row.task for row in group}), _shares(group, agents))
+        for (kind, label), group in groups.items()
+    ]
+    return sorted(table, key=lambda row: (row.kind, -row.tasks, row.label))
+
+
+def _shares(rows: Sequence[RolloutRow], agents: Sequence[AgentRow]) -> tuple[Share, ...]:
+    return tuple(
+        share_of(_attempts(r for r in rows if (r.agent, r.model) == (agent.agent, agent.model)))
+        for agent in agents
+    )
 
 
 def _attempts(rows: Iterable[RolloutRow]) -> dict[str, list[bool]]:
