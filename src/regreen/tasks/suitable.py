@@ -122,7 +122,7 @@ async def settle_runner(
     newest = await _major(builder)
     kept = 0
     for major in range(newest - 1, _OLDEST_MAJOR - 1, -1):
-        if not best.problem or (best.count and not _RUNNER.search(best.problem)):
+        if not _blames_runner(best):
             break
         note(f"pytest {kept or newest}: {best.problem}")
         if not (await builder.install(f"pytest=={major}.*")).ok:
@@ -133,6 +133,12 @@ async def settle_runner(
         else:
             await builder.install(f"pytest=={kept or newest}.*")
     return best
+
+
+def _blames_runner(found: Collection) -> bool:
+    """Whether another pytest might do better: not when single files fail by themselves."""
+    by_themselves = found.count > 0 or "SyntaxError" in found.text
+    return bool(found.problem) and not (by_themselves and not _RUNNER.search(found.problem))
 
 
 async def _collect(provider: SandboxProvider, spec: BoxSpec, suite: Suite) -> Collection:
