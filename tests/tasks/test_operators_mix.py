@@ -52,7 +52,8 @@ def test_balanced_never_exceeds_the_share(sites, limit, share, seed):
     assert len(set(chosen)) == len(chosen)
     assert set(chosen) <= set(sites)
     counts = Counter(s.operator for s in chosen)
-    assert all(number <= share * len(chosen) + 1e-9 for number in counts.values())
+    most = max(1, share * len(chosen) + 1e-9)
+    assert all(number <= most for number in counts.values())
     shuffled = random.Random(seed).sample(sites, len(sites))
     assert balanced(shuffled, limit=limit, max_share=share, seed=seed) == chosen
 
@@ -61,6 +62,11 @@ def test_balanced_fills_up_when_the_pool_allows():
     sites = [site(name, "a.py", i, i + 1) for name in NAMES[:10] for i in range(10)]
     assert len(balanced(sites, limit=50)) == 50
     assert len({s.function for s in balanced(sites, limit=10)}) == 10
+
+
+def test_balanced_takes_one_of_each_class_for_a_small_set():
+    sites = [site(name, "a.py", i, i + 1) for name in NAMES[:4] for i in range(10)]
+    assert len({s.operator for s in balanced(sites, limit=3)}) == 3
 
 
 def test_balanced_prefers_what_tests_will_notice():

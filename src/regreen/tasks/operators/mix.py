@@ -29,7 +29,8 @@ def balanced(
 
     The result is a function of the set of sites and the arguments alone: neither the order of
     ``sites`` nor who enumerated them matters. A class never exceeds its share of what is
-    returned; when the pool does not allow that, fewer sites come back.
+    returned; when the pool does not allow that, fewer sites come back. A set too small for the
+    share to make one whole site takes one of each class.
 
     Args:
         sites: the pool.
@@ -49,7 +50,7 @@ def balanced(
         if mix is None or mix.get(name, 0.0) > 0:
             pools[name] = deque(_spread(members, seed))
     size = _size({name: len(pool) for name, pool in pools.items()}, limit, max_share)
-    cap = math.floor(size * max_share + 1e-9)
+    cap = _cap(size, max_share)
     chosen: list[Site] = []
     count: Counter[str] = Counter()
     functions: Counter[tuple[str, str]] = Counter()
@@ -106,11 +107,15 @@ def _turns(site: Site, functions: Counter[tuple[str, str]]) -> float:
     return functions[site.path, site.function] + 4 * (1 - round(site.weight * 5) / 5)
 
 
+def _cap(size: int, max_share: float) -> int:
+    return max(1, math.floor(size * max_share + 1e-9))
+
+
 def _size(available: Mapping[str, int], limit: int, max_share: float) -> int:
     """The largest size at which classes capped at ``max_share`` of it still fill it."""
     size = min(limit, sum(available.values()))
     while size > 0:
-        cap = math.floor(size * max_share + 1e-9)
+        cap = _cap(size, max_share)
         filled = sum(min(number, cap) for number in available.values())
         if filled >= size:
             return size

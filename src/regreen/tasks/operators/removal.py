@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 import libcst as cst
@@ -67,6 +68,12 @@ def _can_go(node: cst.CSTNode, statement: cst.CSTNode, view: FileView) -> bool:
     return not _leaves_unbound(node, statement, view) and not _last_yield(node, view)
 
 
+def _lost(view: FileView, node: cst.If | cst.For | cst.While, note: str, weight: float) -> Change:
+    """Take a compound statement out; only a test that enters its body can miss it."""
+    change = delete(view, node, note, weight)
+    return replace(change, reach=view.reach(node.body.body[0]))
+
+
 class RemoveLoop:
     """A ``for`` or ``while`` without ``else`` whose names nobody needs afterwards."""
 
@@ -82,7 +89,8 @@ class RemoveLoop:
             return
         if not _can_go(node, node, view):
             return
-        yield delete(view, node, "a loop lost", 0.2 if _in_while(node, view) else 0.9)
+        weight = 0.2 if _in_while(node, view) else 0.9
+        yield _lost(view, node, "a loop lost", weight)
 
 
 class RemoveCondition:
@@ -108,14 +116,15 @@ class RemoveCondition:
         if other is not None and has_else and _can_go(other, node, view):
             start, end = view.span(other)
             start, end = view.line_start(start), view.line_end(end - 1)
-            yield Change(start, end, "", "the other case lost", weight)
+            reach = view.reach(other.body.body[0])
+            yield Change(start, end, "", "the other case lost", weight, reach=reach)
         if other is not None or exits(node.body.body[-1]) or not _stands_alone(node, view):
             return
         if not isinstance(node.test, cst.NamedExpr):
             body = [node.body.body[0].with_changes(leading_lines=()), *node.body.body[1:]]
             yield replace_lines(view, node, body, "a condition lost", weight)
         if is_removable(view, node) and _can_go(node, node, view):
-            yield delete(view, node, "a case lost", weight)
+            yield _lost(view, node, "a case lost", weight)
 
 
 def _guard(node: cst.CSTNode, view: FileView) -> cst.CSTNode | None:
@@ -123,9 +132,11 @@ def _guard(node: cst.CSTNode, view: FileView) -> cst.CSTNode | None:
     if not isinstance(node, cst.If) or node.orelse is not None or not _stands_alone(node, view):
         return None
     last = node.body.body[-1]
+    if not is_removable(view, node) or _leaves_unbound(node, node, view):
+        return None
     if isinstance(node.body, cst.SimpleStatementSuite):
         return last
-    if not exits(last) or not is_removable(view, node) or _leaves_unbound(node, node, view):
+    if not exits(last):
         return None
     return last.body[-1] if isinstance(last, cst.SimpleStatementLine) else None
 
@@ -150,7 +161,7 @@ class RemoveEarlyReturn:
             return
         assert isinstance(node, cst.If)
         weight = 0.2 if _in_while(node, view) else 0.75
-        yield delete(view, node, "an early exit lost", weight)
+        yield _lost(view, node, "an early exit lost", weight)
 
 
 class DropCheck:
@@ -166,7 +177,7 @@ class DropCheck:
         last = _guard(node, view)
         if isinstance(last, cst.Raise) and not _last_yield(node, view):
             assert isinstance(node, cst.If)
-            yield delete(view, node, "a check lost", 0.7)
+            yield _lost(view, node, "a check lost", 0.75)
 
 
 class RemoveWrapper:
