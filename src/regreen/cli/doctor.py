@@ -13,10 +13,15 @@ def doctor(*, output: Output | None = None) -> int:
 
     Exits with 3 when the default provider does not work.
 
-    Examples:
+    For example:
 
         regreen doctor
         regreen doctor --json
+
+    Parameters
+    ----------
+    output
+        How to talk.
     """
     output = output or Output()
     console = output.console()

@@ -35,7 +35,7 @@ def grade(
 ) -> int:
     """Grade a run again, or patches from a file, each in a fresh box with the hidden tests.
 
-    Examples:
+    For example:
 
         regreen grade tasks.jsonl runs/mini
         regreen grade tasks.jsonl --patches preds.jsonl --json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,27 +23,38 @@ from regreen.tasks.repository import make_ready
 __all__ = ["inject", "show_funnel", "show_progress"]
 
 
-def inject(
-    source: str,
-    /,
-    *,
-    out: Annotated[Path, Parameter(alias="-o")] = Path("tasks.jsonl"),
-    limit: Annotated[int | None, Parameter(alias="-n")] = None,
-    seed: int | None = None,
-    operators: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
-    max_share: float | None = None,
-    combined: float | None = None,
-    commit: str | None = None,
-    tests: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
-    resume: Annotated[bool, Parameter(negative="")] = False,
-    work: Work | None = None,
-) -> int:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class InjectFlags(Work):
+    """Flags of the verb."""
+
+    out: Annotated[Path, Parameter(alias="-o")] = Path("tasks.jsonl")
+    """Taskset to write: .jsonl, or .parquet."""
+    limit: Annotated[int | None, Parameter(alias="-n")] = None
+    """Verified tasks wanted (default 100)."""
+    seed: int | None = None
+    """Decides between equals (default 0)."""
+    operators: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
+    """Fault classes to use (default all; `regreen plugins` lists them)."""
+    max_share: float | None = None
+    """Largest share of one fault class (default 0.15)."""
+    combined: float | None = None
+    """Share of tasks that join several verified faults (default 0.1)."""
+    commit: str | None = None
+    """Commit, tag or branch of a git source (default HEAD)."""
+    tests: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
+    """Paths of the tests (default: as the project's own files say)."""
+    resume: Annotated[bool, Parameter(negative="")] = False
+    """Go on with an interrupted job of the same settings."""
+
+
+def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
     """Break working code in many small ways and keep what its own tests prove broken.
 
     Every kept task was seen to fail and to pass again in fresh boxes, three times on each side
     under another hash seed, test order and clock, and scores 0 for patches that only cheat.
 
-    Examples:
+    For example:
 
         regreen tasks inject pypi:toolz==1.0.0 -n 50 -o tasks.jsonl
         regreen tasks inject . --tests tests/unit -n 200 -j 8 -o tasks.parquet
@@ -52,55 +64,35 @@ def inject(
     ----------
     source
         A directory, a git URL, or pypi:NAME[==VERSION].
-    out
-        Taskset to write: .jsonl, or .parquet.
-    limit
-        Verified tasks wanted (default 100).
-    seed
-        Decides between equals (default 0).
-    operators
-        Fault classes to use (default all; see `regreen plugins`).
-    max_share
-        Largest share of one fault class (default 0.15).
-    combined
-        Share of tasks that join several verified faults (default 0.1).
-    commit
-        Commit, tag or branch of a git source (default HEAD).
-    tests
-        Paths of the tests (default: as the project's own files say).
-    resume
-        Go on with an interrupted job of the same settings.
     """
-    work = work or Work()
-    console = work.console()
-    settings = work.settings(
+    flags = flags or InjectFlags()
+    out, console = flags.out, flags.console()
+    settings = flags.settings(
         InjectSettings,
         "inject",
-        limit=limit,
-        seed=seed,
-        operators=operators or None,
-        max_share=max_share,
-        combined=combined,
+        limit=flags.limit,
+        seed=flags.seed,
+        operators=flags.operators or None,
+        max_share=flags.max_share,
+        combined=flags.combined,
     )
-    _check(settings, out, resume=resume)
-    if work.dry_run:
-        checks = work.provider().check()
+    _check(settings, out, resume=flags.resume)
+    if flags.dry_run:
+        checks = flags.provider().check()
         failed = [check for check in checks if check.required and not check.ok]
         if failed:
             raise RegreenError(failed[0].detail, where=failed[0].name, mend=failed[0].mend)
         console.note("the settings and the box provider are fine; nothing was run")
         return 0
     try:
-        made = run_async(
-            _inject(source, settings, out, work, console, commit=commit, tests=tests, resume=resume)
-        )
+        made = run_async(_inject(source, settings, flags, console))
     except KeyboardInterrupt:
         again = command_line()
-        console.note(f"interrupted; go on with:\n{again}{'' if resume else ' --resume'}")
+        console.note(f"interrupted; go on with:\n{again}{'' if flags.resume else ' --resume'}")
         raise
     write_tasks(out, made.tasks)
     _findings(out).unlink(missing_ok=True)
-    if work.json:
+    if flags.json:
         console.json(
             {
                 "out": str(out),
@@ -144,24 +136,21 @@ def _check(settings: InjectSettings, out: Path, *, resume: bool) -> None:
 
 
 async def _inject(
-    source: str,
-    settings: InjectSettings,
-    out: Path,
-    work: Work,
-    console: Console,
-    *,
-    commit: str | None,
-    tests: tuple[str, ...],
-    resume: bool,
+    source: str, settings: InjectSettings, flags: InjectFlags, console: Console
 ) -> Injection:
-    store, provider = layer_store(), work.provider()
+    store, provider = layer_store(), flags.provider()
     try:
         repository = await make_ready(
-            source, store=store, provider=provider, commit=commit, tests=tests, note=console.note
+            source,
+            store=store,
+            provider=provider,
+            commit=flags.commit,
+            tests=flags.tests,
+            note=console.note,
         )
         console.note("measuring the healthy suite")
         baseline = await measure(
-            repository.place, provider=provider, store=store, where=source, workers=work.workers
+            repository.place, provider=provider, store=store, where=source, workers=flags.workers
         )
         _tell(baseline, console)
         with console.progress("injecting", total=settings.limit, good="verified") as display:
@@ -170,15 +159,15 @@ async def _inject(
                 baseline,
                 provider=provider,
                 settings=settings,
-                workers=work.workers,
-                findings=_findings(out),
-                resume=resume,
+                workers=flags.workers,
+                findings=_findings(flags.out),
+                resume=flags.resume,
                 report=lambda progress: show_progress(progress, display),
             )
     finally:
         await provider.close()
     if not made.tasks:
-        _findings(out).unlink(missing_ok=True)
+        _findings(flags.out).unlink(missing_ok=True)
         msg = "no candidate could be verified"
         raise TaskError(
             msg,

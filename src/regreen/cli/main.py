@@ -22,7 +22,7 @@ app = App(
     version_flags=["--version"],
     help="""Turn repositories into coding tasks, run agents on them in boxes, grade by execution.
 
-    Examples:
+    For example:
 
         regreen quickstart
         regreen tasks inject pypi:toolz==1.0.0 -n 50 -o tasks.jsonl
@@ -34,7 +34,7 @@ tasks = App(
     name="tasks",
     help="""Make, check and look at tasks.
 
-    Examples:
+    For example:
 
         regreen tasks inject . -n 20 -o tasks.jsonl
         regreen tasks show tasks.jsonl

@@ -17,10 +17,15 @@ def plugins(*, output: Output | None = None) -> int:
 
     Others come by entry point (`regreen.agents`) or as a dotted path `package.module:Class`.
 
-    Examples:
+    For example:
 
         regreen plugins
         regreen plugins --json
+
+    Parameters
+    ----------
+    output
+        How to talk.
     """
     output = output or Output()
     console = output.console()

@@ -48,7 +48,7 @@ def quickstart(
     nop (does nothing: should solve none) and scripted (a simple search). The last line printed
     is the path of the report.
 
-    Examples:
+    For example:
 
         regreen quickstart
         regreen quickstart --offline

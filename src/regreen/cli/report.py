@@ -30,7 +30,7 @@ def report(
 
     The last line printed is the path of report.html.
 
-    Examples:
+    For example:
 
         regreen report runs/oracle
         regreen report runs/oracle --tasks tasks.jsonl --json

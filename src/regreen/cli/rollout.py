@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,31 +30,45 @@ from regreen.store.taskset import load_tasks, taskset_digest
 __all__ = ["Watch", "outcome_of", "rollout", "run_rollouts"]
 
 
-def rollout(
-    tasks: Path,
-    /,
-    *,
-    agent: str,
-    run: Path,
-    limit: Annotated[int | None, Parameter(alias="-n")] = None,
-    attempts: int = 1,
-    seed: int = 0,
-    base_url: str | None = None,
-    model: str | None = None,
-    temperature: float | None = None,
-    turns: int | None = None,
-    seconds: float | None = None,
-    command_seconds: float | None = None,
-    resume: Annotated[bool, Parameter(negative="")] = False,
-    work: Work | None = None,
-) -> int:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RolloutFlags(Work):
+    """Flags of the verb."""
+
+    agent: str
+    """Name of the agent, or package.module:Class."""
+    run: Path
+    """Directory of the run."""
+    limit: Annotated[int | None, Parameter(alias="-n")] = None
+    """Use the first N tasks only."""
+    attempts: int = 1
+    """Rollouts of each task."""
+    seed: int = 0
+    """Seed of the run."""
+    base_url: str | None = None
+    """Endpoint of the model, ending in /v1."""
+    model: str | None = None
+    """Name of the model as the endpoint knows it."""
+    temperature: float | None = None
+    """Sampling temperature; the endpoint's own when not given."""
+    turns: int | None = None
+    """Most model calls of one rollout (default 250)."""
+    seconds: float | None = None
+    """Most wall seconds of one rollout (default 3600)."""
+    command_seconds: float | None = None
+    """Most wall seconds of one command (default 60)."""
+    resume: Annotated[bool, Parameter(negative="")] = False
+    """Go on with an interrupted run of the same settings."""
+
+
+def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
     """Let an agent work on tasks in throw-away boxes, then grade what it left in fresh ones.
 
     Agents: oracle (applies the gold patch), nop (does nothing), scripted (deterministic, no
     model), mini (bash only) and react (bash, view, edit, search, submit) over any
     OpenAI-compatible endpoint; its key is read from OPENAI_API_KEY.
 
-    Examples:
+    For example:
 
         regreen rollout tasks.jsonl --agent oracle --run runs/oracle
         regreen rollout tasks.jsonl --agent mini --run runs/mini --base-url URL/v1 --model NAME
@@ -63,84 +78,73 @@ def rollout(
     ----------
     tasks
         Taskset: .jsonl or .parquet.
-    agent
-        Name of the agent, or package.module:Class.
-    run
-        Directory of the run.
-    limit
-        Use the first N tasks only.
-    attempts
-        Rollouts of each task.
-    seed
-        Seed of the run.
-    base_url
-        Endpoint of the model, ending in /v1.
-    model
-        Name of the model as the endpoint knows it.
-    temperature
-        Sampling temperature; the endpoint's own when not given.
-    turns
-        Most model calls of one rollout (default 250).
-    seconds
-        Most wall seconds of one rollout (default 3600).
-    command_seconds
-        Most wall seconds of one command (default 60).
-    resume
-        Go on with an interrupted run of the same settings.
     """
-    work = work or Work()
-    console = work.console()
-    limits = work.settings(
-        Limits, "limits", turns=turns, seconds=seconds, command_seconds=command_seconds
+    console = flags.console()
+    limits = flags.settings(
+        Limits,
+        "limits",
+        turns=flags.turns,
+        seconds=flags.seconds,
+        command_seconds=flags.command_seconds,
     )
-    client = _client(base_url, model, temperature)
-    build = builder(agent, limits=limits, client=client)
-    rows = load_tasks(tasks)[: limit or None]
-    config: dict[str, Any] = {
-        "agent": agent,
-        "attempts": attempts,
-        "seed": seed,
-        "model": model or "",
-        "base_url": base_url or "",
-        "temperature": "" if temperature is None else temperature,
-        "limits": limits.model_dump(mode="json", exclude_none=True),
-        "workers": work.workers,
-    }
-    if work.dry_run:
-        console.note(f"{len(rows)} tasks, {attempts} attempts each; nothing was run")
+    client = _client(flags)
+    build = builder(flags.agent, limits=limits, client=client)
+    rows = load_tasks(tasks)[: flags.limit or None]
+    if flags.dry_run:
+        console.note(f"{len(rows)} tasks, {flags.attempts} attempts each; nothing was run")
         return 0
-    lock = {"taskset_digest": taskset_digest(rows), "seeds": [seed], "regreen": __version__}
-    may_differ = ("workers", "base_url")
-    with RunDirectory.create(
-        run, config=config, lock=lock, resume=resume, may_differ=may_differ
-    ) as directory:
+    with _directory(flags, limits, rows) as directory:
         planned = assignments(
-            rows, agent, attempts=attempts, seed=seed, finished=directory.finished_ids()
+            rows,
+            flags.agent,
+            attempts=flags.attempts,
+            seed=flags.seed,
+            finished=directory.finished_ids(),
         )
+        total = len(rows) * flags.attempts
         try:
             summary = run_async(
-                run_rollouts(rows, planned, directory, build, client=client, work=work,
-                             total=len(rows) * attempts, console=console)
+                run_rollouts(
+                    rows, planned, directory, build,
+                    client=client, work=flags, total=total, console=console,
+                )
             )  # fmt: skip
         except (Interrupted, KeyboardInterrupt):
             again = command_line()
-            console.note(f"go on with:\n{again}{'' if resume else ' --resume'}")
+            console.note(f"go on with:\n{again}{'' if flags.resume else ' --resume'}")
             raise
         everything = list(directory.trajectories())
-    return _tell(everything, summary, run, work, console)
+    return _tell(everything, summary, flags, console)
 
 
-def _client(
-    base_url: str | None, model: str | None, temperature: float | None
-) -> ChatClient | None:
-    if base_url is None and model is None:
+def _directory(flags: RolloutFlags, limits: Limits, rows: Sequence[Task]) -> RunDirectory:
+    config: dict[str, Any] = {
+        "agent": flags.agent,
+        "attempts": flags.attempts,
+        "seed": flags.seed,
+        "model": flags.model or "",
+        "base_url": flags.base_url or "",
+        "temperature": "" if flags.temperature is None else flags.temperature,
+        "limits": limits.model_dump(mode="json", exclude_none=True),
+        "workers": flags.workers,
+    }
+    lock = {"taskset_digest": taskset_digest(rows), "seeds": [flags.seed], "regreen": __version__}
+    return RunDirectory.create(
+        flags.run, config=config, lock=lock, resume=flags.resume, may_differ=("workers", "base_url")
+    )
+
+
+def _client(flags: RolloutFlags) -> ChatClient | None:
+    if flags.base_url is None and flags.model is None:
         return None
-    if not base_url or not model:
+    if not flags.base_url or not flags.model:
         msg = "a model needs both its endpoint and its name"
         raise UsageError(msg, where="--base-url, --model", mend="give both")
     key = os.environ.get("OPENAI_API_KEY")
-    endpoint = Endpoint(base_url=base_url, model=model, api_key=SecretStr(key) if key else None)
-    return ChatClient(endpoint, Sampling(temperature=temperature))
+    endpoint = Endpoint(
+        base_url=flags.base_url, model=flags.model, api_key=SecretStr(key) if key else None
+    )
+    return ChatClient(endpoint, Sampling(temperature=flags.temperature))
 
 
 async def run_rollouts(
@@ -205,14 +209,14 @@ def outcome_of(trajectory: Trajectory) -> str:
 
 
 def _tell(
-    everything: list[Trajectory], summary: Summary, run: Path, work: Work, console: Console
+    everything: list[Trajectory], summary: Summary, flags: RolloutFlags, console: Console
 ) -> int:
     resolved = sum(outcome_of(row) == "resolved" for row in everything)
     failed = sum(row.error is not None for row in everything)
-    if work.json:
+    if flags.json:
         console.json(
             {
-                "run": str(run),
+                "run": str(flags.run),
                 "rollouts": len(everything),
                 "new": summary.finished,
                 "resolved": resolved,
@@ -221,6 +225,7 @@ def _tell(
         )
     else:
         console.result(
-            f"{resolved} of {len(everything)} resolved, {failed} failed; see: regreen report {run}"
+            f"{resolved} of {len(everything)} resolved, {failed} failed; "
+            f"see: regreen report {flags.run}"
         )
     return 1 if everything and failed == len(everything) else 0

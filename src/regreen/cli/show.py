@@ -27,7 +27,7 @@ def show(
 ) -> int:
     """List a taskset, or print one task as its agent will read it.
 
-    Examples:
+    For example:
 
         regreen tasks show tasks.jsonl
         regreen tasks show tasks.jsonl toolz-b60b2c2.off_by_one.1f2e3d4c5b --gold

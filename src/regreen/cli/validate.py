@@ -37,7 +37,7 @@ def validate(
     The gold patch must score 1; the empty patch, deleting or skipping the tests and printing a
     success must score 0. Exits with 1 when a task fails.
 
-    Examples:
+    For example:
 
         regreen tasks validate tasks.jsonl
         regreen tasks validate theirs.parquet -o proven.parquet --repeats 3

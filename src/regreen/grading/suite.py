@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from regreen.core.verdict import Outcome
 
@@ -13,6 +14,8 @@ __all__ = ["Coverage", "SuiteRun", "TestRecord", "TestRequest"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRequest:
     """Which tests to run, on what, and under which perturbation."""
+
+    __test__: ClassVar[bool] = False
 
     tests: tuple[str, ...] | None = None
     """Node ids; None runs whatever is collected from ``paths``."""
@@ -47,6 +50,8 @@ class TestRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRecord:
     """What one test did."""
+
+    __test__: ClassVar[bool] = False
 
     outcome: Outcome
     """Its fate; the worst of set-up, call and tear-down."""

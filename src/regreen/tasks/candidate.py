@@ -16,7 +16,7 @@ __all__ = ["Candidate", "Finding", "Status", "prepare"]
 Status = Literal["verified", "survived", "import_break", "too_broad", "hang", "crash", "unstable",
                  "no_pass_left", "control"]  # fmt: skip
 _NEIGHBOUR_CPU = 0.01
-_MAX_NEIGHBOURS = 10
+_MAX_NEIGHBOURS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,8 @@ _PRIOR_STRENGTH = 4.0
 _FUNCTION_STRENGTH = 1.5
 _REPEAT_FUNCTION = 0.9
 _REPEAT_LINE = 0.6
-_MIN_SCORE = 0.2
+_MIN_SCORE = 0.15
+_COMMON = 0.35
 
 
 @dataclass(slots=True)
@@ -55,7 +56,10 @@ class Schedule:
             wanted: tasks the set is to have in the end; bounds each class's share.
         """
         ranked = sorted(
-            ((self._score(site), key, site) for key, site in self._left.items()),
+            (
+                (self._score(site) * self._variety(site.operator, wanted), key, site)
+                for key, site in self._left.items()
+            ),
             key=lambda row: (-row[0], row[1]),
         )
         chosen: list[Site] = []
@@ -89,6 +93,11 @@ class Schedule:
         share = self.mix.get(operator, self.max_share)
         total = min(wanted, sum(self.accepted.values()) + count)
         return self.accepted[operator] + pending[operator] >= max(1, int(share * total))
+
+    def _variety(self, operator: str, wanted: int) -> float:
+        """Less for a class the set already has much of, so that many classes get in."""
+        cap = max(1.0, self.mix.get(operator, self.max_share) * wanted)
+        return 1.0 - _COMMON * min(1.0, self.accepted[operator] / cap)
 
     def _score(self, site: Site) -> float:
         noticed = self._tried[f"+{site.operator}"] + _PRIOR_STRENGTH * site.weight

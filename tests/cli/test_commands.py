@@ -1,0 +1,119 @@
+"""Every verb explains itself, with an example, and the flags mean the same everywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from regreen.cli.main import main
+
+VERBS = [
+    ("quickstart",),
+    ("tasks", "inject"),
+    ("tasks", "validate"),
+    ("tasks", "show"),
+    ("rollout",),
+    ("grade",),
+    ("report",),
+    ("doctor",),
+    ("plugins",),
+]
+GOLDEN = Path(__file__).parent / "help"
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(list(arguments))
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_help_is_as_recorded_and_has_an_example(
+    verb: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    code, out, _ = run(*verb, "--help")
+
+    assert code == 0
+    assert "For example" in out
+    assert f"regreen {' '.join(verb)}" in out
+    golden = GOLDEN / f"{'-'.join(verb)}.txt"
+    if not golden.exists():
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(out)
+    assert out == golden.read_text(), f"the help changed; if meant, remove {golden.name}"
+
+
+def test_root_help_names_every_verb() -> None:
+    _, out, _ = run("--help")
+
+    assert all(verb[0] in out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_shared_flags_are_everywhere(verb: tuple[str, ...]) -> None:
+    _, out, _ = run(*verb, "--help")
+
+    assert all(flag in out for flag in ("--json", "--quiet", "--verbose"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("tasks", "show", "absent.jsonl"), 2, "absent.jsonl"),
+        (("tasks", "inject", "/no/such/place", "-o", "{tmp}/t.jsonl"), 2, "/no/such/place"),
+        (("tasks", "inject", ".", "-o", "/proc/t.jsonl"), 2, "/proc/t.jsonl"),
+        (("tasks", "inject", ".", "-o", "{tmp}/t.csv"), 2, ".csv"),
+        (("tasks", "inject", ".", "-n", "0", "-o", "{tmp}/t.jsonl"), 2, "--limit"),
+        (("tasks", "inject", ".", "--operators", "sabotage", "-o", "{tmp}/t.jsonl"), 2, "sabotage"),
+        (("tasks", "inject", ".", "-j", "0", "-o", "{tmp}/t.jsonl"), 2, "-j"),
+        (("rollout", "absent.jsonl", "--agent", "nobody", "--run", "{tmp}/r"), 2, "nobody"),
+        (("rollout", "absent.jsonl", "--agent", "mini", "--run", "{tmp}/r"), 2, "model"),
+        (("report", "{tmp}/nothing"), 2, "nothing"),
+        (("grade", "absent.jsonl"), 2, "--patches"),
+        (("rollout",), 2, "--help"),
+        (("bogus",), 2, "bogus"),
+        (("doctor", "--bogus"), 2, "--bogus"),
+    ],
+)
+def test_bad_input_gets_what_where_and_mend(
+    arguments: tuple[str, ...], code: int, words: str, tmp_path: Path
+) -> None:
+    given = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
+    seen, out, err = run(*given)
+
+    assert seen == code, err
+    assert out == ""
+    assert words in err
+    last = err.rstrip().splitlines()[-3:]
+    assert [line.split(":")[0].strip() for line in last] == ["error", "where", "mend"], err
+    assert "Traceback" not in err
+
+
+def test_plugins_lists_agents_sandboxes_and_fault_classes() -> None:
+    code, out, _ = run("plugins", "--json")
+    found = json.loads(out)
+
+    assert code == 0
+    assert {"oracle", "nop", "scripted", "mini", "react"} <= set(found["agents"])
+    assert {"namespace", "process"} <= set(found["sandboxes"])
+    assert len(found["operators"]) >= 24
+    assert all(row["summary"] for row in found["operators"])
+
+
+def test_doctor_answers_with_json() -> None:
+    code, out, _ = run("doctor", "--json")
+    found = json.loads(out)
+
+    assert code in (0, 3)
+    assert found["usable"] is (code == 0)
+    assert {"namespace", "docker", "podman"} <= {row["name"] for row in found["checks"]}
