@@ -14,7 +14,8 @@ from regreen.sandbox.server import RUN_TARGET, SERVER
 
 __all__ = ["Launch", "box_arguments", "upper_directory"]
 
-_SCRATCH = ("/tmp", "/home/agent", "/run", "/dev/shm")
+# Where a box may write beside its mounts; /dev/shm lies on the tmpfs that is its /dev.
+_SCRATCH = ("/tmp", "/home/agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def box_arguments(spec: BoxSpec, launch: Launch) -> list[str]:
     words += ["--hostname", spec.hostname, *launch.toolchain]
     size = ["--size", str(spec.limits.memory_bytes)] if spec.limits.memory_bytes else []
     for target in _SCRATCH:
-        mode = ["--perms", "1777"] if target in {"/tmp", "/dev/shm"} else []
+        mode = ["--perms", "1777"] if target == "/tmp" else []
         words += [*size, *mode, "--tmpfs", target]
     words += ["--ro-bind", str(run), RUN_TARGET, *mounts]
     for source, target in spec.binds:

@@ -46,7 +46,7 @@ class ProcessSandbox:
         self._closed = False
         self._jobs: set[BoxJob] = set()
         targets = [mount.target for mount in spec.mounts]
-        targets += [target for _, target in spec.binds]
+        targets += [target for _, target in (*spec.binds, *spec.writable_binds)]
         # The longest first, so that a mount below another is found.
         self._targets = sorted({*targets, *_SCRATCH}, key=len, reverse=True)
 
@@ -56,7 +56,7 @@ class ProcessSandbox:
             self._place(target).mkdir(parents=True)
         for mount in self.spec.mounts:
             copy_merged(mount.lowers, self._place(mount.target))
-        for source, target in self.spec.binds:
+        for source, target in (*self.spec.binds, *self.spec.writable_binds):
             place = self._place(target)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(source)

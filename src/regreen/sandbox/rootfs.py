@@ -127,16 +127,17 @@ def toolchain_arguments(etc: Path, masked: list[str]) -> list[str]:
     prefix = interpreter_prefix()
     if prefix is not None:
         words += ["--ro-bind", str(prefix), str(prefix)]
-    for name in masked:
-        words += ["--perms", "0555", "--tmpfs", name]
     words += ["--ro-bind", str(etc), "/etc", "--proc", "/proc", "--dev", "/dev"]
     if os.geteuid() == 0:
         # Made by root, a box without any capability still counts as the owner of /proc/sys, and
         # kernel.core_pattern there is a way out. bwrap covers what it may write to, which the
-        # directory /proc/sys itself never is. The rest is what container runtimes mask too.
+        # directory /proc/sys itself never is. The rest is what container runtimes cover too.
         words += ["--ro-bind", "/proc/sys", "/proc/sys"]
-        for name in ("/proc/sysrq-trigger", "/proc/kcore", "/proc/mtrr"):
-            words += ["--ro-bind", "/dev/null", name] if Path(name).exists() else []
+        if Path("/proc/sysrq-trigger").exists():
+            words += ["--ro-bind", "/dev/null", "/proc/sysrq-trigger"]
         for name in ("/proc/acpi", "/proc/scsi"):
             words += ["--perms", "0555", "--tmpfs", name] if Path(name).is_dir() else []
+    # After the binds, each of which makes bwrap read the list of all mounts so far.
+    for name in masked:
+        words += ["--perms", "0555", "--tmpfs", name]
     return [*words, "--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run"]
