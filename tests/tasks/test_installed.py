@@ -139,6 +139,10 @@ def test_tools_are_alike_in_every_store(store, tmp_path):
     assert (tools.path / "time_machine" / "__init__.py").is_file()
 
 
+def test_tools_are_no_plug_ins_of_pytest(store):
+    assert not list(installed_tools(store=store).path.glob("*.dist-info"))
+
+
 def test_copies_what_the_list_of_files_names(tmp_path):
     chosen = with_dependencies("pytest")
     copy_distributions(chosen, tmp_path)

@@ -83,12 +83,14 @@ def installed_tools(*, store: LayerStore) -> Layer:
         PrerequisiteError: they are not installed, or without a list of their files.
     """
     distributions = with_dependencies(*TOOLS)
-    key = json.dumps(["regreen.installed-tools:1", pins(distributions), _platform()])
+    key = json.dumps(["regreen.installed-tools:2", pins(distributions), _platform()])
     if known := store.alias(key):
         return known
     staged = store.stage()
     try:
         copy_distributions(distributions, staged)
+        for metadata in staged.glob("*.dist-info"):
+            shutil.rmtree(metadata)  # it would make pytest load the tools as its plug-ins
         layer = store.commit(staged)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
