@@ -257,6 +257,27 @@ def test_our_own_overlay_mount_serves_an_old_bwrap(
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
 
 
+def test_an_unusable_state_directory_names_the_mend(runner: asyncio.Runner, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    provider = NamespaceProvider(base=tmp_path / "file")
+    with pytest.raises(InfrastructureError) as caught:
+        runner.run(provider.create(BoxSpec()))
+    runner.run(provider.close())
+    assert len(caught.value.lines()) == 3
+
+
+def test_uppers_need_no_tmpfs(runner: asyncio.Runner, lower: Path, tmp_path: Path) -> None:
+    async def main() -> list[str]:
+        provider = NamespaceProvider(base=tmp_path)
+        box = await provider.create(BoxSpec(mounts=(Mount(target="/testbed", lowers=(lower,)),)))
+        await box.exec(["/bin/sh", "-c", "rm -r pkg; mkdir pkg; echo x >pkg/y"])
+        found = sorted(path.name for path in box.upper("/testbed").rglob("*"))
+        await provider.close()
+        return found
+
+    assert runner.run(main()) == ["pkg", "y"]
+
+
 def test_closing_a_provider_ends_its_boxes(runner: asyncio.Runner, lower: Path) -> None:
     async def main() -> tuple[int, Path]:
         provider = NamespaceProvider()

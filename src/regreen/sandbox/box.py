@@ -310,17 +310,25 @@ class NamespaceSandbox:
         return job
 
     def _pipes(self, base: str, *, interactive: bool, channel: bool) -> Pipes:
+        opened: list[int] = []
+
         def pipe(suffix: str, flags: int) -> int:
             os.mkfifo(base + suffix, 0o600)
-            return os.open(base + suffix, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+            opened.append(os.open(base + suffix, flags | os.O_NONBLOCK | os.O_CLOEXEC))
+            return opened[-1]
 
-        return Pipes(
-            pipe(".o", os.O_RDONLY),
-            pipe(".e", os.O_RDONLY),
-            # Reading too, because opening for writing alone fails until the command has opened it.
-            pipe(".i", os.O_RDWR) if interactive else None,
-            pipe(".c", os.O_RDONLY) if channel else None,
-        )
+        try:
+            return Pipes(
+                pipe(".o", os.O_RDONLY),
+                pipe(".e", os.O_RDONLY),
+                # Reading too: opening for writing alone fails until the command has opened it.
+                pipe(".i", os.O_RDWR) if interactive else None,
+                pipe(".c", os.O_RDONLY) if channel else None,
+            )
+        except OSError:
+            for fd in opened:
+                os.close(fd)
+            raise
 
     def _refuse(self, name: str, job: BoxJob) -> None:
         """What a shell says when it cannot fork; PID 1 itself would die of it."""

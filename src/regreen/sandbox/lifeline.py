@@ -15,6 +15,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,7 @@ done
 chmod -R u+rwX "$dir"; rm -rf "$dir"
 """
 
+_ABANDONED_SECONDS = 3600.0
 _held: weakref.WeakSet[RunDirectory] = weakref.WeakSet()
 _hooked = False
 
@@ -195,11 +197,15 @@ def _clear(path: Path) -> None:
 def sweep(base: Path) -> int:
     """Clear what dead controllers left; returns how many there were."""
     cleared = 0
-    for path in base.glob("c*-*"):
+    for path in (*base.glob("c*-*"), *base.glob(".new-c*-*")):
         try:
             lease = os.open(path / "lease", os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            # Its lease is removed first when a controller closes: it is being cleared now.
+            # It is being made or cleared right now, or that was broken off long ago.
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                    _clear(path)
+                    cleared += 1
             continue
         except OSError:
             continue

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
+from pathlib import Path
 
 from regreen.core.errors import InfrastructureError
 from regreen.sandbox.base import BoxSpec, Check
@@ -27,6 +29,22 @@ from regreen.sandbox.seccomp import deny_list_program
 
 __all__ = ["NamespaceProvider"]
 
+_DESCRIPTORS = 65536
+
+
+def _unprepared(exc: OSError) -> InfrastructureError:
+    what = f"cannot prepare a box: {exc.strerror}"
+    mend = "free space there, or raise the limit of open files: ulimit -n 65536"
+    return InfrastructureError(what, where=str(exc.filename or ""), mend=mend)
+
+
+def _allow_descriptors() -> None:
+    """Use what the hard limit grants: a box takes two descriptors, a running command two more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
 
 class NamespaceProvider:
     """Makes boxes of Linux namespaces; see the ``SandboxProvider`` protocol.
@@ -34,12 +52,20 @@ class NamespaceProvider:
     Args:
         bwrap: the binary; found when None.
         hierarchy: where control groups go; detected when None.
+        base: where run directories go, preferably on a tmpfs; chosen when None.
     """
 
     name = "namespace"
 
-    def __init__(self, *, bwrap: Bwrap | None = None, hierarchy: Hierarchy | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        bwrap: Bwrap | None = None,
+        hierarchy: Hierarchy | None = None,
+        base: Path | None = None,
+    ) -> None:
         self._bwrap = bwrap
+        self._base = base
         self._hierarchy = hierarchy
         self._directory: RunDirectory | None = None
         self._group: ControllerGroup | None = None
@@ -53,8 +79,9 @@ class NamespaceProvider:
         if self._directory is not None:
             return self._directory
         self._bwrap = self._bwrap or find_bwrap()
-        base = run_base()
+        base = self._base or run_base()
         sweep(base)
+        _allow_descriptors()
         self._masked = masked_directories(base / "masked.json")
         directory = RunDirectory(base)
         try:
@@ -102,15 +129,15 @@ class NamespaceProvider:
             arguments = box_arguments(spec, launch)
             group = self._group.box(path.name, spec.limits) if self._group else None
         except OSError as exc:
-            what = f"cannot prepare a box: {exc.strerror}"
-            mend = "free space there, or point TMPDIR elsewhere"
-            raise InfrastructureError(what, where=str(exc.filename or ""), mend=mend) from exc
+            raise _unprepared(exc) from exc
         box = NamespaceSandbox(spec, path, directory, group, self._boxes.discard)
         self._boxes.add(box)
         try:
             await box.launch(arguments, directory.path / "seccomp")
-        except BaseException:
+        except BaseException as exc:
             await box.close()
+            if isinstance(exc, OSError):
+                raise _unprepared(exc) from exc
             raise
         return box
 
