@@ -119,8 +119,8 @@ EXAMPLES = {
         ["yield x\n", "yield 1, x"],
     ),
     "wrong_regex": (
-        "import re\ndef f(x):\n    return re.match(r'^a+$', x)\n",
-        ["re.search(", "r'^a+'", "r'a+$'"],
+        "import re\ndef f(x):\n    return re.match(r'^a+$', x) or re.search(r'^b', x)\n",
+        ["re.search(r'^a+$'", "r'^a+'", "r'^a*$'", "re.search(r'b'"],
     ),
     "wrong_string_method": (
         "def f(x):\n    return x.strip().startswith('a') or x.split(',', 1)\n",
@@ -305,3 +305,9 @@ def test_reach_of_signature_faults_lies_in_the_body():
     assert by_operator["invert_condition"].function == "A.C.g.<locals>.h"
     assert by_operator["invert_condition"].reach == (11,)
     assert not by_operator["invert_condition"].import_time
+
+
+def test_an_anchor_the_function_implies_is_not_dropped():
+    source = "import re\ndef f(x):\n    return re.match(r'^a', x), re.fullmatch(r'b$', x)\n"
+    notes = [s.note for s in enumerate_sites("a.py", source, operators=["wrong_regex"])]
+    assert notes == ["match became search", "fullmatch became match"]

@@ -74,5 +74,5 @@ class BreakChain:
         if isinstance(statement, cst.Expr):
             return
         note = f".{node.func.attr.value}() lost"
-        weight = 0.45 if node.func.attr.value in ("decode", "encode") else 0.75
+        weight = 0.45 if node.func.attr.value in ("decode", "encode") else 0.6
         yield Change(view.outer(node.func.value)[1], end, "", note, weight)

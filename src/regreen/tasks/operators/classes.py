@@ -130,4 +130,4 @@ class DropSuperCall:
                 owner = view.owners.get(function) if function is not None else None
                 bare = isinstance(owner, cst.ClassDef) and not owner.bases
                 if is_removable(view, node):
-                    yield delete(view, node, "super() call lost", 0.15 if bare else 0.6)
+                    yield delete(view, node, "super() call lost", 0.15 if bare else 0.5)

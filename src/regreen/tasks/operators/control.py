@@ -85,9 +85,9 @@ class BreakContinue:
         loops = (n for n in view.ancestors(node) if isinstance(n, (cst.For, cst.While)))
         loop = next(loops, None)
         if isinstance(node, cst.Continue):
-            yield replace(view, node, "break", "continue became break", 0.65)
+            yield replace(view, node, "break", "continue became break", 0.6)
         elif isinstance(loop, cst.For):
-            yield replace(view, node, "continue", "break became continue", 0.6)
+            yield replace(view, node, "continue", "break became continue", 0.5)
 
 
 class DropClause:
@@ -164,6 +164,6 @@ class NoneCheck:
         note = "a truth test became a None check"
         if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
             if dotted(test.expression):
-                yield replace(view, test, f"{view.text(test.expression)} is None", note, 0.6)
+                yield replace(view, test, f"{view.text(test.expression)} is None", note, 0.4)
         elif dotted(test) not in ("", "True", "False", "None"):
-            yield replace(view, test, f"{dotted(test)} is not None", note, 0.6)
+            yield replace(view, test, f"{dotted(test)} is not None", note, 0.4)

@@ -127,8 +127,9 @@ class WrongVariable:
         assert isinstance(node, cst.Name)
         if not _is_value(node, view):
             return
-        weight = 0.2 if isinstance(view.statement(node), cst.While) else 0.85
-        for other in similar_names(node, view)[:2]:
+        in_while = isinstance(view.statement(node), cst.While)
+        for place, other in enumerate(similar_names(node, view)[:2]):
+            weight = 0.2 if in_while else (0.8, 0.7)[place]
             yield replace(view, node, other, f"{node.value} became {other}", weight)
 
 

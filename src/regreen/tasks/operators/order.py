@@ -76,7 +76,10 @@ class ReorderStatements:
             return
         in_while = any(isinstance(n, cst.While) for n in view.ancestors(node))
         note = "two statements exchanged"
-        yield swap_statements(view, node, after, note, 0.3 if in_while else 0.75)
+        shared = (changed & (other_read | other_changed)) | (read & other_changed)
+        # of two changes to an object the order often shows only to a second observer
+        weight = 0.3 if in_while else 0.8 if any("." not in name for name in shared) else 0.5
+        yield swap_statements(view, node, after, note, weight)
 
 
 class WrongIndent:

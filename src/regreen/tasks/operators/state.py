@@ -224,7 +224,7 @@ class LostUpdate:
         if isinstance(node, cst.AugAssign):
             in_while = any(isinstance(n, cst.While) for n in view.ancestors(node))
             note = f"{view.text(node.operator)} became ="
-            yield replace(view, node.operator, "=", note, 0.2 if in_while else 0.85)
+            yield replace(view, node.operator, "=", note, 0.2 if in_while else 0.75)
         elif isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute):
             used = not isinstance(view.parent(node), cst.Expr)
             if node.func.attr.value == "setdefault" and used:

@@ -18,14 +18,14 @@ from regreen.tasks.operators.zones import dotted
 __all__ = ["WrongFormat", "WrongRegex", "WrongStringMethod", "WrongText"]
 
 _METHODS: dict[str, tuple[str, float]] = {
-    "strip": ("rstrip", 0.6),
+    "strip": ("rstrip", 0.5),
     "lstrip": ("rstrip", 0.85),
     "rstrip": ("lstrip", 0.85),
     "lower": ("upper", 0.9),
     "upper": ("lower", 0.9),
     "startswith": ("endswith", 0.9),
     "endswith": ("startswith", 0.9),
-    "find": ("rfind", 0.55),
+    "find": ("rfind", 0.45),
     "rfind": ("find", 0.6),
     "rindex": ("index", 0.6),
     "partition": ("rpartition", 0.65),
@@ -85,6 +85,8 @@ _ROLES: dict[type[cst.CSTNode], str] = {
     cst.BinaryOperation: "part",
     cst.Assign: "part",
 }
+# anchors that the function sets itself
+_IMPLIED = frozenset((("match", "^ lost"), ("fullmatch", "^ lost"), ("fullmatch", "$ lost")))
 _RE_METHODS = {"match": "search", "fullmatch": "match", "search": "match"}
 _MODES = frozenset(("r", "w", "rb", "wb", "a", "utf-8", "utf8", "ascii", "strict", "replace"))
 
@@ -133,6 +135,8 @@ class WrongFormat:
 
     def changes(self, node: cst.CSTNode, view: FileView) -> Iterator[Change]:
         """The changes of one field, of two neighbours, or of a template."""
+        if _is_message(node, view):
+            return
         if isinstance(node, cst.FormattedStringExpression):
             yield from self._field(node, view)
         elif isinstance(node, cst.FormattedString):
@@ -152,7 +156,7 @@ class WrongFormat:
             cut = tail.find(f"!{node.conversion}")
             if cut >= 0:
                 at = expression_end + cut
-                yield Change(at, at + 2, "", f"!{node.conversion} lost", 0.65)
+                yield Change(at, at + 2, "", f"!{node.conversion} lost", 0.55)
         colon = tail.find(":")
         if node.format_spec and colon >= 0 and "{" not in tail:
             spec = tail[colon:-1]
@@ -174,8 +178,14 @@ class WrongFormat:
                 text = node.value.replace(old, new, 1)
                 if (old, new) == ("{0}", "{1}") and "{1}" not in node.value:
                     continue
-                yield replace(view, node, text, f"{old} became {new}", 0.75)
+                yield replace(view, node, text, f"{old} became {new}", 0.6)
                 return
+
+
+def _is_message(node: cst.CSTNode, view: FileView) -> bool:
+    """Whether a text belongs to an exception class, where it is shown and not used."""
+    owners = (n for n in view.ancestors(node) if isinstance(n, cst.ClassDef))
+    return any(n.name.value.endswith(("Error", "Exception", "Warning")) for n in owners)
 
 
 def _specs(spec: str) -> Iterator[tuple[str, str]]:
@@ -208,14 +218,15 @@ class WrongText:
     def changes(self, node: cst.CSTNode, view: FileView) -> Iterator[Change]:
         """One change per string."""
         assert isinstance(node, cst.SimpleString)
-        role = _role(node, view)
+        role = "" if _is_message(node, view) else _role(node, view)
         if not role or "\n" in node.value or len(node.raw_value) > 24:
             return
         new = self._other(node, role, view)
         if new is None and node.prefix == "" and node.raw_value in _SEPARATORS:
             new = f"{node.quote}{_SEPARATORS[node.raw_value]}{node.quote}"
         if new is not None and new != node.value:
-            yield replace(view, node, new, f"{node.value} became {new}", 0.85)
+            weight = 0.85 if node.raw_value.strip() else 0.6
+            yield replace(view, node, new, f"{node.value} became {new}", weight)
 
     def _other(self, node: cst.SimpleString, role: str, view: FileView) -> str | None:
         function = view.function(node)
@@ -273,17 +284,17 @@ class WrongRegex:
             return
         pattern = node.args[0].value
         if isinstance(pattern, cst.SimpleString):
-            yield from self._pattern(pattern, view)
+            yield from self._pattern(pattern, name, view)
 
-    def _pattern(self, node: cst.SimpleString, view: FileView) -> Iterator[Change]:
+    def _pattern(self, node: cst.SimpleString, name: str, view: FileView) -> Iterator[Change]:
         made = 0
         body = node.raw_value
         for fault, new, note in _PATTERN_FAULTS:
             changed = fault.sub(new, body, count=1)
             text = f"{node.prefix}{node.quote}{changed}{node.quote}"
-            if changed == body or not changed or not _compiles(text):
+            if (name, note) in _IMPLIED or changed == body or not changed or not _compiles(text):
                 continue
-            yield replace(view, node, text, f"in a pattern, {note}", 0.6)
+            yield replace(view, node, text, f"in a pattern, {note}", 0.55)
             made += 1
             if made == 2:
                 return
