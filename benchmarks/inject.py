@@ -39,7 +39,7 @@ async def ours(
     """Findings of the first candidates the schedule hands out, and CPU seconds for all of them."""
     texts = repository.texts()
     begin = time.process_time()
-    bench = Bench(provider, baseline.place, workers=1)
+    bench = Bench(provider, baseline.place, workers=1, warm=baseline.warm)
     schedule = Schedule(list(usable_sites(texts, baseline, InjectSettings())))
     found: list[tuple[Candidate, Finding]] = []
     try:
@@ -83,7 +83,8 @@ async def whole_suite(
     outcomes = {name: run.outcome(name) for name in baseline.stable}
     failed = {name for name, outcome in outcomes.items() if outcome in BAD}
     clean = not run.collect_errors and Outcome.MISSING not in outcomes.values()
-    return bool(failed) and clean and len(failed) < len(outcomes), run.cpu + runner.start_cpu, failed
+    valid = bool(failed) and clean and len(failed) < len(outcomes)
+    return valid, run.cpu + runner.start_cpu, failed
 
 
 async def compare(source: str, sample: int, shared: int) -> dict[str, object]:

@@ -27,11 +27,6 @@ __all__ = ["BOX_CODE", "RUNNER_BINDS", "TestRunner"]
 BOX_CODE = "/opt/regreen/regreen_box"
 RUNNER_BINDS = ((Path(__file__).parent / "box", BOX_CODE),)
 _START = "import sys; sys.path.append('/opt/regreen'); from regreen_box.runner import main; main()"
-_WARM = (
-    "pytest", "_pytest.assertion.rewrite", "_pytest.capture", "_pytest.unittest",
-    "_pytest.doctest", "_pytest.fixtures", "_pytest.junitxml", "coverage", "time_machine",
-    "difflib", "unittest.mock", "decimal", "fractions", "pprint", "email.message",
-)  # fmt: skip
 GRACE_SECONDS = 30.0
 
 
@@ -55,8 +50,15 @@ class TestRunner:
         self.start_cpu = 0.0
         """CPU seconds the runner needed to start."""
 
-    async def start(self, *, python: str = "/opt/env/bin/python", hash_seed: int = 0) -> None:
-        """Start the process and wait until it is warm.
+    async def start(
+        self, *, python: str = "/opt/env/bin/python", hash_seed: int = 0, warm: tuple[str, ...] = ()
+    ) -> None:
+        """Start the process and wait until it is ready.
+
+        Args:
+            python: interpreter in the box.
+            hash_seed: ``PYTHONHASHSEED`` of all its runs.
+            warm: modules to import before the first fork; none of the repository is.
 
         Raises:
             InfrastructureError: it did not start.
@@ -68,7 +70,7 @@ class TestRunner:
         opening = {
             "nonce": self._nonce,
             "path": ["/opt/tools"],
-            "warm": list(_WARM) if self.isolate else [],
+            "warm": list(warm),
             "seccomp": base64.b64encode(seccomp).decode(),
         }
         await self._job.send(json.dumps(opening).encode() + b"\n")
@@ -152,6 +154,7 @@ class _Collector:
         self.lines: dict[str, dict[str, tuple[int, ...]]] = {}
         self.fixtures: dict[str, tuple[str, ...]] = {}
         self.forked: frozenset[str] | None = None
+        self.modules: tuple[str, ...] = ()
         self.problem = ""
         self.cpu = 0.0
 
@@ -176,6 +179,8 @@ class _Collector:
             self.errors[row["id_test"]] = row["message"]
         elif event == "coverage":
             self.lines[row["file"]] = {k: tuple(v) for k, v in row["contexts"].items()}
+        elif event == "modules":
+            self.modules = tuple(row["names"])
         elif event == "forked":
             self.forked = frozenset(row["ids"])
         elif event == "done":
@@ -195,5 +200,6 @@ class _Collector:
             collect_errors=self.errors,
             problem=self.problem,
             coverage=coverage,
+            modules=self.modules,
             cpu=self.cpu,
         )

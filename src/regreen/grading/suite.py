@@ -95,6 +95,8 @@ class SuiteRun:
     """Why the run is not to be trusted as complete; empty when it is."""
     coverage: Coverage | None = None
     """Present when asked for."""
+    modules: tuple[str, ...] = ()
+    """Modules of others that the run had in memory at its end; recorded with coverage."""
     cpu: float = 0.0
     """CPU seconds of everything the run started."""
 

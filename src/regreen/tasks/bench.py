@@ -43,6 +43,8 @@ class Bench:
     provider: SandboxProvider
     place: Place
     workers: int = 2
+    warm: tuple[str, ...] = ()
+    """Modules imported once for all runs."""
     cpu: float = 0.0
     """CPU seconds of all runs so far, the runners' starts included."""
     _idle: dict[int, list[TestRunner]] = field(default_factory=dict)
@@ -79,7 +81,7 @@ class Bench:
             return idle.pop()
         box = await self.provider.create(self.place.spec(writable=False, nested=True))
         runner = TestRunner(box, isolate=True)
-        await runner.start(hash_seed=hash_seed)
+        await runner.start(hash_seed=hash_seed, warm=self.warm)
         self.cpu += runner.start_cpu
         return runner
 

@@ -20,6 +20,8 @@ from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.buildbox import BuildBox, build_spec, scratch_cache
 from regreen.tasks.discovery import Suite, find_suite
+from regreen.tasks.distributions import TOOLS as TOOL_NAMES
+from regreen.tasks.distributions import installed_tools, pins, with_dependencies
 from regreen.tasks.interpreters import Interpreter, as_of, find_interpreter
 from regreen.tasks.project import Project
 from regreen.tasks.rungs import climb, version_variables
@@ -234,7 +236,11 @@ async def build_tools(
         PrerequisiteError: the network is missing, or there are no wheels for this interpreter.
     """
     interpreter = find_interpreter(python)
-    key = json.dumps(["regreen.tools:1", TOOLS, interpreter.version, str(interpreter.prefix)])
+    if interpreter == find_interpreter():
+        installed = set(pins(with_dependencies(*TOOL_NAMES)))
+        if set(TOOLS) <= installed:
+            return installed_tools(store=store)
+    key = json.dumps(["regreen.tools:2", TOOLS, interpreter.version, str(interpreter.prefix)])
     if known := store.alias(key):
         return known
     if offline:
@@ -257,6 +263,8 @@ async def build_tools(
             mend = "use a supported Python (3.10 or newer)"
             raise PrerequisiteError(what, where=f"Python {interpreter.version}", mend=mend)
         settle_environment(staged)
+        for metadata in staged.glob("*.dist-info"):
+            shutil.rmtree(metadata)  # they would make pytest load the tools as its plug-ins
         layer = store.commit(staged)
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -210,7 +210,7 @@ async def inject(
         InfrastructureError: the boxes failed.
     """
     started = time.process_time()
-    bench = Bench(provider, baseline.place, workers=workers)
+    bench = Bench(provider, baseline.place, workers=workers, warm=baseline.warm)
     header = {
         "commit": repository.checkout.commit,
         "env": repository.built.env.digest,

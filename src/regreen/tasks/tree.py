@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from regreen.core.errors import UsageError
+from regreen.core.task import BASE_AUTHOR
 
 __all__ = ["EPOCH", "EXECUTABLE", "FILE", "LINK", "Entry", "commit_id", "scan", "write_tree"]
 
@@ -26,7 +27,7 @@ _SKIPPED = {
     *(".git", ".hg", ".svn", "__pycache__", ".tox", ".nox", ".venv", "venv", "node_modules"),
     *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"),
 }
-AUTHOR = "regreen <regreen@localhost>"
+AUTHOR = BASE_AUTHOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,10 @@ __all__ = ["MAX_FAILING_SHARE", "examine", "gold_patch"]
 
 MAX_FAILING_SHARE = 0.5
 MESSAGES = 3
+_MIN_PASSING = 4
+_PASSING_CPU = 0.03
+_PROCESS_CPU = 0.1
+"""What a test that starts a process is taken to cost, since its own clock does not see it."""
 _BROKEN = frozenset((Outcome.FAILED, Outcome.ERROR))
 _PRINT = '\nprint("\\n1000 passed in 0.01s")\n'
 _SKIP_ALL = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
@@ -46,6 +50,8 @@ async def examine(candidate: Candidate, *, baseline: Baseline, bench: Bench) -> 
         status = _status(runs, tests, baseline)
         if status:
             return Finding(status=status, cpu=cpu)
+        if len(runs) == 1:
+            tests = _worth_repeating(run, tests, baseline)
     failing = tuple(t for t in tests if all(run.outcome(t) in _BROKEN for run in runs))
     passing = tuple(t for t in tests if all(run.outcome(t).passed for run in runs))
     flaky = tuple(t for t in tests if t not in failing and t not in passing)
@@ -63,6 +69,20 @@ async def examine(candidate: Candidate, *, baseline: Baseline, bench: Bench) -> 
         controls=controls,
         cpu=cpu,
     )
+
+
+def _worth_repeating(run: SuiteRun, tests: tuple[str, ...], baseline: Baseline) -> tuple[str, ...]:
+    """All that failed, and passing tests within a budget: the rest would prove nothing more."""
+    cpu = baseline.reach.cpu
+    failed = [name for name in tests if not run.outcome(name).passed]
+    passed = sorted((name for name in tests if name not in failed), key=lambda n: (cpu[n], n))
+    kept, spent = [], 0.0
+    for name in passed:
+        spent += cpu[name] + (_PROCESS_CPU if name in baseline.reach.opaque else 0.0)
+        if len(kept) >= _MIN_PASSING and spent > _PASSING_CPU:
+            break
+        kept.append(name)
+    return (*failed, *kept)
 
 
 async def _run(

@@ -269,28 +269,40 @@ def end_worker(pid: int, grace: float) -> int:
             code = os.waitstatus_to_exitcode(status)
 
 
-def warm(names: list[str]) -> None:
-    """Import modules, to be shared by all forks; an absent one only makes runs slower."""
-    from . import worker
+def warm(names: list[str], root: str) -> None:
+    """Import modules, to be shared by all forks, but none that leads to repository code.
 
-    for name in [*names, *worker.pytest_modules()]:
+    A repository that the runner itself depends on (pluggy, say) would otherwise stay in memory
+    in its healthy form, and its supervisor would run its code. Packages are tried in a fork
+    first, one by one; the standard library is not suspected.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        top = name.partition(".")[0]
+        key = "" if top in sys.stdlib_module_names else top
+        groups.setdefault(key, []).append(name)
+    for key, members in groups.items():
+        if not key or is_foreign(members, root):
+            import_all(members)
+
+
+def import_all(names: list[str]) -> None:
+    """Import what can be imported; an absent module only makes runs slower."""
+    for name in names:
         try:
             __import__(name)
-        except ImportError:
+        except Exception:  # a package may raise anything
             continue
 
 
-def safe_to_warm(names: list[str], root: str) -> bool:
-    """Whether warming would import nothing of the repository, found out in a fork.
-
-    A repository that the runner itself depends on (pluggy, say) would otherwise be held in
-    memory in its healthy form, and its supervisor would run its code.
-    """
+def is_foreign(names: list[str], root: str) -> bool:
+    """Whether importing modules loads nothing from ``root``, found out in a fork."""
     pid = os.fork()
     if pid == 0:
         inside = True
         try:
-            warm(names)
+            quiet(keep_output=False)
+            import_all(names)
             files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
             inside = any(name.startswith(root + "/") for name in files)
         finally:
@@ -307,8 +319,8 @@ def main() -> None:
     sys.path.extend(entry for entry in opening["path"] if entry not in sys.path)
     from . import isolate
 
-    if opening["warm"] and safe_to_warm(opening["warm"], os.getcwd()):  # noqa: PTH109
-        warm(opening["warm"])
+    if opening["warm"]:
+        warm(opening["warm"], os.getcwd())  # noqa: PTH109
         gc.collect()
         gc.freeze()  # what is shared is left out of every collection in the forks
     isolate.undumpable()

@@ -7,6 +7,7 @@ a fixture runs in the first test that needs it but is reached by all of them.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -210,6 +211,17 @@ def coverage_map(coverage: Any, root: str) -> dict[str, dict[str, list[int]]]:
     return result
 
 
+def foreign_modules(root: str) -> list[str]:
+    """Modules in memory that are neither the repository's nor this runner's."""
+    names = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        mine = name.partition(".")[0] in ("__main__", "regreen_box")
+        if file.endswith(".py") and not mine and not file.startswith(root + "/"):
+            names.append(name)
+    return names
+
+
 def set_clock(offset: float) -> Any:
     """Move the wall clock by ``offset`` seconds; it keeps ticking."""
     if not offset:
@@ -237,12 +249,18 @@ def run(request: dict[str, Any], channel: int) -> int:
         files = sorted({name.split("::")[0] for name in reporter.wanted})
         files = [name for name in files if os.path.exists(name)]  # noqa: PTH110
     arguments = ["-p", "no:cacheprovider", "-q", "--no-header", "--continue-on-collection-errors"]
+    # a warm start has imported what plug-ins bring; suites that turn warnings into errors mind
+    arguments += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+    if importlib.util.find_spec("pytest_cov"):
+        arguments.append("--no-cov")  # it would measure in our tracer's place
     arguments += list(request.get("args") or [])
     arguments += files
     if request.get("coverage"):
         import coverage
 
-        reporter.coverage = coverage.Coverage(data_file=None, include=[root + "/*"])
+        reporter.coverage = coverage.Coverage(
+            data_file=None, config_file=False, include=[root + "/*"]
+        )
         reporter.watch_forks()
         reporter.coverage.start()
     sys.path.insert(0, root)  # as ``python -m pytest`` does; the supervisor never gets it
@@ -254,5 +272,6 @@ def run(request: dict[str, Any], channel: int) -> int:
         for name, contexts in covered.items():
             reporter.send("coverage", file=name, contexts=contexts)
         reporter.send("forked", ids=sorted(reporter.forked))
+        reporter.send("modules", names=foreign_modules(root))
     reporter.send("finished", status=status)
     return status
