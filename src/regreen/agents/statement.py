@@ -36,11 +36,7 @@ def read_statement(text: str) -> Quoted:
     trees = [ast.parse(check) for check in checks]
     loaded = _names(trees, ast.Load)
     stored = _names(trees, ast.Store) | {
-        alias.asname or alias.name.partition(".")[0]
-        for tree in trees
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
+        name for tree in trees for node in ast.walk(tree) for name in _bound(node)
     }
     called = [
         node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
@@ -53,6 +49,19 @@ def read_statement(text: str) -> Quoted:
         undefined=tuple(sorted(loaded - stored - set(dir(builtins)))),
         called=tuple(dict.fromkeys(name for name in called if name not in dir(builtins))),
     )
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """Names a node defines otherwise than by assignment."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name
+        case ast.arg():
+            yield node.arg
+        case ast.ExceptHandler() if node.name:
+            yield node.name
+        case ast.Import() | ast.ImportFrom():
+            yield from (a.asname or a.name.partition(".")[0] for a in node.names)
 
 
 def _names(trees: list[ast.Module], context: type[ast.expr_context]) -> set[str]:
