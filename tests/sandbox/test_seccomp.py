@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +89,38 @@ def test_another_processor_is_refused() -> None:
     with pytest.raises(PrerequisiteError) as caught:
         deny_list_program("riscv64")
     assert len(caught.value.lines()) == 3
+
+
+def test_a_process_can_load_it_by_itself(in_box: Callable[..., Any], tmp_path: Path) -> None:
+    """As a warm runner does in the children that run the agent's code."""
+    (tmp_path / "filter").write_bytes(deny_list_program())
+    (tmp_path / "load.py").write_text(LOAD)
+    result = in_box(
+        lambda box: box.exec([os.path.realpath(sys.executable), "/run/it/load.py"]),
+        nested=True,
+        binds=((tmp_path, "/run/it"),),
+    )
+    assert result.stdout.split() == [b"free", b"1", b"ENOSYS", b"EPERM", b"works"], result.stderr
+
+
+LOAD = """
+import ctypes, errno, os, pathlib, subprocess
+
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+libc = ctypes.CDLL(None, use_errno=True)
+child = os.fork()
+if child == 0:
+    os._exit(libc.unshare(0x10000000))
+print("free" if os.waitpid(child, 0)[1] == 0 else "denied")
+code = pathlib.Path("/run/it/filter").read_bytes()
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(Program(len(code) // 8, code)), 0, 0) == 0
+print(libc.prctl(39, 0, 0, 0, 0))
+assert libc.syscall(435, 0, 0) == -1
+print(errno.errorcode[ctypes.get_errno()])
+assert libc.unshare(0x10000000) == -1
+print(errno.errorcode[ctypes.get_errno()])
+print(subprocess.run(["echo", "works"], capture_output=True, text=True).stdout)
+"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +93,21 @@ def test_output_is_cut_by_command(in_box: InBox) -> None:
         await session.close()
 
     in_box(story)
+
+
+def test_any_posix_shell_will_do(in_box: InBox) -> None:
+    """Without bash, here hidden by a device, the box's ``sh`` takes its place."""
+
+    async def story(box: Any) -> None:
+        session = ShellSession(box)
+        assert (await session.run("A=1; cd /tmp; f() { echo $1$A; }")).exit_code == 0
+        assert (await session.run("f x; pwd; echo ${BASH_VERSION:-none}")).stdout.split() == [
+            b"x1",
+            b"/tmp",
+            b"none",
+        ]
+        assert (await session.run("sleep 1000", timeout=0.2)).timed_out
+        assert (await session.run("f y")).stdout == b"y1\n"
+        await session.close()
+
+    in_box(story, binds=((Path("/dev/null"), "/usr/bin/bash"),))
