@@ -11,7 +11,12 @@ import pytest
 from tiny_workshop import BAD_TEST, TinyWorkshop, make_task
 
 from regreen.agents import Limits
-from regreen.core.errors import InfrastructureError, PrerequisiteError, UsageError
+from regreen.core.errors import (
+    InfrastructureError,
+    PrerequisiteError,
+    RegreenError,
+    UsageError,
+)
 from regreen.inference import Reply, call, calls
 from regreen.rollout import Runner, assignments, builder
 from regreen.sandbox.base import Sandbox
@@ -264,3 +269,15 @@ def test_a_runner_needs_no_assignments(rollouts):
     rows, summary = rollouts("nop", [])
     assert (rows, summary.finished) == ({}, 0)
     assert Runner.__dataclass_fields__["workers"].default == 2
+
+
+def test_a_row_that_cannot_be_written_ends_the_run(rollouts, tmp_path):
+    class Spoil:
+        def phase(self, rollout_id, phase):
+            (tmp_path / "run" / "trajectories.jsonl").mkdir(exist_ok=True)
+
+        def finished(self, trajectory):
+            pass
+
+    with pytest.raises(RegreenError):
+        rollouts("nop", [make_task(f"t{i}") for i in range(3)], watch=Spoil())
