@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from regreen import __version__
 from regreen.cli.inject import show_progress
 from regreen.cli.report import show_summary, write_reports
 from regreen.cli.rollout import run_rollouts
-from regreen.cli.shared import Work, layer_store, run_async
+from regreen.cli.shared import Work, home, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.funnel import Funnel
 from regreen.core.task import Task
@@ -73,7 +74,7 @@ def quickstart(
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     folder = out or Path("runs") / f"quickstart-{stamp}"
     if offline:
-        source = str(example_source())
+        source = str(_example())
     if work.dry_run:
         console.note(f"would write to {folder}; nothing was run")
         return 0
@@ -102,6 +103,14 @@ def quickstart(
     console.note(f"  regreen tasks show {taskset}")
     console.result(str(page))
     return 0
+
+
+def _example() -> Path:
+    """A copy of the bundled example outside any work tree, whose commit it would else take."""
+    target = home() / "example" / "ledger"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(example_source(), target, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
 
 
 async def _make(

@@ -76,7 +76,8 @@ def _worth_repeating(run: SuiteRun, tests: tuple[str, ...], baseline: Baseline) 
     cpu = baseline.reach.cpu
     failed = [name for name in tests if not run.outcome(name).passed]
     passed = sorted((name for name in tests if name not in failed), key=lambda n: (cpu[n], n))
-    kept, spent = [], 0.0
+    kept: list[str] = []
+    spent = 0.0
     for name in passed:
         spent += cpu[name] + (_PROCESS_CPU if name in baseline.reach.opaque else 0.0)
         if len(kept) >= _MIN_PASSING and spent > _PASSING_CPU:
