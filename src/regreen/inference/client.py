@@ -75,6 +75,9 @@ class ChatClient:
     ) -> None:
         self.endpoint = endpoint
         self.sampling = sampling or Sampling()
+        # glibc maps and unmaps every block larger than the largest it has seen freed; requests only
+        # grow, so each would pay its page faults anew. One large block freed at first ends that.
+        bytes(1 << 24)
         parts = urlsplit(endpoint.base_url)
         self._where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._random = random.Random(seed)

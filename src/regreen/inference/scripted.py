@@ -190,8 +190,7 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        if self._filled == len(self._buffer):
-            self._buffer = self._buffer + bytearray(len(self._buffer))
+        self._grow(self._filled + 1)
         return memoryview(self._buffer)[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -204,11 +203,14 @@ class _Connection(asyncio.BufferedProtocol):
             head = bytes(self._buffer[: self._head])
             length = re.search(rb"(?i)\r\ncontent-length:\s*(\d+)", head)
             self._end = self._head + (int(length[1]) if length else 0)
-            missing = self._end - len(self._buffer)
-            if missing > 0:
-                self._buffer = self._buffer + bytearray(missing)
+            self._grow(self._end)
         if self._filled >= self._end:
             self._respond()
+
+    def _grow(self, size: int) -> None:
+        """Make room; generously, because each request of a conversation is a little longer."""
+        if size > len(self._buffer):
+            self._buffer = self._buffer + bytearray(size)
 
     def _respond(self) -> None:
         path = bytes(self._buffer[: self._head]).decode("latin-1").split(" ", 2)[1]
