@@ -28,6 +28,7 @@ from pathlib import Path
 
 from regreen.sandbox.base import BoxSpec, Mount
 from regreen.sandbox.bwrap import find_bwrap
+from regreen.sandbox.launch import Launch, box_arguments
 from regreen.sandbox.namespace import NamespaceProvider
 from regreen.sandbox.processes import descendants, table
 
@@ -37,7 +38,7 @@ class Row:
     """One measured claim."""
 
     claim: str
-    value: float
+    value: float | None
     unit: str
     target: str
     beside: str
@@ -57,6 +58,19 @@ def bare(program: str, *, dressed: bool) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
+def alike(provider: NamespaceProvider, lower: Path, number: int) -> float:
+    """Milliseconds of one bubblewrap call around `true` with every mount that a box of ours has."""
+    directory = provider._open()
+    toolchain = provider._toolchain(directory, "none")
+    path = directory.path / f"alike{number}"
+    launch = Launch(path=path, bwrap=find_bwrap(), toolchain=toolchain, shared=directory.path)
+    words = box_arguments(spec(lower), launch)
+    words = [*words[: words.index("@")], "/bin/true"]
+    started = time.perf_counter()
+    subprocess.run(words, stdin=subprocess.DEVNULL, check=True, env={})
+    return (time.perf_counter() - started) * 1e3
+
+
 def host() -> float:
     """Milliseconds of `true` as a plain subprocess."""
     started = time.perf_counter()
@@ -73,7 +87,7 @@ async def timed(work: Callable[[], Awaitable[object]]) -> float:
 async def starts(provider: NamespaceProvider, lower: Path, count: int) -> list[Row]:
     """Cold start to first output, taking turns with bare bubblewrap."""
     program = find_bwrap().path
-    ours, plain, dressed, closing = [], [], [], []
+    ours, plain, dressed, same, closing = [], [], [], [], []
 
     async def cold() -> None:
         nonlocal box
@@ -82,8 +96,9 @@ async def starts(provider: NamespaceProvider, lower: Path, count: int) -> list[R
 
     box = await provider.create(spec(lower))
     await box.close()
-    for _ in range(count):
+    for number in range(count):
         plain.append(bare(program, dressed=False))
+        same.append(alike(provider, lower, number))
         ours.append(await timed(cold))
         closing.append(await timed(box.close))
         dressed.append(bare(program, dressed=True))
@@ -92,6 +107,7 @@ async def starts(provider: NamespaceProvider, lower: Path, count: int) -> list[R
     return [
         row("cold start to first output", middle, "ms", "<= 15, 2x bare", "bwrap true", plain),
         row("  the same", middle, "ms", "", "bwrap true, own /proc /dev /tmp", dressed),
+        row("  the same", middle, "ms", "", "bwrap true, our mounts", same),
         Row("  fastest", best, "ms", "", "bwrap true, fastest", best / min(plain)),
         Row("close", statistics.median(closing), "ms", "", "", None),
     ]
@@ -186,6 +202,7 @@ async def density(provider: NamespaceProvider, lower: Path, count: int) -> list[
 CONTROLLER = """
 import asyncio
 from regreen.sandbox.base import BoxSpec, Mount
+from regreen.sandbox.launch import Launch, box_arguments
 from regreen.sandbox.namespace import NamespaceProvider
 
 async def main():
@@ -243,50 +260,49 @@ def image(engine: str) -> str | None:
     return done.stdout.split()[0] if done.returncode == 0 and done.stdout.split() else None
 
 
-def engine(name: str, count: int, cold: float, exec_: float) -> list[Row]:
+def engine(name: str, count: int, cold: float, inside: float) -> list[Row]:
     """The same two things by a container engine, where it works."""
     path = shutil.which(name)
-    found = image(path) if path else None
-    if path is None or found is None:
-        why = "not installed" if path is None else "does not answer, or has no image"
-        return [Row(f"{name} run", float("nan"), "ms", "", why, None)]
-    run, inside = [], []
-    limits = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]
-    options = ["--rm", "--network", "none", *limits]
-    for _ in range(count):
-        started = time.perf_counter()
-        subprocess.run([path, "run", *options, found, "echo", "x"], check=True, capture_output=True)
-        run.append((time.perf_counter() - started) * 1e3)
-    done = subprocess.run(
+    if path is None:
+        return [Row(f"{name} run", None, "ms", "", "not installed", None)]
+    try:
+        found = image(path)
+        run, exec_ = engine_times(path, found, count) if found else ([], [])
+    except (subprocess.SubprocessError, OSError) as exc:
+        return [Row(f"{name} run", None, "ms", "", f"does not work here: {exc}", None)]
+    if not run:
+        return [Row(f"{name} run", None, "ms", "", "does not answer, or has no image", None)]
+    first, second = statistics.median(run), statistics.median(exec_)
+    return [
+        Row(f"{name} run ... echo", first, "ms", "", "times our cold start", first / cold),
+        Row(f"{name} exec ... true", second, "ms", "", "times our exec", second / inside),
+    ]
+
+
+def engine_times(path: str, found: str, count: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of ``run`` with an ``echo``, and of ``exec`` in a container that stands."""
+    options = ["--network", "none", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]
+    standing = subprocess.run(
         [path, "run", "-d", *options, found, "sleep", "600"],
         check=True,
         capture_output=True,
         text=True,
+        timeout=60,
+    ).stdout.strip()
+    commands = (
+        [path, "run", "--rm", *options, found, "echo", "x"],
+        [path, "exec", standing, "true"],
     )
-    name_of = done.stdout.strip()
-    for _ in range(count):
-        started = time.perf_counter()
-        subprocess.run([path, "exec", name_of, "true"], check=True, capture_output=True)
-        inside.append((time.perf_counter() - started) * 1e3)
-    subprocess.run([path, "rm", "-f", name_of], check=True, capture_output=True)
-    return [
-        Row(
-            f"{name} run ... echo",
-            statistics.median(run),
-            "ms",
-            "",
-            "times ours, cold start",
-            statistics.median(run) / cold,
-        ),
-        Row(
-            f"{name} exec ... true",
-            statistics.median(inside),
-            "ms",
-            "",
-            "times ours, exec",
-            statistics.median(inside) / exec_,
-        ),
-    ]
+    times: tuple[list[float], list[float]] = ([], [])
+    try:
+        for _ in range(count):
+            for words, spent in zip(commands, times, strict=True):
+                started = time.perf_counter()
+                subprocess.run(words, check=True, capture_output=True, timeout=60)
+                spent.append((time.perf_counter() - started) * 1e3)
+    finally:
+        subprocess.run([path, "rm", "-f", standing], check=False, capture_output=True)
+    return times
 
 
 async def measure(count: int, alive: int) -> list[Row]:
@@ -303,7 +319,7 @@ async def measure(count: int, alive: int) -> list[Row]:
             await provider.close()
     rows.append(aftermath())
     for name in ("podman", "docker"):
-        rows += engine(name, max(3, count // 10), rows[0].value, rows[4].value)
+        rows += engine(name, max(3, count // 10), rows[0].value or 1, rows[5].value or 1)
     return rows
 
 
@@ -328,10 +344,8 @@ def main() -> None:
     print(" ".join(f"{key}={value}" for key, value in machine.items()))
     for found in rows:
         ratio = f"{found.ratio:6.2f}x" if found.ratio is not None else " " * 7
-        print(
-            f"{found.claim:30s}{found.value:10.3f} {found.unit:3s}{ratio}  "
-            f"{found.target:16s}{found.beside}"
-        )
+        value = f"{found.value:10.3f}" if found.value is not None else f"{'-':>10s}"
+        print(f"{found.claim:30s}{value} {found.unit:3s}{ratio}  {found.target:16s}{found.beside}")
 
 
 if __name__ == "__main__":

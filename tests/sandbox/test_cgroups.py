@@ -72,6 +72,7 @@ def test_no_control_groups(tmp_path: Path) -> None:
 def test_version_2_limits_and_events(tmp_path: Path) -> None:
     parent = tmp_path / "box"
     box = BoxGroup(parent, parent, Limits(memory_bytes=4096, pids=7))
+    box.make()
     assert (parent / "memory.max").read_text() == "4096"
     assert (parent / "pids.max").read_text() == "7"
     assert box.memory_kills() == 0

@@ -121,6 +121,9 @@ class NamespaceSandbox:
         self._directory.hold(self._control)
         loop = asyncio.get_running_loop()
         self._status = Pump(loop, status, self._hear, lambda _: self._ended())
+        if self._group is not None:
+            # Made while bwrap is at work, and there before the loop hears of the pid to attach.
+            self._group.make()
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._ready
@@ -219,7 +222,8 @@ class NamespaceSandbox:
         else:
             self._leftover.add(job)
         for suffix in ("", ".i", ".o", ".e", ".c"):
-            Path(f"{self._path}/run/{name}{suffix}").unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self._path}/run/{name}{suffix}")  # noqa: PTH108 - once per command
 
     def _silent(self, name: str) -> None:
         """Nobody holds a command's output: its shell has reported, was shot, or the box is lost.

@@ -124,20 +124,34 @@ def detect(
 
 
 class BoxGroup:
-    """The groups of one box."""
+    """The groups of one box, there once ``make`` was called."""
 
     def __init__(self, memory: Path | None, pids: Path | None, limits: Limits) -> None:
         self.directories = tuple(dict.fromkeys(path for path in (memory, pids) if path))
-        for path in self.directories:
-            path.mkdir()
+        self._memory = memory
+        self._pids = pids
+        self._limits = limits
         self._events: Path | None = None
         self._current: Path | None = None
-        self._pids_limit = limits.pids
-        if memory is not None and limits.memory_bytes is not None:
-            self._limit_memory(memory, limits.memory_bytes)
-        if pids is not None and limits.pids is not None:
-            (pids / "pids.max").write_text(str(limits.pids))
-            self._current = pids / "pids.current"
+
+    def make(self) -> None:
+        """Make the groups and set their limits.
+
+        Raises:
+            InfrastructureError: the kernel refuses.
+        """
+        limits = self._limits
+        try:
+            for path in self.directories:
+                path.mkdir()
+            if self._memory is not None and limits.memory_bytes is not None:
+                self._limit_memory(self._memory, limits.memory_bytes)
+            if self._pids is not None and limits.pids is not None:
+                (self._pids / "pids.max").write_text(str(limits.pids))
+                self._current = self._pids / "pids.current"
+        except OSError as exc:
+            what = f"cannot limit a box: {exc.strerror}"
+            raise InfrastructureError(what, where=str(exc.filename)) from exc
 
     def _limit_memory(self, path: Path, limit: int) -> None:
         if (path / "memory.limit_in_bytes").exists():
@@ -167,10 +181,10 @@ class BoxGroup:
 
     def full(self) -> bool:
         """Whether starting one more command would meet the limit of processes."""
-        if self._current is None or self._pids_limit is None:
+        if self._current is None or self._limits.pids is None:
             return False
         try:
-            return int(self._current.read_text()) > self._pids_limit - 4
+            return int(self._current.read_text()) > self._limits.pids - 4
         except OSError:
             return False
 
@@ -214,18 +228,10 @@ class ControllerGroup:
             raise InfrastructureError(what, where=str(exc.filename)) from exc
 
     def box(self, name: str, limits: Limits) -> BoxGroup:
-        """Make the groups of a box.
-
-        Raises:
-            InfrastructureError: the kernel refuses.
-        """
-        try:
-            return BoxGroup(
-                self._memory and self._memory / name, self._pids and self._pids / name, limits
-            )
-        except OSError as exc:
-            what = f"cannot limit a box: {exc.strerror}"
-            raise InfrastructureError(what, where=str(exc.filename)) from exc
+        """The groups of a box, still to be made."""
+        return BoxGroup(
+            self._memory and self._memory / name, self._pids and self._pids / name, limits
+        )
 
     def remove(self) -> None:
         """Remove the empty parents."""
