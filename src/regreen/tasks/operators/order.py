@@ -78,7 +78,9 @@ class ReorderStatements:
         note = "two statements exchanged"
         shared = (changed & (other_read | other_changed)) | (read & other_changed)
         # of two changes to an object the order often shows only to a second observer
-        weight = 0.3 if in_while else 0.8 if any("." not in name for name in shared) else 0.5
+        weight = (
+            0.3 if in_while else 0.8 if any("." not in name for name in shared - {"self"}) else 0.5
+        )
         yield swap_statements(view, node, after, note, weight)
 
 
