@@ -187,8 +187,9 @@ def _clear(path: Path) -> None:
     for group in groups:
         for folder in (*group.glob("*/"), group):
             with suppress(OSError):
-                for pid in (folder / "cgroup.procs").read_text().split():
-                    os.kill(int(pid), signal.SIGKILL)
+                for pid in map(int, (folder / "cgroup.procs").read_text().split()):
+                    if pid > 1:  # 0 stands for a process of another pid namespace
+                        os.kill(pid, signal.SIGKILL)
             with suppress(OSError):
                 folder.rmdir()
     remove_tree(path)

@@ -47,6 +47,8 @@ def table() -> dict[int, Process]:
 
 def descendants(root: int, rows: dict[int, Process]) -> list[Process]:
     """The processes below ``root``, parents before children, without ``root``."""
+    if root <= 1:
+        return []  # an unknown root; taken literally it would mean the whole machine
     children: dict[int, list[Process]] = {}
     for row in rows.values():
         children.setdefault(row.parent, []).append(row)

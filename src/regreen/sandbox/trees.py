@@ -45,8 +45,16 @@ def command_processes(
 
 
 def box_processes(root: int, group: BoxGroup | None) -> list[Process]:
-    """Every process of a box."""
+    """Every process of a box.
+
+    Args:
+        root: PID 1 of the box as the host sees it; 0 while it is unknown, when only the group
+            can tell (below 0 or 1 lies the whole machine).
+        group: the box's control group.
+    """
     rows = table()
     pids = group.processes() if group is not None else set()
+    if root <= 1:
+        return [rows[pid] for pid in pids if pid in rows]
     pids.update(row.pid for row in descendants(root, rows))
     return [rows[pid] for pid in pids | {root} if pid in rows]
