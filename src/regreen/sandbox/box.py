@@ -398,9 +398,12 @@ class NamespaceSandbox:
                 async with asyncio.timeout(_END_SECONDS):
                     await self._gone.wait()
             except TimeoutError:
+                # bwrap too, which may hang before it has told the pid of its child.
+                self._process.kill()
                 await asyncio.to_thread(
                     kill_until_none, lambda: box_processes(self._pid, self._group)
                 )
+                self._process.wait()
         if self._status is not None:
             self._status.close()
         for job in self._leftover:

@@ -36,7 +36,7 @@ while :; do
   for group; do
     [ -d "$group" ] || continue
     for procs in "$group"/cgroup.procs "$group"/*/cgroup.procs; do
-      while read -r pid; do kill -9 "$pid"; done <"$procs"
+      while read -r pid; do [ "$pid" -gt 1 ] && kill -9 "$pid"; done <"$procs"
     done
     rmdir "$group"/*/ "$group"
     [ -d "$group" ] && left=1

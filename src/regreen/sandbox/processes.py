@@ -87,7 +87,9 @@ def inner_pid(pid: int) -> int | None:
 
 
 def _signal(row: Process, number: int) -> None:
-    """Signal exactly this process, never another that got its pid since."""
+    """Signal exactly this process, never another that got its pid since, nor ourselves."""
+    if row.pid in {1, os.getpid()}:
+        return
     try:
         fd = os.pidfd_open(row.pid)
     except OSError:
