@@ -172,7 +172,18 @@ def patch_between(
     if result.returncode not in (0, 1):
         msg = "git diff failed"
         raise InfrastructureError(msg, where=result.stderr.decode(errors="replace"))
-    return result.stdout.decode("utf-8", "surrogateescape")
+    patch = result.stdout.decode("utf-8", "surrogateescape")
+    return re.sub(r"^diff --git (.+)$", _both_sides, patch, flags=re.MULTILINE)
+
+
+def _both_sides(match: re.Match[str]) -> str:
+    """A header with both prefixes: git names an added or removed file by one side twice."""
+    names = match[1]
+    half = len(names) // 2
+    left, right = names[:half], names[half + 1 :]
+    mark = '"' if left.startswith('"') else ""
+    start = len(mark)
+    return f"diff --git {mark}a{left[start + 1 :]} {mark}b{right[start + 1 :]}"
 
 
 def _unquote(raw: bytes) -> str:

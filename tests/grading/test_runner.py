@@ -1,0 +1,204 @@
+"""The runner against tests that hang, crash, leave, lie and litter; plain and in forked boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from regreen.core.verdict import Outcome
+from regreen.grading.runner import TestRunner
+from regreen.grading.suite import SuiteRun, TestRequest
+from regreen.sandbox.base import SandboxProvider
+
+LIBRARY = {
+    "lib.py": "def f(x):\n    if x:\n        return 1\n    return 2\n",
+    "test_good.py": (
+        "import os, time, pytest\nimport lib\n\n"
+        "def test_pass(): assert lib.f(1) == 1\n"
+        "def test_fail(): assert lib.f(0) == 1\n"
+        "@pytest.mark.skip\ndef test_skip(): pass\n"
+        "@pytest.mark.xfail\ndef test_xfail(): assert 0\n"
+        "@pytest.mark.xfail\ndef test_xpass(): pass\n"
+        "@pytest.fixture\ndef broken(): raise RuntimeError('x')\n"
+        "def test_setup(broken): pass\n"
+        "@pytest.fixture\ndef late():\n    yield\n    raise RuntimeError('late')\n"
+        "def test_teardown(late): pass\n"
+        "@pytest.mark.parametrize('s', ['a b', 'é[x]', '::', 'n\\nl'])\n"
+        "def test_ids(s): assert s\n"
+    ),
+    "test_bad.py": (
+        "import os, subprocess, sys, time\n\n"
+        "def test_before(): pass\n"
+        "def test_hangs(): time.sleep(600)\n"
+        "def test_between(): pass\n"
+        "def test_leaves(): os._exit(0)\n"
+        "def test_kills(): os.kill(os.getpid(), 9)\n"
+        "def test_prints(): print('{\"event\": \"result\"}'); print('1000 passed'); assert 0\n"
+        "def test_daemon():\n"
+        "    subprocess.Popen(['sh', '-c', 'setsid sleep 300 &'])\n"
+        "def test_after(): pass\n"
+    ),
+    "test_world.py": (
+        "import os, socket, threading, time\n\n"
+        "def test_loopback():\n"
+        "    server = socket.create_server(('127.0.0.1', 0))\n"
+        "    thread = threading.Thread(target=lambda: server.accept()[0].sendall(b'x'))\n"
+        "    thread.start()\n"
+        "    with socket.create_connection(server.getsockname(), 5) as c: assert c.recv(1) == b'x'\n"
+        "    thread.join()\n"
+        "def test_outside():\n"
+        "    try:\n        socket.create_connection(('192.0.2.1', 80), 2)\n"
+        "    except OSError as exc: assert exc.errno == 101\n"
+        "    else: assert 0\n"
+        "def test_writes(): open('made', 'w').write('x'); assert not os.path.exists('/tmp/made')\n"
+        "def test_tmp(): open('/tmp/made', 'w').write('x')\n"
+        "def test_nothing_left(): assert not os.path.exists('left')\n"
+        "def test_leaves_file(): open('left', 'w').write('x')\n"
+        "def test_clock(): assert abs(time.time() - float(os.environ.get('T', 0))) > 0\n"
+        "def test_caps():\n"
+        "    status = open('/proc/self/status').read()\n"
+        "    assert 'CapEff:\\t0000000000000000' in status\n"
+        "    assert 'CapBnd:\\t0000000000000000' in status\n"
+        "    assert 'NoNewPrivs:\\t1' in status and 'Seccomp:\\t2' in status\n"
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["cold", "forked"])
+def isolate(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def run(
+    workroom: Any, with_boxes: Callable[..., Any], *requests: TestRequest, isolate: bool
+) -> list[SuiteRun]:
+    place = workroom.place(LIBRARY)
+
+    async def work(boxes: SandboxProvider) -> list[SuiteRun]:
+        box = await boxes.create(place.spec(writable=not isolate, nested=isolate))
+        runner = TestRunner(box, isolate=isolate)
+        await runner.start(warm=("pytest",) if isolate else ())
+        try:
+            return [await runner.run(request) for request in requests]
+        finally:
+            await runner.close()
+
+    result: list[SuiteRun] = with_boxes(work)
+    return result
+
+
+def outcomes(run: SuiteRun) -> dict[str, str]:
+    return {name.partition("::")[2]: str(record.outcome) for name, record in run.tests.items()}
+
+
+def test_every_outcome_has_its_name(
+    workroom: Any, with_boxes: Callable[..., Any], isolate: bool
+) -> None:
+    (seen,) = run(workroom, with_boxes, TestRequest(paths=("test_good.py",)), isolate=isolate)
+
+    assert seen.problem == ""
+    found = outcomes(seen)
+    ids = {name: value for name, value in found.items() if name.startswith("test_ids")}
+    assert len(ids) == 4
+    assert set(ids.values()) == {"passed"}
+    assert {k: v for k, v in found.items() if k not in ids} == {
+        "test_pass": "passed",
+        "test_fail": "failed",
+        "test_skip": "skipped",
+        "test_xfail": "xfailed",
+        "test_xpass": "xpassed",
+        "test_setup": "error",
+        "test_teardown": "error",
+    }
+    assert "assert 2 == 1" in seen.tests["test_good.py::test_fail"].message
+
+
+def test_hangs_and_crashes_cost_only_themselves(
+    workroom: Any, with_boxes: Callable[..., Any], isolate: bool
+) -> None:
+    request = TestRequest(paths=("test_bad.py",), test_timeout=1.5)
+    (seen,) = run(workroom, with_boxes, request, isolate=isolate)
+
+    assert outcomes(seen) == {
+        "test_before": "passed",
+        "test_hangs": "timeout",
+        "test_between": "passed",
+        "test_leaves": "crashed",
+        "test_kills": "crashed",
+        "test_prints": "failed",
+        "test_daemon": "passed",
+        "test_after": "passed",
+    }
+
+
+def test_only_the_tests_asked_for_run_and_files_are_put_in_place(
+    workroom: Any, with_boxes: Callable[..., Any], isolate: bool
+) -> None:
+    wanted = ("test_good.py::test_pass", "test_good.py::absent")
+    fine = TestRequest(tests=wanted)
+    broken = TestRequest(tests=wanted, files={"lib.py": b"def f(x):\n    return 9\n"})
+    gone = TestRequest(tests=wanted, files={"test_good.py": None})
+    seen = run(workroom, with_boxes, fine, broken, gone, isolate=isolate)
+
+    assert [one.outcome(wanted[0]) for one in seen] == [
+        Outcome.PASSED,
+        Outcome.FAILED,
+        Outcome.MISSING,
+    ]
+    assert seen[0].outcome(wanted[1]) is Outcome.MISSING
+    assert list(seen[0].tests) == [wanted[0]]
+
+
+def test_a_forked_box_is_fresh_and_confined(workroom: Any, with_boxes: Callable[..., Any]) -> None:
+    everything = TestRequest(paths=("test_world.py",))
+    seen = run(workroom, with_boxes, everything, everything, isolate=True)
+
+    for one in seen:
+        assert set(outcomes(one).values()) == {"passed"}, outcomes(one)
+
+
+def test_order_and_clock_are_perturbed(workroom: Any, with_boxes: Callable[..., Any]) -> None:
+    files = {"test_time.py": b"import time\ndef test_now(): assert time.time() > 4e9\n"}
+    late = TestRequest(paths=("test_time.py",), files=files, clock_offset=3e9)
+    plain = TestRequest(paths=("test_time.py",), files=files)
+    orders = [TestRequest(paths=("test_good.py",), order_seed=n) for n in (None, 1, 2, 1)]
+    seen = run(workroom, with_boxes, late, plain, *orders, isolate=True)
+
+    assert [set(outcomes(one).values()) for one in seen[:2]] == [{"passed"}, {"failed"}]
+    orders_seen = [list(one.tests) for one in seen[2:]]
+    assert orders_seen[1] == orders_seen[3] != orders_seen[0]
+    assert sorted(orders_seen[0]) == sorted(orders_seen[1]) == sorted(orders_seen[2])
+
+
+def test_coverage_says_who_reaches_what(workroom: Any, with_boxes: Callable[..., Any]) -> None:
+    request = TestRequest(paths=("test_good.py", "test_bad.py"), coverage=True, max_workers=1)
+    only = TestRequest(
+        tests=("test_good.py::test_pass", "test_good.py::test_fail", "test_bad.py::test_daemon"),
+        coverage=True,
+    )
+    (_, seen) = run(workroom, with_boxes, request, only, isolate=False)
+
+    assert seen.coverage is not None
+    lines = seen.coverage.lines["lib.py"]
+    assert lines["test_good.py::test_pass"] == (2, 3)
+    assert lines["test_good.py::test_fail"] == (2, 4)
+    assert seen.coverage.forked == {"test_bad.py::test_daemon"}
+    assert "json" in seen.modules
+    assert "lib" not in seen.modules
+
+
+def test_a_suite_of_the_runners_own_parts_is_not_warmed_with_itself(
+    workroom: Any, with_boxes: Callable[..., Any]
+) -> None:
+    place = workroom.place({"iniconfig_user.py": "", "test_x.py": "def test_x(): pass\n"})
+
+    async def work(boxes: SandboxProvider) -> SuiteRun:
+        box = await boxes.create(place.spec(writable=False, nested=True))
+        runner = TestRunner(box, isolate=True)
+        await runner.start(warm=("iniconfig_user", "pytest"))
+        code = b"import sys\ndef test_x(): assert 'iniconfig_user' not in sys.modules\n"
+        return await runner.run(TestRequest(paths=("test_x.py",), files={"test_x.py": code}))
+
+    assert set(outcomes(with_boxes(work)).values()) == {"passed"}
