@@ -3,7 +3,7 @@ import ast
 import pytest
 
 from regreen.core.errors import UsageError
-from regreen.tasks.operators import OPERATORS, apply, balanced, describe, enumerate_sites, overlaps
+from regreen.tasks.operators import OPERATORS, apply, describe, enumerate_sites, overlaps
 
 SOURCE = """\
 def clamp(value, low=0, high=9):
@@ -55,15 +55,6 @@ def test_every_operator_is_described():
     infos = describe()
     assert [info.id for info in infos] == list(OPERATORS)
     assert all(info.summary and info.conditions and info.family for info in infos)
-
-
-def test_balanced_keeps_the_share_and_ignores_input_order():
-    sites = enumerate_sites("a.py", SOURCE)
-    chosen = balanced(sites, limit=8, max_share=0.25, seed=3)
-    assert chosen == balanced(list(reversed(sites)), limit=8, max_share=0.25, seed=3)
-    assert len(chosen) == 8
-    names = [site.operator for site in chosen]
-    assert max(names.count(name) for name in names) <= 2
 
 
 def test_constants_count_as_reached_where_functions_read_them():

@@ -1,14 +1,13 @@
 """Fault classes: one file per family of semantic bug operators.
 
-``enumerate_sites`` names every fault a file can take, ``apply`` puts some in, ``balanced`` chooses
-a mixed set and ``combine`` joins validated faults into harder ones.
+``enumerate_sites`` names every fault a file can take, ``apply`` puts some in, and ``combine``
+joins validated faults into harder ones.
 """
 
 from regreen.tasks.operators.base import Change, Operator, OperatorInfo
 from regreen.tasks.operators.catalog import OPERATORS, describe
 from regreen.tasks.operators.combine import combine
 from regreen.tasks.operators.enumerate import enumerate_sites
-from regreen.tasks.operators.mix import balanced
 from regreen.tasks.operators.site import Site, apply, overlaps
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "OperatorInfo",
     "Site",
     "apply",
-    "balanced",
     "combine",
     "describe",
     "enumerate_sites",
