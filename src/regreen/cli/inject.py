@@ -44,6 +44,9 @@ class InjectFlags(Work):
     """Commit, tag or branch of a git source (default HEAD)."""
     tests: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
     """Paths of the tests (default: as the project's own files say)."""
+    installed: Annotated[bool, Parameter(negative="")] = False
+    """Make the environment from this installation's own pytest, without network: enough for a
+    pure-Python source without dependencies."""
     resume: Annotated[bool, Parameter(negative="")] = False
     """Go on with an interrupted job of the same settings."""
 
@@ -146,6 +149,7 @@ async def _inject(
             provider=provider,
             commit=flags.commit,
             tests=flags.tests,
+            installed=flags.installed,
             note=console.note,
         )
         console.note("measuring the healthy suite")

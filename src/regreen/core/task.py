@@ -105,7 +105,7 @@ class Validation(_Row):
     flaky: tuple[str, ...] = ()
     """Tests near the change that were left out because repeats disagreed."""
     seconds: float = 0.0
-    """CPU seconds spent on this task alone."""
+    """CPU seconds spent on this task alone; 0 when not recorded, as for injected tasks."""
 
 
 class Task(_Row):

@@ -25,6 +25,7 @@ from regreen.tasks.reach import Reach
 __all__ = ["Baseline", "measure"]
 
 _SUITE_SECONDS = 1800.0
+_COST_STEP = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,18 @@ def _agree(first: SuiteRun, repeat: SuiteRun) -> bool:
     return sum(repeat.outcome(name).passed for name in passed) > len(passed) / 2
 
 
+def _cost(seconds: float) -> float:
+    """CPU seconds rounded down to a power of 8 milliseconds.
+
+    Tests are chosen by what they cost; a measured time as it stands would choose others in every
+    run, and the same job would not give the same taskset.
+    """
+    cost = 0.001
+    while seconds >= _COST_STEP * cost:
+        cost *= _COST_STEP
+    return cost
+
+
 def _summary(
     place: Place, first: SuiteRun, runs: tuple[SuiteRun, ...], cpu: float, *, warm: tuple[str, ...]
 ) -> Baseline:
@@ -154,7 +167,7 @@ def _summary(
     agree = {name: seen for name, seen in outcomes.items() if len(set(seen)) == 1}
     assert first.coverage is not None
     seconds = {name: max(run.tests[name].seconds for run in runs) for name in stable}
-    cpu_of = {name: min(run.tests[name].cpu for run in runs) for name in stable}
+    cpu_of = {name: _cost(min(run.tests[name].cpu for run in runs)) for name in stable}
     return Baseline(
         place=place,
         reach=Reach(first.coverage, cpu_of),

@@ -102,7 +102,7 @@ async def make_ready(
     checkout = resolve(source, store=store, commit=commit)
     for line in checkout.notes:
         note(line)
-    suite = find_suite(checkout.tree.path)
+    suite = find_suite(checkout.tree.path, where=source)
     for name in tests:
         if not (checkout.tree.path / name).exists():
             msg = f"there is no {name} in the source"

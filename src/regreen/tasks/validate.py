@@ -8,6 +8,7 @@ tree byte for byte, which ``_restores`` checks, and that tree was repeated when 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from regreen.core.verdict import Outcome
@@ -27,6 +28,7 @@ _PASSING_CPU = 0.03
 _PROCESS_CPU = 0.1
 """What a test that starts a process is taken to cost, since its own clock does not see it."""
 _BROKEN = frozenset((Outcome.FAILED, Outcome.ERROR))
+_ADDRESS = re.compile(r" at 0x[0-9a-f]{6,16}\b")
 _PRINT = '\nprint("\\n1000 passed in 0.01s")\n'
 _SKIP_ALL = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
 
@@ -65,10 +67,15 @@ async def examine(candidate: Candidate, *, baseline: Baseline, bench: Bench) -> 
         fail_to_pass=failing,
         pass_to_pass=passing,
         flaky=flaky,
-        messages=tuple(text for name in failing if (text := runs[0].tests[name].message)),
+        messages=tuple(_plain(text) for name in failing if (text := runs[0].tests[name].message)),
         controls=controls,
         cpu=cpu,
     )
+
+
+def _plain(message: str) -> str:
+    """A failure's text without memory addresses, which tell nothing and differ in every run."""
+    return _ADDRESS.sub("", message)
 
 
 def _worth_repeating(run: SuiteRun, tests: tuple[str, ...], baseline: Baseline) -> tuple[str, ...]:
