@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export REGREEN_HOME ?= $(HOME)/.cache/regreen
 
-.PHONY: install quickstart test test-slow check bench clean
+.PHONY: install quickstart test test-slow check bench docs clean
 
 $(VENV)/.stamp: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
@@ -31,6 +31,9 @@ check: install
 bench: install
 	$(BIN)/python benchmarks/sandbox.py
 	$(BIN)/python benchmarks/inject.py
+
+docs: install
+	$(BIN)/python -c "from regreen.tasks.operators.reference import reference_page as page; print(page(), end='')" > docs/reference/fault-classes.md
 
 clean:
 	rm -rf $(VENV) build dist

@@ -173,7 +173,9 @@ def test_order_and_clock_are_perturbed(workroom: Any, with_boxes: Callable[..., 
 
 
 def test_coverage_says_who_reaches_what(workroom: Any, with_boxes: Callable[..., Any]) -> None:
-    request = TestRequest(paths=("test_good.py", "test_bad.py"), coverage=True, max_workers=1)
+    request = TestRequest(
+        paths=("test_good.py", "test_bad.py"), coverage=True, max_workers=1, test_timeout=2.0
+    )
     only = TestRequest(
         tests=("test_good.py::test_pass", "test_good.py::test_fail", "test_bad.py::test_daemon"),
         coverage=True,
