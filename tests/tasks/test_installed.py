@@ -178,7 +178,13 @@ def test_refuses_a_tree_with_other_needs(source, store):
         build(source, store)
 
 
-def test_refuses_a_suite_that_cannot_be_collected(source, store):
+def test_leaves_out_a_test_file_that_cannot_be_imported(source, store):
+    whole = build(source, store).collected
     (source / "tests" / "test_more.py").write_text("import numpy\n")
+    assert build(source, store).collected == whole
+
+
+def test_refuses_a_suite_that_cannot_be_collected(source, store):
+    (source / "tests" / "conftest.py").write_text("import numpy\n")
     with pytest.raises(TaskError, match=r"cannot collect the tests: .*numpy"):
         build(source, store)

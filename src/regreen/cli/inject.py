@@ -8,19 +8,21 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from regreen.cli.shared import Work, command_line, layer_store, run_async
+from regreen.cli.shared import Work, check_writable, interrupted, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.errors import RegreenError, TaskError, UsageError
 from regreen.core.funnel import Funnel
 from regreen.core.progress import Progress as Display
-from regreen.store.taskset import taskset_digest, write_tasks
+from regreen.store.taskset import load_tasks, taskset_digest, write_tasks
 from regreen.tasks.baseline import Baseline, measure
 from regreen.tasks.inject import Injection, InjectSettings, Progress
 from regreen.tasks.inject import inject as run_injection
 from regreen.tasks.operators import OPERATORS
 from regreen.tasks.repository import make_ready
 
-__all__ = ["inject", "show_funnel", "show_progress"]
+__all__ = ["inject", "require_tasks", "show_funnel", "show_progress"]
+
+_NAMED = 5
 
 
 @Parameter(name="*")
@@ -80,6 +82,8 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
         combined=flags.combined,
     )
     _check(settings, out, resume=flags.resume)
+    if out.exists() and not _findings(out).exists():
+        return _complete(out, flags, console)
     if flags.dry_run:
         checks = flags.provider().check()
         failed = [check for check in checks if check.required and not check.ok]
@@ -90,9 +94,7 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
     try:
         made = run_async(_inject(source, settings, flags, console))
     except KeyboardInterrupt:
-        again = command_line()
-        console.note(f"interrupted; go on with:\n{again}{'' if flags.resume else ' --resume'}")
-        raise
+        interrupted(console, resume=flags.resume)
     write_tasks(out, made.tasks)
     _findings(out).unlink(missing_ok=True)
     if flags.json:
@@ -107,6 +109,16 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
     else:
         show_funnel(made.funnel, console)
         console.result(f"{len(made.tasks)} tasks in {out}")
+    return 0
+
+
+def _complete(out: Path, flags: InjectFlags, console: Console) -> int:
+    """A resumed job that had ended already: what it holds is the result."""
+    tasks = load_tasks(out)
+    if flags.json:
+        console.json({"out": str(out), "tasks": len(tasks), "digest": taskset_digest(tasks)})
+    else:
+        console.result(f"{len(tasks)} tasks in {out}; the job had ended already")
     return 0
 
 
@@ -128,14 +140,7 @@ def _check(settings: InjectSettings, out: Path, *, resume: bool) -> None:
     if out.exists() and not resume:
         msg = "the taskset is already there"
         raise UsageError(msg, where=str(out), mend="give another --out, or remove it")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        probe = out.with_name(out.name + ".probe")
-        probe.touch()
-        probe.unlink()
-    except OSError as exc:
-        msg = f"the taskset cannot be written: {exc.strerror}"
-        raise UsageError(msg, where=str(out), mend="give an --out you can write") from exc
+    check_writable(out, "the taskset")
 
 
 async def _inject(
@@ -154,7 +159,13 @@ async def _inject(
         )
         console.note("measuring the healthy suite")
         baseline = await measure(
-            repository.place, provider=provider, store=store, where=source, workers=flags.workers
+            repository.place,
+            provider=provider,
+            store=store,
+            where=source,
+            workers=flags.workers,
+            test_seconds=settings.test_seconds,
+            suite_seconds=settings.suite_seconds,
         )
         _tell(baseline, console)
         with console.progress("injecting", total=settings.limit, good="verified") as display:
@@ -172,13 +183,22 @@ async def _inject(
         await provider.close()
     if not made.tasks:
         _findings(flags.out).unlink(missing_ok=True)
-        msg = "no candidate could be verified"
-        raise TaskError(
-            msg,
-            where=f"{source}: {made.funnel.rejected}",
-            mend="use a source whose tests cover its code",
-        )
+    require_tasks(made, source)
     return made
+
+
+def require_tasks(made: Injection, source: str) -> None:
+    """Refuse an injection that gave nothing.
+
+    Raises:
+        TaskError: no candidate was verified.
+    """
+    if made.tasks:
+        return
+    rejected = ", ".join(f"{count} {why}" for why, count in made.funnel.rejected.items())
+    msg = "no candidate could be verified"
+    where = f"{source}: {rejected or 'no test reaches a place where a fault could be put'}"
+    raise TaskError(msg, where=where, mend="use a source whose tests cover its code")
 
 
 def show_progress(state: Progress, display: Display) -> None:
@@ -194,8 +214,15 @@ def _tell(baseline: Baseline, console: Console) -> None:
         f"{len(baseline.stable)} stable tests, {len(baseline.flaky)} flaky, "
         f"{len(baseline.failing)} failing or skipped; {len(baseline.reach.files)} files reached"
     )
-    for name, seen in list(baseline.flaky.items())[:5]:
-        console.note(f"  flaky, left out: {name} ({', '.join(seen)})")
+    for title, found in (
+        ("flaky", {name: ", ".join(seen) for name, seen in baseline.flaky.items()}),
+        ("never passed", baseline.failing),
+        ("not collected", baseline.uncollected),
+    ):
+        for name, why in list(found.items())[:_NAMED]:
+            console.note(f"  {title}, left out: {name} ({why})")
+        if len(found) > _NAMED:
+            console.note(f"  {title}, left out: {len(found) - _NAMED} more")
 
 
 def show_funnel(funnel: Funnel, console: Console) -> None:

@@ -64,12 +64,18 @@ def main(argv: list[str] | None = None) -> None:
     except CycloptsError as error:
         console.error(_usage(error, arguments))
         code = 2
-    except KeyboardInterrupt:
-        console.note("interrupted")
-        code = 130
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone; there is nobody to tell
         code = 1
+    except OSError as failure:  # the disk, wherever nobody could say more about it
+        from regreen.store.atomic import disk_error
+
+        found = disk_error(failure, str(failure.filename or ""))
+        console.error(found)
+        code = found.exit_code
+    except KeyboardInterrupt:
+        console.note("interrupted")
+        code = 130
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -11,11 +11,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from regreen import __version__
-from regreen.cli.inject import show_progress
+from regreen.cli.inject import require_tasks, show_progress
 from regreen.cli.report import show_summary, write_reports
 from regreen.cli.rollout import run_rollouts
-from regreen.cli.shared import Work, home, layer_store, run_async
+from regreen.cli.shared import Work, check_writable, home, layer_store, run_async
 from regreen.core.console import Console
+from regreen.core.errors import UsageError
 from regreen.core.funnel import Funnel
 from regreen.core.task import Task
 from regreen.example import example_source
@@ -78,9 +79,10 @@ def quickstart(
     if work.dry_run:
         console.note(f"would write to {folder}; nothing was run")
         return 0
+    _check(folder, limit)
     console.note("1/4 make tasks: break working code, keep what the tests prove broken")
     made = run_async(_make(source, InjectSettings(limit=limit, seed=seed), offline, work, console))
-    folder.mkdir(parents=True, exist_ok=True)
+    require_tasks(made, source)
     taskset = folder / "tasks.jsonl"
     write_tasks(taskset, made.tasks)
     (folder / "funnel.json").write_text(made.funnel.model_dump_json(indent=1))
@@ -93,7 +95,9 @@ def quickstart(
     with _run_directory(folder / "run", source, made.tasks, seed) as directory:
         run_async(_roll(made.tasks, directory, seed, work, console))
         console.note("4/4 report")
-        page = write_reports(directory, tasks=taskset, funnel=made.funnel)
+        page = write_reports(
+            directory, title=f"Quickstart on {source}", tasks=taskset, funnel=made.funnel
+        )
         rows = summarise(digest(row) for row in directory.trajectories())
     if work.json:
         console.json(_summary(made.funnel, folder, page, rows, time.monotonic() - begin))
@@ -103,6 +107,16 @@ def quickstart(
     console.note(f"  regreen tasks show {taskset}")
     console.result(str(page))
     return 0
+
+
+def _check(folder: Path, limit: int) -> None:
+    if limit < 1:
+        msg = f"--limit {limit} asks for no task"
+        raise UsageError(msg, where="-n", mend="give 1 or more")
+    check_writable(folder / "tasks.jsonl", "the report")
+    if any(folder.iterdir()):
+        msg = "the directory is not empty"
+        raise UsageError(msg, where=str(folder), mend="give another --out, or remove it")
 
 
 def _example() -> Path:

@@ -65,12 +65,16 @@ def read_funnel(path: Path) -> Funnel:
 
 
 def write_reports(
-    directory: RunDirectory, *, tasks: Path | None = None, funnel: Funnel | None = None
+    directory: RunDirectory,
+    *,
+    title: str = "",
+    tasks: Path | None = None,
+    funnel: Funnel | None = None,
 ) -> Path:
     """Write both reports into the run and return the HTML file's path."""
     facts = RunFacts.of(directory)
     known = load_tasks(tasks) if tasks else []
-    title = f"regreen: {facts.name}"
+    title = title or f"Run {facts.name}"
     markdown = render_markdown(
         title=title, run=facts, trajectories=directory.trajectories(), tasks=known, funnel=funnel
     )

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from regreen import __version__
 from regreen.agents import Limits
-from regreen.cli.shared import Work, command_line, layer_store, run_async
+from regreen.cli.shared import Work, interrupted, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.errors import PrerequisiteError, UsageError
 from regreen.core.progress import Progress
@@ -89,7 +89,8 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
     )
     client = _client(flags)
     build = builder(flags.agent, limits=limits, client=client)
-    rows = load_tasks(tasks)[: flags.limit or None]
+    _check(flags)
+    rows = load_tasks(tasks)[: flags.limit]
     if flags.dry_run:
         console.note(f"{len(rows)} tasks, {flags.attempts} attempts each; nothing was run")
         return 0
@@ -110,11 +111,16 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
                 )
             )  # fmt: skip
         except (Interrupted, KeyboardInterrupt):
-            again = command_line()
-            console.note(f"go on with:\n{again}{'' if flags.resume else ' --resume'}")
-            raise
+            interrupted(console, resume=flags.resume)
         everything = list(directory.trajectories())
     return _tell(everything, summary, flags, console)
+
+
+def _check(flags: RolloutFlags) -> None:
+    for name, value in (("--limit", flags.limit), ("--attempts", flags.attempts)):
+        if value is not None and value < 1:
+            msg = f"{name} {value} asks for no rollout"
+            raise UsageError(msg, where=name, mend="give 1 or more")
 
 
 def _directory(flags: RolloutFlags, limits: Limits, rows: Sequence[Task]) -> RunDirectory:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shlex
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from tempfile import TemporaryFile
+from typing import Annotated, Any, NoReturn, TypeVar
 
 from cyclopts import Parameter
 from pydantic import BaseModel
@@ -20,7 +23,15 @@ from regreen.sandbox import provider
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 
-__all__ = ["Output", "Work", "home", "layer_store", "run_async"]
+__all__ = [
+    "Output",
+    "Work",
+    "check_writable",
+    "home",
+    "interrupted",
+    "layer_store",
+    "run_async",
+]
 
 T = TypeVar("T")
 Config = TypeVar("Config", bound=BaseModel)
@@ -104,4 +115,28 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 def command_line() -> str:
     """The command as it was typed, for the line that resumes."""
-    return " ".join(["regreen", *sys.argv[1:]])
+    return shlex.join(["regreen", *sys.argv[1:]])
+
+
+def interrupted(console: Console, *, resume: bool) -> NoReturn:
+    """Print the command that resumes, as the last line, and leave with 130."""
+    again = command_line() if resume else f"{command_line()} --resume"
+    console.note(f"interrupted; what is finished is kept; go on with:\n{again}")
+    raise SystemExit(130)
+
+
+def check_writable(path: Path, what: str) -> None:
+    """Try whether a file can be made at ``path``, before hours of work depend on it.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as exc:
+        msg = f"{what} cannot be written: {exc.strerror}"
+        raise UsageError(msg, where=str(path), mend="give an --out you can write") from exc

@@ -9,14 +9,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from regreen.cli.shared import Work, layer_store, run_async
+from regreen.cli.shared import Work, check_writable, layer_store, run_async
 from regreen.core.console import Console
-from regreen.core.errors import RegreenError
+from regreen.core.errors import RegreenError, UsageError
 from regreen.core.task import Task
 from regreen.grading.workshop import Workshop
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 from regreen.store.taskset import load_tasks, write_tasks
+from regreen.tasks.installed import is_installed
 from regreen.tasks.repository import make_ready
 from regreen.tasks.revalidate import Proof, prove
 
@@ -55,7 +56,8 @@ def validate(
     """
     work = work or Work()
     console = work.console()
-    rows = load_tasks(tasks)[: limit or None]
+    _check(out, limit=limit, repeats=repeats)
+    rows = load_tasks(tasks)[:limit]
     if work.dry_run:
         console.note(f"{len(rows)} tasks; nothing was run")
         return 0
@@ -77,6 +79,18 @@ def validate(
             console.result(f"{proof.instance_id}: {'; '.join(proof.reasons)}")
         console.result(f"{len(held)} of {len(rows)} tasks hold")
     return 1 if failed else 0
+
+
+def _check(out: Path | None, *, limit: int | None, repeats: int) -> None:
+    for name, value in (("--limit", limit), ("--repeats", repeats)):
+        if value is not None and value < 1:
+            msg = f"{name} {value} proves nothing"
+            raise UsageError(msg, where=name, mend="give 1 or more")
+    if out and out.suffix not in (".jsonl", ".parquet"):
+        msg = f"unknown kind of taskset {out.suffix!r}"
+        raise UsageError(msg, where=str(out), mend="end the name in .jsonl or .parquet")
+    if out:
+        check_writable(out, "the taskset")
 
 
 async def _prove_all(
@@ -125,6 +139,7 @@ async def bring_environments(
             store=store,
             provider=provider,
             commit=environment.commit,
+            installed=is_installed(environment),
             note=console.note,
         )
         if workshop.missing(task):

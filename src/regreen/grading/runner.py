@@ -22,7 +22,7 @@ from regreen.grading.suite import Coverage, SuiteRun, TestRecord, TestRequest
 from regreen.sandbox.base import Job, Sandbox
 from regreen.sandbox.seccomp import deny_list_program
 
-__all__ = ["BOX_CODE", "RUNNER_BINDS", "TestRunner"]
+__all__ = ["BOX_CODE", "RUNNER_BINDS", "TestRunner", "run_alone"]
 
 BOX_CODE = "/opt/regreen/regreen_box"
 RUNNER_BINDS = ((Path(__file__).parent / "box", BOX_CODE),)
@@ -141,6 +141,21 @@ class TestRunner:
     async def close(self) -> None:
         """End the process and its box."""
         await self.box.close()
+
+
+async def run_alone(box: Sandbox, request: TestRequest, *, isolate: bool) -> SuiteRun:
+    """One request in a box of its own, which is closed after it.
+
+    Raises:
+        InfrastructureError: the runner did not start or died. Tests can do that to it unless
+            ``isolate`` is set: then they see no process but their own.
+    """
+    runner = TestRunner(box, isolate=isolate)
+    try:
+        await runner.start()
+        return await runner.run(request)
+    finally:
+        await runner.close()
 
 
 class _Collector:

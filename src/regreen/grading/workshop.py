@@ -18,8 +18,8 @@ from regreen.grading.grade import grade, unresolved
 from regreen.grading.patch import FileState, apply_patch, patch_between
 from regreen.grading.place import TESTBED, Place, compile_environment
 from regreen.grading.protect import Protection
-from regreen.grading.runner import TestRunner
-from regreen.grading.suite import TestRequest
+from regreen.grading.runner import run_alone
+from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.sandbox.base import Limits, Sandbox, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.overlay import merged_file, merged_tree, read_changes, write_layer
@@ -136,20 +136,22 @@ class Workshop:
         kept.update(apply_patch(task.test_patch, _reader(lowers)))
         layer = self._stack(kept)
         begin = time.monotonic()
-        box = await self.provider.create(place.spec(over=(layer.path, broken.path)))
-        runner = TestRunner(box, isolate=False)
-        try:
-            await runner.start()
-            run = await runner.run(
-                TestRequest(
-                    tests=(*task.FAIL_TO_PASS, *task.PASS_TO_PASS),
-                    test_timeout=self.test_timeout,
-                    total_timeout=self.total_timeout,
-                )
-            )
-        finally:
-            await runner.close()
+        request = TestRequest(
+            tests=(*task.FAIL_TO_PASS, *task.PASS_TO_PASS),
+            test_timeout=self.test_timeout,
+            total_timeout=self.total_timeout,
+        )
+        run = await self._run(place, (layer.path, broken.path), request)
         return grade(task, run, seconds=time.monotonic() - begin)
+
+    async def _run(self, place: Place, over: tuple[Path, ...], request: TestRequest) -> SuiteRun:
+        """A plain box; where the tests killed the runner itself, one they cannot look out of."""
+        try:
+            box = await self.provider.create(place.spec(over=over))
+            return await run_alone(box, request, isolate=False)
+        except InfrastructureError:
+            spec = place.spec(over=over, writable=False, nested=True)
+            return await run_alone(await self.provider.create(spec), request, isolate=True)
 
     def _broken(self, task: Task, place: Place) -> Layer:
         """The layer that turns the healthy tree into the task's base: bug in, hidden tests out."""

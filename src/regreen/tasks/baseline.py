@@ -12,10 +12,10 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from regreen.core.errors import TaskError
+from regreen.core.errors import InfrastructureError, TaskError
 from regreen.core.verdict import Outcome
 from regreen.grading.place import TESTBED, Place
-from regreen.grading.runner import TestRunner
+from regreen.grading.runner import TestRunner, run_alone
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
@@ -24,7 +24,6 @@ from regreen.tasks.reach import Reach
 
 __all__ = ["Baseline", "measure"]
 
-_SUITE_SECONDS = 1800.0
 _COST_STEP = 8
 
 
@@ -44,6 +43,8 @@ class Baseline:
     """Tests whose outcomes differed, with the outcomes."""
     failing: Mapping[str, str]
     """Tests that never passed, with their outcome."""
+    uncollected: Mapping[str, str]
+    """Test files that could not be imported, with the last line of the reason."""
     cpu: float
     """CPU seconds of all these runs."""
     warm: tuple[str, ...]
@@ -53,19 +54,23 @@ class Baseline:
 
 
 async def _first_run(
-    place: Place, provider: SandboxProvider, store: LayerStore
+    place: Place, request: TestRequest, provider: SandboxProvider, store: LayerStore
 ) -> tuple[SuiteRun, Place]:
-    """The run with coverage, in a plain box whose bytecode later boxes start from."""
+    """The run with coverage, in a plain box whose bytecode later boxes start from.
+
+    Tests may kill every process they see, the runner included; such a suite is run again in a
+    box that shows it no process but its own, and does without the bytecode.
+    """
     box = await provider.create(place.spec())
     runner = TestRunner(box, isolate=False)
     try:
         await runner.start()
-        run = await runner.run(
-            TestRequest(
-                paths=place.paths, args=place.args, coverage=True, total_timeout=_SUITE_SECONDS
-            )
-        )
+        run = await runner.run(request)
+        if _lost(run):
+            run = _joined(run, await runner.run(_without_lost(run, request)))
         upper = await box.snapshot(TESTBED, store)
+    except InfrastructureError:
+        return await _confined_run(place, request, provider), place
     finally:
         await runner.close()
     staged = store.stage()
@@ -77,22 +82,69 @@ async def _first_run(
     return run, place
 
 
+async def _confined_run(place: Place, request: TestRequest, provider: SandboxProvider) -> SuiteRun:
+    spec = place.spec(writable=False, nested=True)
+    run = await run_alone(await provider.create(spec), request, isolate=True)
+    if not _lost(run):
+        return run
+    box = await provider.create(spec)
+    return _joined(run, await run_alone(box, _without_lost(run, request), isolate=True))
+
+
+def _lost(run: SuiteRun) -> bool:
+    """Whether a test took its process, and with it the coverage of others, along."""
+    gone = (Outcome.CRASHED, Outcome.TIMEOUT)
+    return any(record.outcome in gone for record in run.tests.values())
+
+
+def _without_lost(run: SuiteRun, request: TestRequest) -> TestRequest:
+    """The same request for the tests that passed."""
+    passed = tuple(name for name in run.tests if run.outcome(name).passed)
+    return replace(request, tests=passed)
+
+
+def _joined(run: SuiteRun, again: SuiteRun) -> SuiteRun:
+    """What happened in the first run, and what was reached in the second."""
+    return replace(run, coverage=again.coverage, modules=again.modules, cpu=run.cpu + again.cpu)
+
+
 def _check(run: SuiteRun, where: str) -> None:
     if run.collected and any(record.outcome.passed for record in run.tests.values()):
-        return
+        if run.coverage is not None:
+            return
+        msg = f"the suite cannot be measured: {run.problem or 'its process ended early'}"
+        raise TaskError(msg, where=where, mend="leave out the tests that end their own process")
+    if not run.collected and not run.collect_errors and run.problem:
+        msg = f"the tests cannot be collected: {run.problem}"
+        raise TaskError(msg, where=where, mend="run `pytest --collect-only` once by hand")
     if not run.collected and not run.collect_errors:
         msg = "no tests were found"
         raise TaskError(
             msg, where=where, mend="name them: --tests PATH, or use a source that ships its tests"
         )
     reasons = [*run.collect_errors.values(), *(r.message for r in run.tests.values() if r.message)]
-    last = reasons[0].strip().splitlines()[-1] if reasons else run.problem
+    last = _reason(reasons[0]) if reasons else run.problem
     msg = f"no test of the suite passes in a box without network: {last}"
-    raise TaskError(msg, where=where, mend="run it once by hand; give missing packages with --with")
+    mend = "run it once by hand without a network; name tests that can pass with --tests PATH"
+    raise TaskError(msg, where=where, mend=mend)
+
+
+def _reason(text: str) -> str:
+    """The line of a failure that says most: the last of the exception's own, else the last."""
+    lines = [line for line in text.strip().splitlines() if line.strip()] or [""]
+    own = [line[1:] for line in lines if line.startswith("E  ")]
+    return " ".join((own or lines)[-1].split())
 
 
 async def measure(
-    place: Place, *, provider: SandboxProvider, store: LayerStore, where: str, workers: int = 2
+    place: Place,
+    *,
+    provider: SandboxProvider,
+    store: LayerStore,
+    where: str,
+    workers: int = 2,
+    test_seconds: float = 60.0,
+    suite_seconds: float = 1800.0,
 ) -> Baseline:
     """Run the healthy suite until its stable part is known.
 
@@ -102,17 +154,29 @@ async def measure(
         store: keeps the bytecode layer.
         where: the source, for error messages.
         workers: perturbed repeats run at once.
+        test_seconds: wall seconds after which a test counts as hanging.
+        suite_seconds: wall seconds of one run; what did not run by then is left out.
 
     Raises:
         TaskError: no tests, or none that passes.
+        InfrastructureError: the boxes failed.
     """
-    first, place = await _first_run(place, provider, store)
+    request = TestRequest(
+        paths=place.paths,
+        args=place.args,
+        coverage=True,
+        test_timeout=test_seconds,
+        total_timeout=suite_seconds,
+    )
+    first, place = await _first_run(place, request, provider, store)
     _check(first, where)
     assert first.coverage is not None
     for warm in (first.modules, ()):
         bench = Bench(provider, place, workers=workers, warm=warm)
         try:
-            runs = await asyncio.gather(*(_repeat(bench, one, first) for one in PERTURBATIONS))
+            runs = await asyncio.gather(
+                *(_repeat(bench, one, first, request) for one in PERTURBATIONS)
+            )
         finally:
             await bench.close()
         if _agree(first, runs[0]):
@@ -126,15 +190,16 @@ async def measure(
     return made
 
 
-async def _repeat(bench: Bench, perturbation: Perturbation, first: SuiteRun) -> SuiteRun:
+async def _repeat(
+    bench: Bench, perturbation: Perturbation, first: SuiteRun, request: TestRequest
+) -> SuiteRun:
     slowest = max((record.seconds for record in first.tests.values()), default=1.0)
-    request = TestRequest(
-        paths=bench.place.paths,
-        args=bench.place.args,
+    request = replace(
+        request,
+        coverage=False,
         order_seed=perturbation.order_seed,
         clock_offset=perturbation.clock_offset,
-        test_timeout=max(10.0, 5 * slowest),
-        total_timeout=_SUITE_SECONDS,
+        test_timeout=min(request.test_timeout, max(10.0, 5 * slowest)),
     )
     return await bench.run(request, hash_seed=perturbation.hash_seed)
 
@@ -181,6 +246,7 @@ def _summary(
         failing={
             name: str(seen[0]) for name, seen in agree.items() if seen[0] is not Outcome.PASSED
         },
+        uncollected={name: _reason(text) for name, text in first.collect_errors.items()},
         cpu=cpu,
         warm=warm,
         runs=runs,

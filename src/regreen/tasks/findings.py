@@ -35,27 +35,31 @@ class Findings:
         if path is None:
             return
         head = {**_SCHEMA, **header}
-        exists = path.exists() and path.stat().st_size > 0
-        if exists and not resume:
+        if path.exists() and path.stat().st_size > 0 and not resume:
             msg = "findings of an earlier job are here"
             raise UsageError(msg, where=str(path), mend="add --resume, or remove the file")
-        self._writer = JsonlWriter(path)
-        if exists:
+        self._writer = JsonlWriter(path)  # cuts off a line that a kill left unfinished
+        if path.stat().st_size:
             self._read(path, head)
         else:
             self._writer.append(head)
 
     def _read(self, path: Path, head: Mapping[str, Any]) -> None:
-        rows = (row for _, row in read_jsonl(path))
-        first = next(rows, {})
+        rows = read_jsonl(path)
+        _, first = next(rows, (0, {}))
         differing = sorted(key for key in {*head, *first} if first.get(key) != head.get(key))
         if differing:
             msg = f"these findings are of another job: {', '.join(differing)} differ"
             raise UsageError(msg, where=str(path), mend="use the same settings, or another --out")
-        for row in rows:
-            key = row.pop("identity")
+        for number, row in rows:
             fields = {k: _frozen(v) for k, v in row.items() if k not in ("operators", "where")}
-            self._known[key] = Finding(**fields)
+            try:
+                key = fields.pop("identity")
+                self._known[key] = Finding(**fields)
+            except (KeyError, TypeError) as exc:
+                msg = "this row is no finding"
+                mend = "delete the row; its candidate is run again"
+                raise UsageError(msg, where=f"{path}:{number}", mend=mend) from exc
 
     def get(self, identity: str) -> Finding | None:
         """The finding of a candidate, when it is known."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from regreen.core.funnel import Funnel
 from regreen.core.task import Task
@@ -56,6 +56,10 @@ class InjectSettings(BaseModel):
     """Faults in a combination."""
     max_covering: float = 0.25
     """Sites reached by more than this share of the suite are left out as too central."""
+    test_seconds: float = Field(default=60.0, gt=0)
+    """Wall seconds after which a test of the healthy suite counts as hanging."""
+    suite_seconds: float = Field(default=1800.0, gt=0)
+    """Wall seconds of one run of the healthy suite; tests that did not run by then are not used."""
 
 
 @dataclass(frozen=True, slots=True)
