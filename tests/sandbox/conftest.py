@@ -12,7 +12,6 @@ import pytest
 from regreen.sandbox import provider
 from regreen.sandbox.base import BoxSpec, Mount
 from regreen.sandbox.box import NamespaceSandbox
-from regreen.sandbox.doctor import namespace_checks
 from regreen.sandbox.namespace import NamespaceProvider
 from regreen.sandbox.overlay import write_layer
 
@@ -27,7 +26,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture(scope="session")
 def boxes(runner: asyncio.Runner) -> Iterator[NamespaceProvider]:
-    broken = [check for check in namespace_checks() if check.required and not check.ok]
+    broken = [check for check in provider().check() if check.required and not check.ok]
     if broken:
         pytest.skip(f"no namespaces here: {broken[0].detail}")
     made = NamespaceProvider()

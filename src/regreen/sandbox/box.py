@@ -15,6 +15,7 @@ from regreen.core.errors import InfrastructureError, PrerequisiteError
 from regreen.sandbox.base import BoxSpec, ExecResult
 from regreen.sandbox.capture import Pump
 from regreen.sandbox.cgroups import BoxGroup
+from regreen.sandbox.doctor import start_error
 from regreen.sandbox.files import read_file, write_file
 from regreen.sandbox.jobs import BoxJob, Pipes
 from regreen.sandbox.launch import upper_directory
@@ -192,8 +193,6 @@ class NamespaceSandbox:
             text = (self._path / "stderr").read_text(errors="replace").strip()
         except OSError:
             text = ""
-        from regreen.sandbox.doctor import start_error
-
         return start_error(text)
 
     def _lost_error(self) -> InfrastructureError:

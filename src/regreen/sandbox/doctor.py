@@ -16,8 +16,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from regreen.core.errors import InfrastructureError, PrerequisiteError, RegreenError
+from regreen.sandbox import provider
 from regreen.sandbox.base import BoxSpec, Check, Mount, Sandbox, SandboxProvider
-from regreen.sandbox.bwrap import find_bwrap
+from regreen.sandbox.bwrap import Bwrap, find_bwrap
 from regreen.sandbox.cgroups import detect
 from regreen.sandbox.lifeline import run_base
 from regreen.sandbox.seccomp import deny_list_program
@@ -127,25 +128,25 @@ async def _inside(box: Sandbox) -> tuple[Check, ...]:
     return overlay, seccomp
 
 
-def namespace_checks() -> tuple[Check, ...]:
-    """Whether boxes of namespaces can be made and what limits them."""
-    from regreen.sandbox.namespace import NamespaceProvider
+def namespace_checks(make: Callable[[Bwrap], SandboxProvider]) -> tuple[Check, ...]:
+    """Whether boxes of namespaces can be made and what limits them.
 
+    Args:
+        make: makes a provider of its own for the trial.
+    """
     try:
         bwrap = find_bwrap()
         deny_list_program()
     except PrerequisiteError as exc:
         return (_failure("namespace", exc), _cgroup_check(), _upper_check())
-    found = _run(lambda: _try("namespace", NamespaceProvider(bwrap=bwrap), bwrap.describe()))
+    found = _run(lambda: _try("namespace", make(bwrap), bwrap.describe()))
     return (*found, _cgroup_check(), _upper_check())
 
 
-def process_checks() -> tuple[Check, ...]:
-    """Whether the provider without isolation works."""
-    from regreen.sandbox.process import ProcessProvider
-
+def process_checks(make: Callable[[], SandboxProvider]) -> tuple[Check, ...]:
+    """Whether the provider without isolation works; ``make`` makes one for the trial."""
     detail = "works, isolates nothing; only behind --unsafe-no-isolation"
-    (found,) = _run(lambda: _try("process", ProcessProvider(), detail))
+    (found,) = _run(lambda: _try("process", make(), detail))
     return (Check(name="process", ok=found.ok, detail=found.detail, required=False),)
 
 
@@ -227,7 +228,7 @@ def checks() -> tuple[Check, ...]:
     kernel = platform.release()
     return (
         _finding("kernel", platform.system() == "Linux", kernel, "use Linux"),
-        *namespace_checks(),
-        *process_checks(),
+        *provider("namespace").check(),
+        *provider("process", unsafe=True).check(),
         *(_daemon_check(name) for name in ("docker", "podman")),
     )

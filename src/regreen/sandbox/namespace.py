@@ -18,6 +18,7 @@ from regreen.sandbox.base import BoxSpec, Check
 from regreen.sandbox.box import NamespaceSandbox
 from regreen.sandbox.bwrap import Bwrap, find_bwrap
 from regreen.sandbox.cgroups import ControllerGroup, Hierarchy, detect
+from regreen.sandbox.doctor import namespace_checks
 from regreen.sandbox.launch import Launch, box_arguments
 from regreen.sandbox.lifeline import RunDirectory, run_base, sweep
 from regreen.sandbox.rootfs import (
@@ -143,9 +144,7 @@ class NamespaceProvider:
 
     def check(self) -> tuple[Check, ...]:
         """Whether boxes can be made here, by making one."""
-        from regreen.sandbox.doctor import namespace_checks
-
-        return namespace_checks()
+        return namespace_checks(lambda bwrap: NamespaceProvider(bwrap=bwrap))
 
     async def close(self) -> None:
         """End every box of this provider and free what they held."""

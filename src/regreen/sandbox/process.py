@@ -18,6 +18,7 @@ from pathlib import Path
 
 from regreen.core.errors import InfrastructureError
 from regreen.sandbox.base import BoxSpec, Check, ExecResult
+from regreen.sandbox.doctor import process_checks
 from regreen.sandbox.files import read_file, write_file
 from regreen.sandbox.jobs import BoxJob, Pipes
 from regreen.sandbox.layers import Layer, LayerStore
@@ -257,9 +258,7 @@ class ProcessProvider:
 
     def check(self) -> tuple[Check, ...]:
         """Whether boxes can be made here, by making one."""
-        from regreen.sandbox.doctor import process_checks
-
-        return process_checks()
+        return process_checks(ProcessProvider)
 
     async def close(self) -> None:
         """End every box of this provider."""
