@@ -33,6 +33,7 @@ _PASSED_ON = re.compile(
     r"NATIVE_TLS|SYSTEM_CERTS|HTTP_TIMEOUT|HTTP_RETRIES|INDEX_\w+_(USERNAME|PASSWORD))"
     r"|SSL_CERT_(FILE|DIR)|(?i:(https?|all|no)_proxy)"
 )
+_SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _OFFLINE = re.compile(
     r"dns error|error sending request|Could not connect|Connection refused|Network is unreachable"
     r"|Temporary failure in name resolution|failed to lookup address|Failed to fetch.*onnect"
@@ -69,6 +70,10 @@ def build_spec(
         env: more variables.
     """
     passed = {name: value for name, value in os.environ.items() if _PASSED_ON.fullmatch(name)}
+    if "SSL_CERT_FILE" not in passed and (given := os.environ.get("PIP_CERT")):
+        passed["SSL_CERT_FILE"] = given
+    if _SYSTEM_CERTIFICATES.is_file():  # a company's own authority is known to the system only
+        passed.setdefault("SSL_CERT_FILE", str(_SYSTEM_CERTIFICATES))
     certificates = Path(passed.get("SSL_CERT_FILE", "/"))
     shown = certificates.is_file() and not certificates.is_relative_to("/etc")
     index = index_url(os.environ)
