@@ -8,7 +8,9 @@ from regreen.core.task import Control, Difficulty, Task, Validation, base_messag
 from regreen.grading.patch import FileState, patch_between
 from regreen.tasks.bench import PERTURBATIONS
 from regreen.tasks.candidate import Candidate, Finding
-from regreen.tasks.describe import Symptom, describe, leaks, symptom
+from regreen.tasks.describe import safest, symptom
+from regreen.tasks.discovery import source_files
+from regreen.tasks.leaks import changed_lines, leaks
 from regreen.tasks.repository import Repository, changed_blobs
 from regreen.tasks.tree import commit_id
 from regreen.tasks.validate import gold_patch
@@ -23,6 +25,7 @@ class Assembler:
         self.repository = repository
         self._blobs = repository.blobs()
         self._environment = repository.environment()
+        self._tests = _test_texts(repository)
         self._hidden: dict[tuple[str, ...], str] = {}
 
     def task(self, candidate: Candidate, finding: Finding) -> Task:
@@ -74,23 +77,30 @@ class Assembler:
         self, candidate: Candidate, finding: Finding, hidden: tuple[str, ...], patch: str
     ) -> str:
         """The fullest statement that gives nothing away."""
-        seen = [item for item in map(symptom, finding.messages) if item]
-        secrets = [line[1:] for line in patch.splitlines() if re.match(r"^[-+](?![-+])", line)]
-        paths = (*candidate.files, *hidden)
-        for symptoms, steps in _fallbacks(seen):
-            text = describe(
-                symptoms,
-                name=self.repository.checkout.name,
-                key=candidate.identity,
-                quote_steps=steps,
-            )
-            if not leaks(text, tests=finding.fail_to_pass, paths=paths, secrets=secrets):
-                break
-        return text
+        seen = [symptom(message, self._tests) for message in finding.messages]
+        rules = {
+            "tests": finding.fail_to_pass,
+            "paths": (*candidate.files, *hidden),
+            "secrets": changed_lines(patch),
+        }
+        return safest(
+            [item for item in seen if item],
+            name=self.repository.checkout.name,
+            key=candidate.identity,
+            leaky=lambda text: bool(leaks(text, **rules)),
+        )
 
 
-def _fallbacks(seen: list[Symptom]) -> list[tuple[list[Symptom], bool]]:
-    return [(seen, True), *([(([item]), True) for item in seen]), (seen, False), ([], False)]
+def _test_texts(repository: Repository) -> dict[str, str]:
+    """Python files that are not the library's: failing tests stand in these."""
+    root = repository.checkout.tree.path
+    library = set(source_files(root, repository.suite))
+    names = (path.relative_to(root).as_posix() for path in root.rglob("*.py") if path.is_file())
+    return {
+        name: (root / name).read_bytes().decode("utf-8", "replace")
+        for name in names
+        if name not in library
+    }
 
 
 def _difficulty(candidate: Candidate, finding: Finding, patch: str) -> Difficulty:

@@ -1,128 +1,85 @@
 """Problem statements without a model: what was expected and what came instead.
 
-They quote behaviour from the failing tests' own reports, and name neither test, file nor fix. A
-statement that would leak is replaced by a plainer one; the rule is checked on every text, those
-written by a model included.
+They quote behaviour from the failing tests' own reports, as a script a reader can run without
+them, and name neither test, file nor fix. Only the code is in fences marked as Python, so that
+whoever runs a statement's code runs nothing else.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
 import textwrap
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-__all__ = ["Symptom", "describe", "leaks", "symptom"]
+from regreen.tasks.report import Report, last_words, read_report
+from regreen.tasks.reproduce import Script, reduce_test
 
-_ENTRY_END = re.compile(r"^(?:_ ?){8,}$")
-_LOCATION = re.compile(r"^\S+\.py:\d+: ?\w*$")
-_MAX_LINES = 14
-_MAX_WIDTH = 400
+__all__ = ["Symptom", "describe", "safest", "symptom"]
+
+_MOST = 3
+_MOST_LINES = 30
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Symptom:
     """What one failing test showed."""
 
-    steps: tuple[str, ...]
-    """The code that led to the failure, dedented."""
+    steps: tuple[str, ...] = ()
+    """Lines of code that lead to the failure."""
     failing: str
-    """The statement that failed."""
-    observed: tuple[str, ...]
+    """The statement that failed; for a condition, the expression that should hold."""
+    condition: bool = False
+    """Whether ``failing`` is an expression that should hold."""
+    observed: tuple[str, ...] = ()
     """What was seen: the evaluated comparison or the error."""
-    error: str
-    """Name of an exception that escaped, or empty for a failed comparison."""
+    error: str = ""
+    """Name of an exception that escaped, or empty for a failed expectation."""
+    complete: bool = False
+    """Whether the code can be run as it is quoted."""
+    names: tuple[str, ...] = ()
+    """What the code imports from the library."""
 
 
-def symptom(message: str) -> Symptom | None:
-    """Read a pytest failure report; None when it shows no code."""
-    entry: list[str] = []
-    for line in message.splitlines():
-        if _ENTRY_END.match(line):
-            break
-        entry.append(line)
-    errors = [line[1:].strip() for line in message.splitlines() if line.startswith("E ")]
-    failing = [line[1:] for line in entry if line.startswith(">")]
-    if not errors or not failing:
-        return None
-    body = [
-        " " + line[1:] if line.startswith(">") else line
-        for line in entry
-        if line.strip() and not line.startswith("E ") and not _LOCATION.match(line)
-    ]
-    steps, statement = _steps(body, failing[-1])
-    error = re.match(
-        r"^([A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Iteration|Exit))\b", errors[0]
-    )
-    escaped = error.group(1).rpartition(".")[2] if error else ""
-    return Symptom(
-        steps=tuple(steps),
-        failing=statement,
-        observed=tuple(_observed(errors)),
-        error="" if escaped == "AssertionError" else escaped,
-    )
+def symptom(message: str, sources: Mapping[str, str] | None = None) -> Symptom | None:
+    """Read a failure text; None when it says nothing.
 
-
-def _steps(body: list[str], failing: str) -> tuple[list[str], str]:
-    """The code the failing statement depends on, without the test's own header."""
-    lines = textwrap.dedent("\n".join(body)).splitlines()
-    starts = (i for i, line in enumerate(lines) if re.match(r"\s*(async )?def \w+", line))
-    header = next(starts, None)
-    if header is not None:
-        while header < len(lines) and not lines[header].rstrip().endswith(":"):
-            header += 1
-        lines = textwrap.dedent("\n".join(lines[header + 1 :])).splitlines()
-    target = failing.strip()
-    at = max((i for i, line in enumerate(lines) if line.strip() == target), default=None)
-    if at is None:
-        return [], target
-    statement = _statement(lines[at:])
-    return _needed("\n".join(lines[:at]), statement)[-_MAX_LINES:], statement
-
-
-def _needed(before: str, statement: str) -> list[str]:
-    """Statements that bind or change a name the failing one uses, found backwards.
-
-    Code that does not parse alone (the failing line stands inside a block) is kept as it is.
+    Args:
+        message: pytest's report, whole or its end.
+        sources: texts of the files with tests. A report that begins in none of them has lost its
+            beginning, and its code is not to be quoted. Without any, the report alone counts.
     """
-    try:
-        earlier, last = ast.parse(before).body, ast.parse(statement)
-    except SyntaxError:
-        return [line for line in before.splitlines() if line.strip()]
-    names = {node.id for node in ast.walk(last) if isinstance(node, ast.Name)}
-    kept: list[str] = []
-    for node in reversed(earlier):
-        used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-        bound = {part.asname or part.name for part in ast.walk(node) if isinstance(part, ast.alias)}
-        bound |= {getattr(node, "name", "")}
-        if isinstance(node, ast.Assert) or not names & (used | bound):
-            continue
-        names |= used
-        kept.insert(0, ast.get_source_segment(before, node) or "")
-    return [line for text in kept for line in text.splitlines()]
+    report = read_report(message)
+    if report is None or (sources is not None and report.path not in sources):
+        seen = tuple(_plain(last_words(message)))
+        return Symptom(failing="", observed=seen, error="error") if any(seen) else None
+    error = "" if report.own and report.exception in ("AssertionError", "Failed") else (
+        report.exception
+    )  # fmt: skip
+    script = _script(report, sources or {})
+    if script is None:
+        lines = report.code.splitlines()
+        failing = lines[report.at - 1].strip() if 0 < report.at <= len(lines) else ""
+        return Symptom(failing=failing, observed=report.observed, error=error) if failing else None
+    return Symptom(
+        steps=script.steps,
+        failing=script.failing,
+        condition=script.condition,
+        observed=report.observed,
+        error=error,
+        complete=script.complete,
+        names=script.names,
+    )
 
 
-def _statement(lines: list[str]) -> str:
-    """The whole statement that starts at the first line, when it spans several."""
-    for end in range(1, min(len(lines), 12) + 1):
-        text = textwrap.dedent("\n".join(lines[:end]))
-        try:
-            ast.parse(text)
-        except SyntaxError:
-            continue
-        return text
-    return lines[0].strip()
-
-
-def _observed(errors: list[str]) -> list[str]:
-    kept = []
-    for line in errors:
-        if line.startswith(("Full diff", "Use -v", "?", "Omitting")) or not line:
-            break
-        kept.append(line[:_MAX_WIDTH])
-    return kept[:6]
+def _script(report: Report, sources: Mapping[str, str]) -> Script | None:
+    source = sources.get(report.path)
+    if source is not None:
+        made = reduce_test(source, report.line, path=report.path, arguments=report.arguments)
+        if made is not None:
+            return made
+    return reduce_test(report.code, report.at, arguments=report.arguments)
 
 
 _OPENINGS = (
@@ -153,89 +110,99 @@ def _choice(options: tuple[str, ...], key: str) -> str:
     return options[hashlib.sha256(key.encode()).digest()[0] % len(options)]
 
 
-def describe(symptoms: Iterable[Symptom], *, name: str, key: str, quote_steps: bool = True) -> str:
-    """A problem statement from at most three symptoms.
+def describe(symptoms: Iterable[Symptom], *, name: str, key: str) -> str:
+    """A problem statement from at most three symptoms, those a reader can run before others.
 
     Args:
         symptoms: of the failing tests.
         name: the library's name.
         key: decides the wording; the same key gives the same text.
-        quote_steps: False leaves the code before the failing statement out.
     """
-    chosen = _distinct(symptoms)[:3]
+    chosen = _chosen(symptoms)
     parts = [f"{name}: " + _choice(_OPENINGS, key + "o")]
     for index, item in enumerate(chosen):
-        code = [*(item.steps if quote_steps else ()), item.failing]
-        if item.error:
-            parts.append(_fence("\n".join(code)))
-            parts.append(
-                _choice(_RAISES, key + f"r{index}") + "\n" + _fence("\n".join(item.observed))
-            )
-            continue
-        if quote_steps and item.steps:
-            parts.append(_fence("\n".join(item.steps)))
-        parts.append(
-            _choice(_EXPECTED, key + f"e{index}") + "\n" + _fence(_condition(item.failing))
-        )
-        parts.append(
-            _choice(_GOT, key + f"g{index}") + "\n" + _fence("\n".join(_plain(item.observed)))
-        )
+        parts += _paragraphs(item, f"{key}{index}")
     if not chosen:
-        parts.append("A part of the library's documented behaviour no longer holds.")
+        parts = [f"{name}: A part of the library's documented behaviour no longer holds."]
     parts.append(_choice(_CLOSINGS, key + "c"))
     return "\n\n".join(parts) + "\n"
 
 
-def _distinct(symptoms: Iterable[Symptom]) -> list[Symptom]:
+def _paragraphs(item: Symptom, key: str) -> list[str]:
+    if not item.failing:
+        parts = []
+    elif not item.condition or item.error:
+        failing = f"assert {item.failing}" if item.condition else item.failing
+        parts = [_fence("\n".join([*item.steps, failing]))]
+    else:
+        parts = [_fence("\n".join(item.steps))] if item.steps else []
+        parts.append(_choice(_EXPECTED, key + "e") + "\n" + _fence(item.failing))
+    lines = item.observed if item.error else _plain(item.observed)
+    lead = _choice(_RAISES, key + "r") if item.error else _choice(_GOT, key + "g")
+    return [*parts, lead + "\n\n" + textwrap.indent("\n".join(lines), "    ")]
+
+
+def safest(
+    symptoms: Sequence[Symptom], *, name: str, key: str, leaky: Callable[[str], bool]
+) -> str:
+    """The fullest statement that gives nothing away.
+
+    Symptoms that leak are left out; when all do, their code before the failing statement is, then
+    all code, until only the names of what misbehaves are left.
+
+    Args:
+        symptoms: of the failing tests.
+        name: the library's name.
+        key: decides the wording.
+        leaky: whether a text gives something away.
+    """
+    bare = [replace(item, steps=(), complete=False) for item in symptoms]
+    silent = [replace(item, observed=("something else",), error="") for item in symptoms]
+    for variants in (symptoms, silent, bare):
+        safe = [one for one in variants if not leaky(describe([one], name=name, key=key))]
+        text = describe(safe, name=name, key=key)
+        if safe and not leaky(text):
+            return text
+    called = list(dict.fromkeys(part for item in symptoms for part in item.names))
+    lines = (
+        f"{name}: {', '.join(f'`{part}`' for part in called[:4])} no longer behave as documented."
+    )
+    text = f"{lines}\n\n{_choice(_CLOSINGS, key + 'c')}\n"
+    return text if called and not leaky(text) else describe([], name=name, key=key)
+
+
+def _chosen(symptoms: Iterable[Symptom]) -> list[Symptom]:
+    """Different symptoms, those that can be run and say more with less first."""
     seen: dict[tuple[str, tuple[str, ...]], Symptom] = {}
     for item in symptoms:
         seen.setdefault((item.failing, item.observed), item)
-    # short reproductions first: they say more with less
-    return sorted(
-        seen.values(), key=lambda item: (len(item.steps), len(item.failing), item.failing)
+    ordered = sorted(
+        seen.values(),
+        key=lambda item: (not item.complete, len(item.steps), len(item.failing), item.failing),
     )
+    runnable = [item for item in ordered if item.complete]
+    chosen: list[Symptom] = []
+    for item in (runnable or ordered)[:_MOST]:
+        if chosen and sum(len(one.steps) for one in (*chosen, item)) > _MOST_LINES:
+            break
+        chosen.append(item)
+    return chosen
 
 
-def _condition(statement: str) -> str:
-    return re.sub(r"^assert\s+", "", statement)
-
-
-def _plain(observed: tuple[str, ...]) -> list[str]:
+def _plain(observed: Iterable[str]) -> list[str]:
+    """What was seen, in words that do not mention assertions."""
     rows = []
     for line in observed:
-        text = re.sub(r"^(?:AssertionError: )?assert\s+", "", line)
-        text = re.sub(r"^\+\s+(?:where|and)\s+", "where ", text)
-        rows.append(re.sub(r"^AssertionError(?:: )?", "", text) or "the check fails")
-    return rows
+        text = re.sub(r"^(?:AssertionError: ?)?(?:assert\s+)?", "", line)
+        raised = re.match(r"(?:Failed: )?DID NOT RAISE (?:<class '(?:[\w.]*\.)?(\w+)'>)?", text)
+        if raised or re.fullmatch(r"\w+ not raised(?: by .*)?|no \w+ was raised", text):
+            text = f"no {raised[1]} is raised" if raised and raised[1] else "nothing is raised"
+        if re.match(r"\+\s+(?:where|and)\s.*<", text):
+            continue  # the object's own text adds nothing to the code above
+        rows.append(re.sub(r"^\+\s+(?:where|and)\s+", "where ", text))
+    kept = [row for row in rows if row]
+    return kept or ["the check fails"]
 
 
 def _fence(text: str) -> str:
     return f"```python\n{text}\n```"
-
-
-def leaks(
-    text: str, *, tests: Iterable[str], paths: Iterable[str], secrets: Iterable[str]
-) -> list[str]:
-    """What in a statement gives the answer away.
-
-    Args:
-        text: the statement.
-        tests: node ids of the triggering tests; their function names must not appear.
-        paths: files of the fix and of the tests; neither path nor file name may appear.
-        secrets: lines the gold patch adds; a distinctive one must not appear.
-    """
-    functions = [test.rpartition("::")[2].partition("[")[0] for test in tests]
-    found = [
-        f"test name {name}" for name in functions if re.search(rf"\b{re.escape(name)}\b", text)
-    ]
-    found += [f"path {path}" for path in paths if path in text or _names_file(text, path)]
-    squeezed = re.sub(r"\s+", "", text)
-    distinctive = (line for line in secrets if len(line.strip()) >= 12)
-    if any(re.sub(r"\s+", "", line) in squeezed for line in distinctive):
-        found.append("a line of the fix")
-    return found
-
-
-def _names_file(text: str, path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return bool(re.search(rf"(?<![\w/]){re.escape(name)}\b", text))
