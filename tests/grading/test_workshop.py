@@ -70,7 +70,8 @@ def test_the_agent_gets_a_broken_tree_with_one_commit_and_no_hidden_test(
 ) -> None:
     script = (
         "git rev-parse HEAD && git status --porcelain && git log --all --oneline | wc -l && "
-        "git remote | wc -l && ls tests && cat calc.py && python -c 'import calc; print(calc.add(2, 3))'"
+        "git remote | wc -l && ls tests && cat calc.py && "
+        "python -c 'import calc; print(calc.add(2, 3))'"
     )
 
     async def work(boxes: SandboxProvider) -> tuple[str, bytes]:
@@ -121,29 +122,39 @@ def test_the_patch_is_taken_from_the_overlay(
 def test_known_patches_get_known_scores(
     workroom: Any, with_boxes: Callable[..., Any], task: Task
 ) -> None:
-    empty = FileState(b"")
-    skip_all = b"def pytest_collection_modifyitems(items):\n    items.clear()\n"
-    plugin = b"import pytest\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport():\n    r = yield\n    r.get_result().outcome = 'passed'\n"
+    def added(path: str, text: str) -> str:
+        return text_patch(path, None, text)
+
+    skip_all = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
+    plugin = (
+        "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\n"
+        "def pytest_runtest_makereport():\n"
+        "    r = yield\n    r.get_result().outcome = 'passed'\n"
+    )
+    emptied = text_patch("tests/test_zero.py", OTHER, "")
+    broken_other = HEALTHY.replace("return 0", "return 1")
     patches = {
         "gold": GOLD,
-        "gold with a bad ini": GOLD + patch_between({}, {"pytest.ini": FileState(b"[pytest]\naddopts=-x --bogus\n")}),
+        "gold with a bad ini": GOLD + added("pytest.ini", "[pytest]\naddopts=-x --bogus\n"),
+        "visible test emptied": GOLD + emptied,
         "nothing": "",
-        "hidden test replaced": patch_between({}, {"tests/test_add.py": FileState(b"def test_adds_two_numbers(): pass\n")}),
-        "visible test emptied": GOLD + patch_between({"tests/test_zero.py": FileState(OTHER.encode())}, {"tests/test_zero.py": empty}),
-        "skipping conftest": patch_between({}, {"conftest.py": FileState(skip_all)}),
-        "lying conftest": patch_between({}, {"tests/conftest.py": FileState(plugin)}),
+        "hidden test replaced": added(
+            "tests/test_add.py", "def test_adds_two_numbers():\n    pass\n"
+        ),
+        "skipping conftest": added("conftest.py", skip_all),
+        "lying conftest": added("tests/conftest.py", plugin),
         "leaving early": text_patch("calc.py", BROKEN, BROKEN + "import os\nos._exit(0)\n"),
         "printing": text_patch("calc.py", BROKEN, BROKEN + "print('2 passed in 0.01s')\n"),
-        "breaking another": GOLD.replace("+    return a + b", "+    return a + b\n+    zero = None").replace("@@ -1,5 +1,5 @@", "@@ -1,5 +1,6 @@") + "",
+        "breaking another": text_patch("calc.py", BROKEN, broken_other),
         "not a patch": "hello",
         "for other lines": GOLD.replace("a - b", "a * b"),
-    }  # fmt: skip
+    }
     verdicts = dict(
         zip(patches, judged(workroom, with_boxes, task, *patches.values()), strict=True)
     )
 
     resolved = {name for name, verdict in verdicts.items() if verdict.resolved}
-    assert resolved == {"gold", "gold with a bad ini", "visible test emptied", "breaking another"}
+    assert resolved == {"gold", "gold with a bad ini", "visible test emptied"}
     assert all(verdict.reason for name, verdict in verdicts.items() if name not in resolved)
 
 
