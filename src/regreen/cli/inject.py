@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from regreen.cli.shared import Work, check_writable, interrupted, layer_store, run_async
+from regreen.cli.shared import (
+    Work,
+    chat_client,
+    check_writable,
+    interrupted,
+    layer_store,
+    run_async,
+)
 from regreen.core.console import Console
 from regreen.core.errors import RegreenError, TaskError, UsageError
 from regreen.core.funnel import Funnel
@@ -19,6 +26,7 @@ from regreen.tasks.inject import Injection, InjectSettings, Progress
 from regreen.tasks.inject import inject as run_injection
 from regreen.tasks.operators import OPERATORS
 from regreen.tasks.repository import make_ready
+from regreen.tasks.retell import retell
 
 __all__ = ["inject", "require_tasks", "show_funnel", "show_progress"]
 
@@ -49,6 +57,11 @@ class InjectFlags(Work):
     installed: Annotated[bool, Parameter(negative="")] = False
     """Make the environment from this installation's own pytest, without network: enough for a
     pure-Python source without dependencies."""
+    base_url: str | None = None
+    """Endpoint of a model that writes the problem statements, ending in /v1; templates do when not
+    given."""
+    model: str | None = None
+    """Name of the model as the endpoint knows it."""
     resume: Annotated[bool, Parameter(negative="")] = False
     """Go on with an interrupted job of the same settings."""
 
@@ -58,12 +71,15 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
 
     Every kept task was seen to fail and to pass again in fresh boxes, three times on each side
     under another hash seed, test order and clock, and scores 0 for patches that only cheat.
+    With an endpoint (its key is read from OPENAI_API_KEY), a model writes the problem statements;
+    one that gives the fix or the tests away is refused, and the template's stays.
 
     For example:
 
         regreen tasks inject pypi:toolz==1.0.0 -n 50 -o tasks.jsonl
         regreen tasks inject . --tests tests/unit -n 200 -j 8 -o tasks.parquet
         regreen tasks inject pypi:boltons -n 30 --operators off_by_one wrong_variable
+        regreen tasks inject pypi:boltons --base-url URL/v1 --model NAME
 
     Parameters
     ----------
@@ -147,7 +163,10 @@ async def _inject(
     source: str, settings: InjectSettings, flags: InjectFlags, console: Console
 ) -> Injection:
     store, provider = layer_store(), flags.provider()
+    client = chat_client(flags.base_url, flags.model)
     try:
+        if client:
+            await client.check()
         repository = await make_ready(
             source,
             store=store,
@@ -179,8 +198,13 @@ async def _inject(
                 resume=flags.resume,
                 report=lambda progress: show_progress(progress, display),
             )
+        if client:
+            told = await retell(made.tasks, client, workers=flags.workers, note=console.note)
+            made = replace(made, tasks=tuple(told))
     finally:
         await provider.close()
+        if client:
+            await client.close()
     if not made.tasks:
         _findings(flags.out).unlink(missing_ok=True)
     require_tasks(made, source)

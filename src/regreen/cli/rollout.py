@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from pydantic import SecretStr
 
 from regreen import __version__
 from regreen.agents import Limits
-from regreen.cli.shared import Work, interrupted, layer_store, run_async
+from regreen.cli.shared import Work, chat_client, interrupted, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.errors import PrerequisiteError, UsageError
 from regreen.core.progress import Progress
 from regreen.core.task import Task
-from regreen.core.trajectory import Sampling, Trajectory
+from regreen.core.trajectory import Trajectory
 from regreen.grading.workshop import Workshop
-from regreen.inference import ChatClient, Endpoint
+from regreen.inference import ChatClient
 from regreen.rollout.base import Phase
 from regreen.rollout.plan import Assignment, Build, assignments, builder
 from regreen.rollout.runner import Interrupted, Runner, Summary
@@ -87,7 +85,7 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
         seconds=flags.seconds,
         command_seconds=flags.command_seconds,
     )
-    client = _client(flags)
+    client = chat_client(flags.base_url, flags.model, temperature=flags.temperature)
     build = builder(flags.agent, limits=limits, client=client)
     _check(flags)
     rows = load_tasks(tasks)[: flags.limit]
@@ -138,19 +136,6 @@ def _directory(flags: RolloutFlags, limits: Limits, rows: Sequence[Task]) -> Run
     return RunDirectory.create(
         flags.run, config=config, lock=lock, resume=flags.resume, may_differ=("workers", "base_url")
     )
-
-
-def _client(flags: RolloutFlags) -> ChatClient | None:
-    if flags.base_url is None and flags.model is None:
-        return None
-    if not flags.base_url or not flags.model:
-        msg = "a model needs both its endpoint and its name"
-        raise UsageError(msg, where="--base-url, --model", mend="give both")
-    key = os.environ.get("OPENAI_API_KEY")
-    endpoint = Endpoint(
-        base_url=flags.base_url, model=flags.model, api_key=SecretStr(key) if key else None
-    )
-    return ChatClient(endpoint, Sampling(temperature=flags.temperature))
 
 
 async def run_rollouts(

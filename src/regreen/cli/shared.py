@@ -11,21 +11,26 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 from cyclopts import Parameter
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import InfrastructureError, UsageError
+from regreen.core.trajectory import Sampling
 from regreen.sandbox import provider
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 
+if TYPE_CHECKING:
+    from regreen.inference import ChatClient
+
 __all__ = [
     "Output",
     "Work",
+    "chat_client",
     "check_writable",
     "home",
     "interrupted",
@@ -140,3 +145,23 @@ def check_writable(path: Path, what: str) -> None:
     except OSError as exc:
         msg = f"{what} cannot be written: {exc.strerror}"
         raise UsageError(msg, where=str(path), mend="give an --out you can write") from exc
+
+
+def chat_client(
+    base_url: str | None, model: str | None, *, temperature: float | None = None
+) -> ChatClient | None:
+    """A client of the endpoint that flags name, with the key from OPENAI_API_KEY; None for none.
+
+    Raises:
+        UsageError: one of the two flags is missing.
+    """
+    if base_url is None and model is None:
+        return None
+    if not base_url or not model:
+        msg = "a model needs both its endpoint and its name"
+        raise UsageError(msg, where="--base-url, --model", mend="give both")
+    from regreen.inference import ChatClient, Endpoint
+
+    key = os.environ.get("OPENAI_API_KEY")
+    endpoint = Endpoint(base_url=base_url, model=model, api_key=SecretStr(key) if key else None)
+    return ChatClient(endpoint, Sampling(temperature=temperature))

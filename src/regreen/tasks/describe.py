@@ -12,6 +12,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from regreen.tasks.report import Report, last_words, read_report
 from regreen.tasks.reproduce import Script, reduce_test
@@ -76,10 +77,25 @@ def symptom(message: str, sources: Mapping[str, str] | None = None) -> Symptom |
 def _script(report: Report, sources: Mapping[str, str]) -> Script | None:
     source = sources.get(report.path)
     if source is not None:
-        made = reduce_test(source, report.line, path=report.path, arguments=report.arguments)
+        made = reduce_test(
+            source,
+            report.line,
+            path=report.path,
+            arguments=report.arguments,
+            inheriting=_heir(report, sources),
+        )
         if made is not None:
             return made
     return reduce_test(report.code, report.at, arguments=report.arguments)
+
+
+def _heir(report: Report, sources: Mapping[str, str]) -> str:
+    """Text of the file with the class that ran, when it inherited the test from another file."""
+    named = re.match(r"<(?:\w+\.)*(\w+)\.(\w+) ", report.arguments.get("self", ""))
+    if named is None or PurePosixPath(report.path).stem == named[1]:
+        return ""
+    files = (text for path, text in sources.items() if PurePosixPath(path).stem == named[1])
+    return next((text for text in files if f"class {named[2]}" in text), "")
 
 
 _OPENINGS = (

@@ -7,7 +7,7 @@ import builtins
 import copy
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -71,17 +71,17 @@ class FileParts:
     """The top of one test file.
 
     Args:
-        tree: the file.
+        body: statements of the file, and of others it works with.
         path: where it stands, to resolve relative imports.
     """
 
-    def __init__(self, tree: ast.Module, path: str) -> None:
+    def __init__(self, body: Sequence[ast.stmt], path: str) -> None:
         parts = [part for part in path.split("/")[:-1] if part not in ("src", "lib")]
         self._package = parts
-        self._body = tree.body
+        self._body = list(body)
         self._star = [
             node
-            for node in tree.body
+            for node in body
             if isinstance(node, ast.ImportFrom) and node.names[0].name == "*" and not node.level
         ]
 
@@ -118,7 +118,7 @@ class FileParts:
         if name not in bound_names(node) or re.match(r"test_|Test[A-Z]", name):
             return False
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            return node.name == name and not node.decorator_list
+            return node.name == name and not _is_fixture(node)
         return not isinstance(node, ast.ImportFrom) or not _OF_TESTS.search(self._module(node))
 
     def _module(self, node: ast.ImportFrom) -> str:
@@ -154,16 +154,22 @@ class FileParts:
         yield from next((part.body for part in set_up if part.name in _SET_UP), [])
 
     def _lineage(self, cls: ast.stmt | None, shown: str) -> list[ast.ClassDef]:
-        """The class that ran and its bases in this file, the most derived first."""
-        classes = {node.name: node for node in self._body if isinstance(node, ast.ClassDef)}
+        """The class that ran and its bases in this file, the most derived first.
+
+        A test inherited into a class of another file has none: half a setting would mislead.
+        """
+        classes: dict[str, ast.ClassDef] = {}
+        for node in self._body:
+            if isinstance(node, ast.ClassDef):
+                classes.setdefault(node.name, node)
         named = re.match(r"<(?:\w+\.)*(\w+)", shown)
-        todo: list[ast.stmt | None] = [classes.get(named[1], cls) if named else cls]
+        todo: list[ast.stmt | None] = [classes.get(named[1]) if named else cls]
         lineage: list[ast.ClassDef] = []
         while todo:
-            node = todo.pop(0)
-            if isinstance(node, ast.ClassDef) and node not in lineage:
-                lineage.append(node)
-                bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+            one = todo.pop(0)
+            if isinstance(one, ast.ClassDef) and one not in lineage:
+                lineage.append(one)
+                bases = [base.id for base in one.bases if isinstance(base, ast.Name)]
                 todo += [classes[base] for base in bases if base in classes]
         return lineage
 
@@ -186,7 +192,7 @@ class FileParts:
         return []
 
 
-def _is_fixture(node: ast.FunctionDef) -> bool:
+def _is_fixture(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
     return any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
 
 

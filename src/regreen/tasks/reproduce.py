@@ -46,7 +46,12 @@ class Script:
 
 
 def reduce_test(
-    source: str, line: int, *, path: str = "", arguments: Mapping[str, str] | None = None
+    source: str,
+    line: int,
+    *,
+    path: str = "",
+    arguments: Mapping[str, str] | None = None,
+    inheriting: str = "",
 ) -> Script | None:
     """Reduce the test that stands at a line of a file.
 
@@ -55,6 +60,7 @@ def reduce_test(
         line: at which it failed, from 1.
         path: of the file, to resolve its relative imports.
         arguments: shown values of the test's parameters.
+        inheriting: text of the file whose class inherited the test, when it is another.
 
     Returns:
         None when the text is no Python or the line is in no function.
@@ -68,7 +74,8 @@ def reduce_test(
         return None
     function = chain[at]
     assert isinstance(function, _Function)
-    parts = FileParts(tree, path)
+    heir = _parsed(inheriting) or ast.Module(body=[], type_ignores=[])
+    parts = FileParts([*heir.body, *tree.body], path)
     shown = arguments or {}
     cls = chain[at - 1] if at else None
     body = [*parts.setting(cls, shown.get("self", "")), *function.body]
@@ -76,9 +83,9 @@ def reduce_test(
     chain = _chain(ast.Module(body=body, type_ignores=[]), line)
     if not chain:
         return None
-    failing = _cut(chain)
-    needed = _needed(body[: body.index(chain[0])], failing)
+    failing = _bare(chain[0]) if len(chain) == 1 else _cut(chain)
     parameters = [arg.arg for arg in ast.walk(function.args) if isinstance(arg, ast.arg)]
+    needed = _needed(body[: body.index(chain[0])], failing, parameters)
     given = [
         _parameter(name, shown.get(name, ""), parts.fixture(name, cls, shown.get("self", "")))
         for name in parameters
@@ -150,9 +157,18 @@ def _called(call: ast.Call) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def _needed(before: Sequence[ast.stmt], failing: ast.stmt) -> list[ast.stmt]:
+def _bare(node: ast.stmt) -> ast.stmt:
+    """What a fixture returns, as a statement that can stand outside of it."""
+    if isinstance(node, ast.Return) and node.value is not None:
+        return ast.copy_location(ast.Expr(value=node.value), node)
+    return node
+
+
+def _needed(
+    before: Sequence[ast.stmt], failing: ast.stmt, parameters: Iterable[str]
+) -> list[ast.stmt]:
     """Earlier statements that bind or may change a name in use, found backwards."""
-    local = set().union(*map(bound_names, before)) if before else set()
+    local = set(parameters).union(*map(bound_names, before))
     names = loaded_names(failing)
     kept: list[ast.stmt] = []
     for node in reversed(before):
