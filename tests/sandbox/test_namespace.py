@@ -153,7 +153,8 @@ def test_a_command_that_shoots_everything_ends_alone(in_box: InBox) -> None:
 
 def test_signals_have_their_defaults(in_box: InBox) -> None:
     status = shell(in_box, "exec grep SigIgn /proc/self/status").stdout
-    assert lines(status)["SigIgn"] == "0" * 16
+    ordinary = (1 << 31) - 1  # a real-time signal may be ignored by whoever started us
+    assert int(lines(status)["SigIgn"], 16) & ordinary == 0
 
 
 def test_a_nested_box_lets_a_trusted_runner_make_namespaces(in_box: InBox, tmp_path: Path) -> None:

@@ -84,13 +84,7 @@ def quickstart(
     made = run_async(_make(source, InjectSettings(limit=limit, seed=seed), offline, work, console))
     require_tasks(made, source)
     taskset = folder / "tasks.jsonl"
-    write_tasks(taskset, made.tasks)
-    (folder / "funnel.json").write_text(made.funnel.model_dump_json(indent=1))
-    verified, tried = made.funnel.steps[2][1], made.funnel.steps[0][1]
-    console.note(
-        f"    {verified} of {tried} candidates verified, "
-        f"{made.funnel.cpu_seconds_per_candidate:.2f} CPU s each; {len(made.tasks)} tasks kept"
-    )
+    _keep(made, folder, console)
     console.note("2/4 act and 3/4 verify: three agents, every stage in a box of its own")
     with _run_directory(folder / "run", source, made.tasks, seed) as directory:
         run_async(_roll(made.tasks, directory, seed, work, console))
@@ -117,6 +111,16 @@ def _check(folder: Path, limit: int) -> None:
     if any(folder.iterdir()):
         msg = "the directory is not empty"
         raise UsageError(msg, where=str(folder), mend="give another --out, or remove it")
+
+
+def _keep(made: Injection, folder: Path, console: Console) -> None:
+    write_tasks(folder / "tasks.jsonl", made.tasks)
+    (folder / "funnel.json").write_text(made.funnel.model_dump_json(indent=1))
+    verified, tried = made.funnel.steps[2][1], made.funnel.steps[0][1]
+    console.note(
+        f"    {verified} of {tried} candidates verified, "
+        f"{made.funnel.cpu_seconds_per_candidate:.2f} CPU s each; {len(made.tasks)} tasks kept"
+    )
 
 
 def _example() -> Path:

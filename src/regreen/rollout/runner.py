@@ -87,8 +87,11 @@ class Runner:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self.workers, len(assignments))):
                         group.create_task(self._work(queue, summary))
-            except* RegreenError as several:
-                raise several.exceptions[0] from several
+            except ExceptionGroup as several:
+                known = [exc for exc in several.exceptions if isinstance(exc, RegreenError)]
+                if not known:
+                    raise
+                raise known[0] from several
         return summary
 
     async def _work(self, queue: Iterator[Assignment], summary: Summary) -> None:

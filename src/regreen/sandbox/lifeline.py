@@ -87,20 +87,14 @@ def cloexec_pipe() -> tuple[int, int]:
 
 def remove_tree(path: Path) -> None:
     """Remove a directory tree, whatever modes a box gave to its directories."""
-
-    def mend(function: object, name: str, _: object) -> None:
-        parent = Path(name).parent
-        for folder in (parent, Path(name)):
-            with suppress(OSError):
-                if not folder.is_symlink() and folder.is_dir():
-                    folder.chmod(0o700)
+    folders = [path]
+    for folder in folders:  # grows as it is read: a folder is opened before its own are listed
         with suppress(OSError):
-            if Path(name).is_dir() and not Path(name).is_symlink():
-                shutil.rmtree(name, ignore_errors=True)
-            else:
-                Path(name).unlink()
-
-    shutil.rmtree(path, onerror=mend)
+            folder.chmod(0o700)
+            with os.scandir(folder) as entries:
+                below = [Path(one.path) for one in entries if one.is_dir(follow_symlinks=False)]
+            folders += below
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _forget_after_fork() -> None:
