@@ -17,7 +17,7 @@ from regreen.cli.shared import (
     run_async,
 )
 from regreen.core.console import Console
-from regreen.core.errors import RegreenError, TaskError, UsageError
+from regreen.core.errors import PrerequisiteError, TaskError, UsageError
 from regreen.core.funnel import Funnel
 from regreen.core.progress import Progress as Display
 from regreen.store.taskset import load_tasks, taskset_digest, write_tasks
@@ -104,7 +104,7 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
         checks = flags.provider().check()
         failed = [check for check in checks if check.required and not check.ok]
         if failed:
-            raise RegreenError(failed[0].detail, where=failed[0].name, mend=failed[0].mend)
+            raise PrerequisiteError(failed[0].detail, where=failed[0].name, mend=failed[0].mend)
         console.note("the settings and the box provider are fine; nothing was run")
         return 0
     try:

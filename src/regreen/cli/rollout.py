@@ -25,6 +25,9 @@ from regreen.rollout.runner import Interrupted, Runner, Summary
 from regreen.store.run import RunDirectory
 from regreen.store.taskset import load_tasks, taskset_digest
 
+GRACE_SECONDS = 300.0
+"""After an agent's own time limit, before an agent that ignores it is ended."""
+
 __all__ = ["Watch", "outcome_of", "rollout", "run_rollouts"]
 
 
@@ -51,6 +54,8 @@ class RolloutFlags(Work):
     """Sampling temperature; the endpoint's own when not given."""
     turns: int | None = None
     """Most model calls of one rollout (default 250)."""
+    tokens: int | None = None
+    """Most tokens sampled in one rollout (default unlimited)."""
     seconds: float | None = None
     """Most wall seconds of one rollout (default 3600)."""
     command_seconds: float | None = None
@@ -82,6 +87,7 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
         Limits,
         "limits",
         turns=flags.turns,
+        completion_tokens=flags.tokens,
         seconds=flags.seconds,
         command_seconds=flags.command_seconds,
     )
@@ -106,6 +112,7 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
                 run_rollouts(
                     rows, planned, directory, build,
                     client=client, work=flags, total=total, console=console,
+                    act_seconds=limits.seconds + GRACE_SECONDS,
                 )
             )  # fmt: skip
         except (Interrupted, KeyboardInterrupt):
@@ -148,6 +155,7 @@ async def run_rollouts(
     console: Console,
     total: int,
     client: ChatClient | None = None,
+    act_seconds: float | None = None,
 ) -> Summary:
     """Do planned rollouts with a progress display.
 
@@ -159,8 +167,9 @@ async def run_rollouts(
     for task in tasks:
         if workshop.missing(task):
             msg = f"the environment of {task.instance_id} is not on this machine"
+            source = task.environment.source if task.environment else task.repo
             mend = "regreen tasks validate TASKS builds it"
-            raise PrerequisiteError(msg, mend=mend)
+            raise PrerequisiteError(msg, where=source, mend=mend)
     title = planned[0].agent if planned else "rollouts"
     try:
         with console.progress(title, total=total, done=total - len(planned)) as display:
@@ -170,6 +179,7 @@ async def run_rollouts(
                 build=build,
                 client=client,
                 workers=work.workers,
+                act_seconds=act_seconds,
                 watch=Watch(display),
             )
             return await runner.run(planned)
