@@ -205,3 +205,26 @@ def test_a_suite_of_the_runners_own_parts_is_not_warmed_with_itself(
         return await runner.run(TestRequest(paths=("test_x.py",), files={"test_x.py": code}))
 
     assert set(outcomes(with_boxes(work)).values()) == {"passed"}
+
+
+FORGERIES = (
+    b"not json\\n",
+    b'{"event": "done", "problem": "", "cpu": 0}\\n',
+    b'{"event": "result", "id_test": "test_forge.py::test_red", "outcome": "passed"}\\n',
+    b'{"event": "result"}\\n[1]\\n',
+)
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_garbage_on_the_channel_is_the_candidates_fault(
+    workroom: Any, with_boxes: Callable[..., Any], forgery: bytes
+) -> None:
+    code = (
+        b"import os\n\ndef test_red():\n    os.write(250, b'" + forgery + b"')\n    assert 0\n"
+        b"\ndef test_after(): pass\n"
+    )
+    request = TestRequest(paths=("test_forge.py",), files={"test_forge.py": code}, max_workers=1)
+    (seen,) = run(workroom, with_boxes, request, isolate=False)
+
+    assert seen.problem
+    assert not seen.outcome("test_forge.py::test_red").passed

@@ -19,6 +19,22 @@ import time
 from typing import Any
 
 WORKER_FD = 250
+LINE_LIMIT = 1 << 27
+FORGED = "the test process wrote on its channel what no report looks like"
+NUMBER = (int, float)
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
+FIELDS: dict[str, dict[str, Any]] = {
+    "start": {"id_test": str},
+    "result": {"id_test": str, "outcome": str, "message": str, "seconds": NUMBER, "cpu": NUMBER},
+    "collected": {"ids": list, "duplicates": list, "fixtures": dict},
+    "collect_error": {"id_test": str, "message": str},
+    "coverage": {"file": str, "contexts": dict},
+    "forked": {"ids": list},
+    "modules": {"names": list},
+    "broken": {"message": str},
+    "finished": {"status": int},
+}
+"""Events of a worker and their fields; nothing else is passed on."""
 SCRATCH = ("/tmp", "/home/agent", "/dev/shm")
 
 
@@ -87,7 +103,7 @@ class Supervisor:
             return state
         state["problem"] = state["problem"] or fate or f"the test process ended with status {code}"
         if state["current"]:
-            outcome = "timeout" if fate else "crashed"
+            outcome = "crashed" if fate in ("", FORGED) else "timeout"
             self.send(
                 number,
                 "result",
@@ -121,29 +137,19 @@ class Supervisor:
             if not chunk:
                 return ""
             *lines, buffer = (buffer + chunk).split(b"\n")
+            if len(buffer) > LINE_LIMIT:
+                return FORGED
             for line in lines:
-                row = json.loads(line)
-                event = row.pop("event")
-                if event == "start":
-                    state["current"] = row["id_test"]
+                row = understood(line)
+                if row is None:
+                    return FORGED
+                event = note(row, state)
+                if event in ("start", "result", "collected", "coverage"):
                     due = time.monotonic() + limit
-                    continue
-                if event == "result":
-                    state["current"] = ""
-                    state["done"].add(row["id_test"])
-                    due = time.monotonic() + limit
-                elif event == "collected":
-                    state["planned"] = row["ids"]
-                    due = time.monotonic() + limit
-                elif event == "coverage":
-                    due = time.monotonic() + limit
-                elif event == "broken":
-                    state["problem"] = row["message"]
-                elif event == "finished":
-                    state["finished"], state["status"] = True, row["status"]
+                if event != "start":
                     self.send(number, event, **row)
+                if event == "finished":
                     return ""
-                self.send(number, event, **row)
 
     def become_worker(self, request: dict[str, Any], writer: int) -> None:
         """In the fork: isolate when asked, put the files in place, run pytest, never return."""
@@ -172,6 +178,42 @@ class Supervisor:
             os.write(WORKER_FD, line)
         finally:
             os._exit(status)
+
+
+def understood(line: bytes) -> dict[str, Any] | None:
+    """A report of the worker, or None for what its plug-in would never write.
+
+    The pipe lies in the process that runs the code under test, so what comes over it is checked
+    like any input: a forged line ends the run, and never the supervisor.
+    """
+    try:
+        row = json.loads(line)
+        fields = FIELDS[row["event"]]
+        sound = set(row) == {"event", *fields} and all(
+            isinstance(row[name], kind) for name, kind in fields.items()
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not sound or row.get("outcome", "passed") not in OUTCOMES:
+        return None
+    return dict(row)
+
+
+def note(row: dict[str, Any], state: dict[str, Any]) -> str:
+    """Keep what a report says about the worker itself; returns the event, taken off the row."""
+    event: str = row.pop("event")
+    if event == "start":
+        state["current"] = row["id_test"]
+    elif event == "result":
+        state["current"] = ""
+        state["done"].add(row["id_test"])
+    elif event == "collected":
+        state["planned"] = row["ids"]
+    elif event == "broken":
+        state["problem"] = row["message"]
+    elif event == "finished":
+        state["finished"], state["status"] = True, row["status"]
+    return event
 
 
 def cpu_seconds() -> float:
