@@ -22,6 +22,7 @@ from regreen.inference import ChatClient
 from regreen.rollout.base import Phase
 from regreen.rollout.plan import Assignment, Build, assignments, builder
 from regreen.rollout.runner import Interrupted, Runner, Summary
+from regreen.sandbox.base import BoxSpec
 from regreen.store.run import RunDirectory
 from regreen.store.taskset import load_tasks, taskset_digest
 
@@ -160,7 +161,7 @@ async def run_rollouts(
     """Do planned rollouts with a progress display.
 
     Raises:
-        PrerequisiteError: the layers of a task are not on this machine.
+        PrerequisiteError: the layers of a task are not on this machine, or boxes cannot be made.
     """
     provider = work.provider()
     workshop = Workshop(provider, layer_store())
@@ -172,6 +173,8 @@ async def run_rollouts(
             raise PrerequisiteError(msg, where=source, mend=mend)
     title = planned[0].agent if planned else "rollouts"
     try:
+        # where no box can be made, say so once instead of in every row
+        await (await provider.create(BoxSpec(workdir="/tmp"))).close()
         with console.progress(title, total=total, done=total - len(planned)) as display:
             runner = Runner(
                 run_directory=directory,
@@ -214,6 +217,11 @@ def _tell(
 ) -> int:
     resolved = sum(outcome_of(row) == "resolved" for row in everything)
     failed = sum(row.error is not None for row in everything)
+    lost = [row.error for row in everything if row.error and row.error.boundary == "infrastructure"]
+    if lost:
+        reason = " ".join(lost[0].message.split())
+        console.note(f"{len(lost)} rollouts were lost to this machine, the first by: {reason}")
+        console.note("the same command with --resume does them again")
     if flags.json:
         console.json(
             {
@@ -229,4 +237,4 @@ def _tell(
             f"{resolved} of {len(everything)} resolved, {failed} failed; "
             f"see: regreen report {flags.run}"
         )
-    return 1 if everything and failed == len(everything) else 0
+    return 1 if lost or (everything and failed == len(everything)) else 0

@@ -56,8 +56,11 @@ class Place:
             runner: bind the test runner and its tools.
             variables: environment variables on top.
         """
+        # a small tree whose every file is restored is its own layer again; overlayfs refuses
+        # one twice, and what lies under its copy could not be seen anyway
+        lowers = tuple(dict.fromkeys((*over, *self.tree)))
         mounts = [
-            Mount(target=TESTBED, lowers=(*over, *self.tree), writable=writable),
+            Mount(target=TESTBED, lowers=lowers, writable=writable),
             Mount(target=ENV, lowers=self.env, writable=env_writable),
         ]
         if runner and self.tools:

@@ -197,9 +197,11 @@ async def _collected(
     text = (done.stdout + done.stderr).decode(errors="replace")
     found = re.search(r"(\d+) tests? collected", text)
     if found is None or int(found[1]) == 0:
-        reason = next((one for one in text.splitlines() if one.startswith("E ")), text[-300:])
-        what = f"pytest cannot collect the tests: {' '.join(reason.split())}"
-        raise TaskError(what, where=checkout.spec, mend="build its environment with the network")
+        errors = [one[1:] for one in text.splitlines() if one.startswith("E ")] or [text[-300:]]
+        reason = " ".join(errors[-1].split()) or f"it ended with status {done.exit_code}"
+        what = f"pytest cannot collect the tests: {reason}"
+        mend = "mend the tests, or build the environment with the network"
+        raise TaskError(what, where=checkout.spec, mend=mend)
     staged = store.stage()
     (staged / "count").write_text(found[1])
     store.remember(key, store.commit(staged))
