@@ -53,8 +53,8 @@ def symptom(message: str, sources: Mapping[str, str] | None = None) -> Symptom |
     """
     report = read_report(message)
     if report is None or (sources is not None and report.path not in sources):
-        seen = tuple(_plain(last_words(message)))
-        return Symptom(failing="", observed=seen, error="error") if any(seen) else None
+        seen = tuple(last_words(message))
+        return Symptom(failing="", observed=seen, error="error") if seen else None
     error = "" if report.own and report.exception in ("AssertionError", "Failed") else (
         report.exception
     )  # fmt: skip
@@ -205,14 +205,19 @@ def _chosen(symptoms: Iterable[Symptom]) -> list[Symptom]:
     return chosen
 
 
+_NOT_RAISED = re.compile(
+    r"^(?:Failed: )?DID NOT RAISE (?:<class ')?(?:[\w.]*\.)?(\w+)(?:'>)?$"
+    r"|^(\w+) not raised(?: by .*)?$"
+)
+
+
 def _plain(observed: Iterable[str]) -> list[str]:
     """What was seen, in words that do not mention assertions."""
     rows = []
     for line in observed:
         text = re.sub(r"^(?:AssertionError: ?)?(?:assert\s+)?", "", line)
-        raised = re.match(r"(?:Failed: )?DID NOT RAISE (?:<class '(?:[\w.]*\.)?(\w+)'>)?", text)
-        if raised or re.fullmatch(r"\w+ not raised(?: by .*)?|no \w+ was raised", text):
-            text = f"no {raised[1]} is raised" if raised and raised[1] else "nothing is raised"
+        text = _NOT_RAISED.sub(lambda found: f"no {found[1] or found[2]} is raised", text)
+        text = "" if text == "AssertionError" else text
         if re.match(r"\+\s+(?:where|and)\s.*<", text):
             continue  # the object's own text adds nothing to the code above
         rows.append(re.sub(r"^\+\s+(?:where|and)\s+", "where ", text))

@@ -76,8 +76,8 @@ class FileParts:
     """
 
     def __init__(self, body: Sequence[ast.stmt], path: str) -> None:
-        parts = [part for part in path.split("/")[:-1] if part not in ("src", "lib")]
-        self._package = parts
+        parts = path.split("/")[:-1]
+        self._package = parts[1:] if parts[:1] in (["src"], ["lib"]) else parts
         self._body = list(body)
         self._star = [
             node
@@ -233,9 +233,10 @@ def _plain_value(made: ast.FunctionDef, original: ast.FunctionDef) -> bool:
                     else v
                     for v in value
                 ]  # fmt: skip
-    last = made.body[-1]
-    if isinstance(last, ast.Expr) and isinstance(last.value, ast.Yield) and last.value.value:
-        made.body[-1] = ast.Return(value=last.value.value)
+    for index, node in enumerate(made.body):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Yield) and node.value.value:
+            made.body[index:] = [ast.Return(value=node.value.value)]  # what follows cleans up
+            break
     names = loaded_names(made)
     generator = any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(made))
     return not generator and "request" not in names
