@@ -31,7 +31,8 @@ class Assembler:
     def task(self, candidate: Candidate, finding: Finding) -> Task:
         """The row of one verified candidate."""
         checkout = self.repository.checkout
-        hidden = tuple(sorted({name.partition("::")[0] for name in finding.fail_to_pass}))
+        triggering = (*finding.fail_to_pass, *finding.unrun)
+        hidden = tuple(sorted({name.partition("::")[0] for name in triggering}))
         patch = gold_patch(candidate)
         broken = {path: text for path, (_, text) in candidate.files.items()}
         tree = changed_blobs(self._blobs, broken, hidden)

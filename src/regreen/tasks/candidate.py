@@ -52,6 +52,8 @@ class Finding:
     """Passed in every repeat."""
     flaky: tuple[str, ...] = ()
     """Repeats disagreed; left out of the task."""
+    unrun: tuple[str, ...] = ()
+    """Covering tests that were too dear to run; they may fail, so their files are hidden too."""
     messages: tuple[str, ...] = ()
     """Failure texts of some FAIL_TO_PASS tests."""
     controls: tuple[tuple[str, float, float], ...] = ()

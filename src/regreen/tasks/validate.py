@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from regreen.core.verdict import Outcome
 from regreen.grading.patch import FileState, apply_patch, text_patch
@@ -24,6 +25,8 @@ __all__ = ["MAX_FAILING_SHARE", "examine", "gold_patch"]
 MAX_FAILING_SHARE = 0.5
 MESSAGES = 3
 _MIN_PASSING = 4
+_MIN_COVERING = 4
+_SCREEN_CPU = 0.2
 _PASSING_CPU = 0.03
 _PROCESS_CPU = 0.1
 """What a test that starts a process is taken to cost, since its own clock does not see it."""
@@ -41,8 +44,40 @@ def gold_patch(candidate: Candidate) -> str:
 
 
 async def examine(candidate: Candidate, *, baseline: Baseline, bench: Bench) -> Finding:
-    """Run a candidate through screen, repeats and controls; the first failure ends it."""
-    tests = (*candidate.covering, *candidate.neighbours)
+    """Run a candidate through screen, repeats and controls; the first failure ends it.
+
+    Dear tests are run only when no cheap one notices the fault.
+    """
+    cheap, dear = _affordable(candidate.covering, baseline)
+    finding = await _prove(candidate, cheap, unrun=dear, baseline=baseline, bench=bench)
+    if finding.status != "survived" or not dear:
+        return finding
+    again = await _prove(candidate, dear, unrun=(), baseline=baseline, bench=bench)
+    return replace(again, cpu=finding.cpu + again.cpu)
+
+
+def _affordable(
+    covering: tuple[str, ...], baseline: Baseline
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Covering tests, cheapest first, split where they pass the budget of a screen."""
+    spent = 0.0
+    for position, name in enumerate(covering):
+        spent += baseline.reach.cpu[name] + _PROCESS_CPU * (name in baseline.reach.opaque)
+        if position >= _MIN_COVERING and spent > _SCREEN_CPU:
+            return covering[:position], covering[position:]
+    return covering, ()
+
+
+async def _prove(
+    candidate: Candidate,
+    covering: tuple[str, ...],
+    *,
+    unrun: tuple[str, ...],
+    baseline: Baseline,
+    bench: Bench,
+) -> Finding:
+    """Screen, repeats and controls on some of the covering tests."""
+    tests = (*covering, *candidate.neighbours)
     runs: list[SuiteRun] = []
     cpu = 0.0
     for perturbation in PERTURBATIONS:
@@ -67,6 +102,7 @@ async def examine(candidate: Candidate, *, baseline: Baseline, bench: Bench) -> 
         fail_to_pass=failing,
         pass_to_pass=passing,
         flaky=flaky,
+        unrun=unrun,
         messages=tuple(_plain(text) for name in failing if (text := runs[0].tests[name].message)),
         controls=controls,
         cpu=cpu,
