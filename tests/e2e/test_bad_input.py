@@ -112,7 +112,7 @@ def test_hostile_tests_are_left_out_by_name_and_the_others_are_used(
     regreen: Any, source: Callable[..., Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "tasks.jsonl"
-    bounded = replace(regreen, env={"REGREEN_TEST_SECONDS": "4"})
+    bounded = replace(regreen, env={"REGREEN_TEST_SECONDS": "2"})
     done = bounded.inject(source(HOSTILE), out)
 
     assert done.returncode == 0, done.stderr

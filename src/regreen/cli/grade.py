@@ -13,6 +13,7 @@ from regreen.cli.shared import Work, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.errors import RegreenError, UsageError
 from regreen.core.task import Task
+from regreen.core.together import together
 from regreen.core.trajectory import Trajectory
 from regreen.core.verdict import Verdict
 from regreen.grading.grade import rewards, unresolved
@@ -107,9 +108,7 @@ async def _verdicts(
 
     try:
         with console.progress("grading", total=len(pairs)) as display:
-            return list(
-                await asyncio.gather(*(one(i, task, p) for i, (task, p) in enumerate(pairs)))
-            )
+            return await together(one(i, task, p) for i, (task, p) in enumerate(pairs))
     finally:
         await provider.close()
 

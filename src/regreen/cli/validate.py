@@ -13,6 +13,7 @@ from regreen.cli.shared import Work, check_writable, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.errors import RegreenError, UsageError
 from regreen.core.task import Task
+from regreen.core.together import together
 from regreen.grading.workshop import Workshop
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
@@ -116,7 +117,7 @@ async def _prove_all(
     try:
         await bring_environments(rows, store=store, provider=provider, console=console)
         with console.progress("validating", total=len(rows), good="valid") as display:
-            return list(await asyncio.gather(*map(one, rows)))
+            return await together(map(one, rows))
     finally:
         await provider.close()
 

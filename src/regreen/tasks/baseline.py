@@ -7,12 +7,12 @@ runs are also its repeats on the green side.
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from regreen.core.errors import InfrastructureError, TaskError
+from regreen.core.together import together
 from regreen.core.verdict import Outcome
 from regreen.grading.place import TESTBED, Place
 from regreen.grading.runner import TestRunner, run_alone
@@ -174,9 +174,7 @@ async def measure(
     for warm in (first.modules, ()):
         bench = Bench(provider, place, workers=workers, warm=warm)
         try:
-            runs = await asyncio.gather(
-                *(_repeat(bench, one, first, request) for one in PERTURBATIONS)
-            )
+            runs = await together(_repeat(bench, one, first, request) for one in PERTURBATIONS)
         finally:
             await bench.close()
         if _agree(first, runs[0]):

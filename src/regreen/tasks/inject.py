@@ -6,7 +6,6 @@ on where it stood: the schedule is deterministic, and a candidate found in the f
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from regreen.core.funnel import Funnel
 from regreen.core.task import Task
+from regreen.core.together import together
 from regreen.sandbox.base import SandboxProvider
 from regreen.tasks.assemble import Assembler
 from regreen.tasks.baseline import Baseline
@@ -128,9 +128,7 @@ class _Job:
             if key not in self._seen:  # an earlier change is never tried again
                 self._seen.add(key)
                 candidates.append(candidate)
-        return list(
-            zip(candidates, await asyncio.gather(*map(self._examine, candidates)), strict=True)
-        )
+        return list(zip(candidates, await together(map(self._examine, candidates)), strict=True))
 
     async def _examine(self, candidate: Candidate) -> Finding:
         known = self.findings.get(candidate.identity)
