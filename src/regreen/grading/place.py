@@ -33,6 +33,8 @@ class Place:
     """Arguments of pytest for this suite."""
     paths: tuple[str, ...] = ()
     """Where the suite's tests are collected from."""
+    sources: tuple[str, ...] = ()
+    """The library's own files, relative to the tree's root."""
     limits: Limits = field(default_factory=Limits)
     """Of each box."""
 

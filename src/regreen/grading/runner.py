@@ -117,6 +117,7 @@ class TestRunner:
             "messages": request.messages,
             "max_workers": request.max_workers,
             "coverage": request.coverage,
+            "cover": list(request.cover),
             "keep_output": request.keep_output,
         }
 

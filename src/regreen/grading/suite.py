@@ -43,6 +43,8 @@ class TestRequest:
     """Failures whose text is kept; rendering one costs more than most tests."""
     coverage: bool = False
     """Record which test reaches which line."""
+    cover: tuple[str, ...] = ()
+    """Files to record, relative to the tree's root; all of the tree's when empty."""
     keep_output: bool = False
     """Let the tests' output through to the runner's own stdout."""
 

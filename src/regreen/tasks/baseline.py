@@ -165,6 +165,7 @@ async def measure(
         paths=place.paths,
         args=place.args,
         coverage=True,
+        cover=place.sources,
         test_timeout=test_seconds,
         total_timeout=suite_seconds,
     )

@@ -123,6 +123,7 @@ async def make_ready(
         env=env,
         tools=tools.path,
         paths=tests or suite.command.args,
+        sources=source_files(checkout.tree.path, suite),
     )
     return Repository(checkout=checkout, built=built, suite=suite, place=place)
 

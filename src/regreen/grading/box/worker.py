@@ -258,8 +258,9 @@ def run(request: dict[str, Any], channel: int) -> int:
     if request.get("coverage"):
         import coverage
 
+        files_covered = request.get("cover") or ["*"]
         reporter.coverage = coverage.Coverage(
-            data_file=None, config_file=False, include=[root + "/*"]
+            data_file=None, config_file=False, include=[f"{root}/{name}" for name in files_covered]
         )
         reporter.watch_forks()
         reporter.coverage.start()
