@@ -64,10 +64,10 @@ class Output:
 class Work(Output):
     """How a verb that runs boxes works."""
 
-    workers: Annotated[int, Parameter(alias="-j")] = field(
+    workers: Annotated[int, Parameter(alias="-j", show_default=False)] = field(
         default_factory=lambda: max(1, os.cpu_count() or 1)
     )
-    """Boxes at work at once."""
+    """Boxes at work at once (default one per core)."""
     config: Annotated[Path | None, Parameter(alias="-c")] = None
     """TOML file with settings; REGREEN_* variables and flags win over it."""
     dry_run: Annotated[bool, Parameter(negative="")] = False
