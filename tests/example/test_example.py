@@ -76,6 +76,7 @@ def test_its_tasks_differ(loop):
     tasks = loop.injection.tasks
     classes = Counter(name for task in tasks for name in task.operators)
     assert len(classes) >= 8
+    assert max(classes.values()) <= 0.15 * len(tasks), "joined faults count too"
     assert len({task.patch for task in tasks}) == 30
     assert len({line for task in tasks for line in _files(task.patch)}) >= 8
     assert all(task.license == "Apache-2.0" for task in tasks)

@@ -207,7 +207,7 @@ def test_when_no_rung_installs_the_error_names_the_reason(
     with pytest.raises(TaskError, match="no-such-distribution-of-regreen") as caught:
         run(lambda provider: build(source, store=store, provider=provider))
     assert len(caught.value.lines()) == 3
-    assert "--python" in caught.value.mend
+    assert "Python" in caught.value.mend
     assert list((store.root / "staging").iterdir()) == []
 
 
@@ -218,7 +218,7 @@ def test_code_that_this_python_cannot_read_is_no_environment(
     source = checkout(tmp_path / "old", store, files)
     with pytest.raises(TaskError, match="collects no test here") as caught:
         run(lambda provider: build(source, store=store, provider=provider))
-    assert "--python" in caught.value.mend
+    assert "Python" in caught.value.mend
 
 
 def test_without_network_an_unbuilt_environment_is_a_missing_prerequisite(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from regreen.agents.record import Conversation
@@ -27,17 +27,17 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    turns: int = 250
+    turns: int = Field(default=250, ge=1)
     """Model calls."""
-    completion_tokens: int | None = None
+    completion_tokens: int | None = Field(default=None, ge=1)
     """Tokens sampled over all turns; None leaves them to the other limits."""
-    seconds: float = 3600.0
+    seconds: float = Field(default=3600.0, gt=0)
     """Wall seconds of the whole act; a command still running then is killed."""
-    command_seconds: float = 60.0
+    command_seconds: float = Field(default=60.0, gt=0)
     """Wall seconds of one command; its whole process tree is killed at the end of them."""
-    repeated_errors: int = 3
+    repeated_errors: int = Field(default=3, ge=1)
     """Turns in a row in which no call could be carried out."""
-    output_characters: int = 10_000
+    output_characters: int = Field(default=10_000, ge=100)
     """Longest observation; the middle of a longer one is cut out."""
 
 

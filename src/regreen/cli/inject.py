@@ -113,6 +113,11 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
         interrupted(console, resume=flags.resume)
     write_tasks(out, made.tasks)
     _findings(out).unlink(missing_ok=True)
+    if len(made.tasks) < settings.limit:
+        console.note(
+            f"{len(made.tasks)} of {settings.limit} tasks: no more usable sites, "
+            "or every fault class has its share (--max-share)"
+        )
     if flags.json:
         console.json(
             {
@@ -164,6 +169,9 @@ async def _inject(
 ) -> Injection:
     store, provider = layer_store(), flags.provider()
     client = chat_client(flags.base_url, flags.model)
+    if flags.unsafe_no_isolation:
+        msg = "broken code is run only in boxes"
+        raise UsageError(msg, where="--unsafe-no-isolation", mend="leave it out; regreen doctor")
     try:
         if client:
             await client.check()

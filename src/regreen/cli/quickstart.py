@@ -39,7 +39,7 @@ def quickstart(
     /,
     *,
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
-    limit: Annotated[int, Parameter(alias="-n")] = 20,
+    limit: Annotated[int, Parameter(alias="-n")] = 14,
     offline: Annotated[bool, Parameter(negative="")] = False,
     seed: int = 0,
     work: Work | None = None,

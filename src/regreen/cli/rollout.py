@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +74,8 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
     model), mini (bash only) and react (bash, view, edit, search, submit) over any
     OpenAI-compatible endpoint; its key is read from OPENAI_API_KEY.
 
+    Exits with 1 when a rollout was lost to a failure; an unresolved task is no failure.
+
     For example:
 
         regreen rollout tasks.jsonl --agent oracle --run runs/oracle
@@ -93,6 +97,8 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
         command_seconds=flags.command_seconds,
     )
     client = chat_client(flags.base_url, flags.model, temperature=flags.temperature)
+    if ":" in flags.agent:
+        sys.path.append(str(Path.cwd()))  # an agent's file beside the user is found, last
     build = builder(flags.agent, limits=limits, client=client)
     _check(flags)
     rows = load_tasks(tasks)[: flags.limit]
@@ -217,11 +223,13 @@ def _tell(
 ) -> int:
     resolved = sum(outcome_of(row) == "resolved" for row in everything)
     failed = sum(row.error is not None for row in everything)
-    lost = [row.error for row in everything if row.error and row.error.boundary == "infrastructure"]
-    if lost:
-        reason = " ".join(lost[0].message.split())
-        console.note(f"{len(lost)} rollouts were lost to this machine, the first by: {reason}")
-        console.note("the same command with --resume does them again")
+    errors = [row.error for row in everything if row.error]
+    for boundary, count in Counter(error.boundary for error in errors).items():
+        first = next(error for error in errors if error.boundary == boundary)
+        reason = " ".join(first.message.split())
+        console.note(f"{count} lost to {boundary}, the first by {first.type}: {reason}")
+    if any(error.boundary == "infrastructure" for error in errors):
+        console.note("the same command with --resume does those of the infrastructure again")
     if flags.json:
         console.json(
             {
@@ -237,4 +245,4 @@ def _tell(
             f"{resolved} of {len(everything)} resolved, {failed} failed; "
             f"see: regreen report {flags.run}"
         )
-    return 1 if lost or (everything and failed == len(everything)) else 0
+    return 1 if errors else 0

@@ -26,7 +26,10 @@ __all__ = ["BOX_CODE", "RUNNER_BINDS", "TestRunner", "run_alone"]
 
 BOX_CODE = "/opt/regreen/regreen_box"
 RUNNER_BINDS = ((Path(__file__).parent / "box", BOX_CODE),)
-_START = "import sys; sys.path.append('/opt/regreen'); from regreen_box.runner import main; main()"
+_START = (
+    "import os, sys; sys.path.append(os.path.dirname(sys.argv[1])); "
+    "from regreen_box.runner import main; main()"
+)
 GRACE_SECONDS = 30.0
 
 
@@ -64,7 +67,7 @@ class TestRunner:
             InfrastructureError: it did not start.
         """
         env = {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": ""}
-        argv = [python, "-P", "-c", _START]
+        argv = [python, "-P", "-c", _START, BOX_CODE]
         self._job = await self.box.start(argv, env=env, interactive=True, channel=True)
         seccomp = deny_list_program(platform.machine()) if self.isolate else b""
         opening = {

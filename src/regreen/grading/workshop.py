@@ -43,6 +43,12 @@ cat >.git/info/exclude
 """
 
 
+_DROPPINGS = frozenset(
+    ("__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache")
+)
+"""Directories that tools leave; what lies in them is nobody's repair."""
+
+
 class Workshop:
     """Makes the boxes of tasks' stages and judges patches.
 
@@ -220,7 +226,9 @@ def _excluded(place: Place) -> str:
         for path in sorted(layer.rglob("*"))
         if path.is_file()
     ]
-    return "\n".join([*(f"/{name}" for name in names), "__pycache__/", "*.pyc", ""])
+    return "\n".join(
+        [*(f"/{name}" for name in names), *sorted(f"{name}/" for name in _DROPPINGS), "*.pyc", ""]
+    )
 
 
 def _environment(task: Task) -> Environment:
@@ -240,7 +248,7 @@ def _reader(lowers: tuple[Path, ...]) -> Callable[[str], FileState | None]:
 
 def _counts(path: str) -> bool:
     parts = path.split("/")
-    return parts[0] != ".git" and "__pycache__" not in parts
+    return parts[0] != ".git" and not _DROPPINGS & set(parts)
 
 
 def _states(upper: Path, lowers: tuple[Path, ...]) -> dict[str, FileState | None]:

@@ -24,7 +24,9 @@ from regreen.core.errors import InfrastructureError
 
 __all__ = ["RunDirectory", "cloexec_pipe", "remove_tree", "run_base", "sweep"]
 
-# Arguments: the run directory, then control groups. Kills twenty times at most, a quarter second
+# Arguments: the run directory, then control groups. A bubblewrap whose parent half died with the
+# controller waits for it for ever, in no group yet; it is known by the directory it was given.
+# Kills twenty times at most, a quarter second
 # apart, because a group can be removed only when the kernel has finished with its processes.
 _JANITOR = r"""
 trap '' INT TERM HUP QUIT PIPE
@@ -40,6 +42,11 @@ while :; do
     done
     rmdir "$group"/*/ "$group"
     [ -d "$group" ] && left=1
+  done
+  for line in /proc/[0-9]*/cmdline; do
+    grep -qsaF -- "$dir/" "$line" || continue
+    pid=${line#/proc/}; pid=${pid%/cmdline}
+    [ "$pid" -gt 1 ] && kill -9 "$pid" && left=1
   done
   round=$((round + 1))
   [ "$left" ] && [ "$round" -lt 20 ] || break
@@ -186,6 +193,11 @@ def _clear(path: Path) -> None:
                         os.kill(pid, signal.SIGKILL)
             with suppress(OSError):
                 folder.rmdir()
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            pid = int(line.parent.name)
+            if pid not in (1, os.getpid()) and f"{path}/".encode() in line.read_bytes():
+                os.kill(pid, signal.SIGKILL)
     remove_tree(path)
 
 

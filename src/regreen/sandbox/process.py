@@ -69,9 +69,15 @@ class ProcessSandbox:
         """``text`` with the box's paths, also those of a colon-separated list, made real."""
         parts = text.split(":")
         for index, part in enumerate(parts):
-            if any(part == name or part.startswith(f"{name}/") for name in self._targets):
+            inside = any(part == name or part.startswith(f"{name}/") for name in self._targets)
+            if inside and not self._is_ours(part):
                 parts[index] = str(self._place(part))
         return ":".join(parts)
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether a path below /tmp is this machine's own: a checkout, an interpreter, a cache."""
+        scratch = any(path.startswith(f"{name}/") for name in _SCRATCH)
+        return scratch and not self._place(path).exists() and Path(path).exists()
 
     async def exec(
         self,

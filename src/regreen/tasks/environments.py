@@ -172,7 +172,7 @@ async def _build(
         shutil.rmtree(staged, ignore_errors=True)
     if collection.count == 0:
         what = f"pytest collects no test here ({collection.problem or 'none is found'})"
-        mend = "choose an interpreter of the project's time (--python), or another commit"
+        mend = "run regreen with a Python of the project's time, or choose another --commit"
         raise TaskError(what, where=f"{checkout.spec}, Python {interpreter.version}", mend=mend)
     return BuiltEnvironment(
         env=env,

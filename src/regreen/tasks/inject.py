@@ -7,6 +7,7 @@ on where it stood: the schedule is deterministic, and a candidate found in the f
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,15 +47,15 @@ class InjectSettings(BaseModel):
     """Decides between equals; the same seed gives the same set."""
     operators: tuple[str, ...] = ()
     """Fault classes to use; all when empty."""
-    max_share: float = 0.15
+    max_share: float = Field(default=0.15, gt=0, le=1)
     """Largest share of one fault class in the set."""
     mix: dict[str, float] = {}
     """Wanted largest share per fault class, over ``max_share``."""
-    combined: float = 0.1
+    combined: float = Field(default=0.1, ge=0, le=1)
     """Share of the set that joins several validated faults."""
-    combine_size: int = 2
+    combine_size: int = Field(default=2, ge=2)
     """Faults in a combination."""
-    max_covering: float = 0.25
+    max_covering: float = Field(default=0.25, gt=0, le=1)
     """Sites reached by more than this share of the suite are left out as too central."""
     test_seconds: float = Field(default=60.0, gt=0)
     """Wall seconds after which a test of the healthy suite counts as hanging."""
@@ -117,6 +118,7 @@ class _Job:
         self.tally = Tally()
         self.tasks: list[Task] = []
         self.verified: list[Site] = []
+        self.schedule = Schedule(())
         self._seen: set[str] = set()
 
     async def examined(self, groups: list[tuple[Site, ...]]) -> list[tuple[Candidate, Finding]]:
@@ -143,29 +145,40 @@ class _Job:
         """Make the task of a verified candidate."""
         self.tasks.append(self.assembler.task(candidate, finding))
 
-    async def singles(self, wanted: int) -> None:
-        """Rounds of single faults until enough are verified or the pool is dry."""
+    def prepare(self) -> None:
+        """List the sites and make the schedule."""
         pool = list(usable_sites(self.texts, self.baseline, self.settings))
         self.tally.sites = len(pool)
         classes = len({site.operator for site in pool})
-        schedule = Schedule(
+        self.schedule = Schedule(
             pool,
             seed=self.settings.seed,
             max_share=max(self.settings.max_share, 1 / max(classes, 1)),
             mix=self.settings.mix,
         )
+
+    async def singles(self, wanted: int) -> None:
+        """Rounds of single faults until enough are verified or the pool is dry."""
         while len(self.tasks) < wanted:
             count = min(ROUND, max(8, wanted - len(self.tasks)))
-            sites = schedule.next(count, wanted=self.settings.limit)
+            sites = self.schedule.next(count, wanted=self.settings.limit)
             if not sites:
                 return
             for candidate, finding in await self.examined([(site,) for site in sites]):
                 site = candidate.sites[0]
                 verified = finding.status == "verified"
-                schedule.record(site, noticed=finding.status != "survived", accepted=verified)
+                self.schedule.record(site, noticed=finding.status != "survived", accepted=verified)
                 if verified and len(self.tasks) < wanted:
                     self.keep(candidate, finding)
                     self.verified.append(site)
+
+    def _within_share(self, sites: tuple[Site, ...]) -> bool:
+        """Whether a task of these faults leaves every class within its share of the whole set."""
+        counts = Counter(operator for task in self.tasks for operator in task.operators)
+        return all(
+            counts[name] < max(1, int(self.schedule.share(name) * self.settings.limit))
+            for name in {site.operator for site in sites}
+        )
 
     async def combinations(self, wanted: int) -> None:
         """Validated faults joined in one function, one file and one directory in turn."""
@@ -178,9 +191,11 @@ class _Job:
             start = len(self.tasks)
             while groups and len(self.tasks) < goal:
                 batch, groups = groups[: goal - len(self.tasks)], groups[goal - len(self.tasks) :]
+                batch = [sites for sites in batch if self._within_share(sites)]
                 for candidate, finding in await self.examined(batch):
-                    if finding.status == "verified":
+                    if finding.status == "verified" and self._within_share(candidate.sites):
                         self.keep(candidate, finding)
+                        self.schedule.accepted.update(set(candidate.operators))
             wanted -= len(self.tasks) - start
 
 
@@ -229,9 +244,11 @@ async def inject(
         )
         try:
             joined = int(settings.limit * settings.combined)
+            job.prepare()
             await job.singles(settings.limit - joined)
             if joined and len(job.verified) > 1:
                 await job.combinations(joined)
+            await job.singles(settings.limit)  # what combinations left open
         finally:
             await bench.close()
     spent = time.process_time() - started + bench.cpu + baseline.cpu

@@ -73,7 +73,7 @@ def find_interpreter(python: str | None = None) -> Interpreter:
     answer = _output([found, "-I", "-c", _ASK]) if found else ""
     if not answer:
         what = f"there is no Python {python} on this machine"
-        mend = "install it, give the path of its program, or leave --python out"
+        mend = "install it, or give the path of its program"
         raise PrerequisiteError(what, where=python, mend=mend)
     version, prefix, path = json.loads(answer)
     return Interpreter(version, Path(prefix), Path(path))

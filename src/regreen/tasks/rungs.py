@@ -68,7 +68,11 @@ async def climb(
     made = await builder.uv("venv", "--relocatable", "--python", str(interpreter.path), ENV)
     if not made.ok:
         what = f"uv cannot make an environment: {made.reason}"
-        raise TaskError(what, where=str(interpreter.path), mend="choose another --python")
+        raise TaskError(
+            what,
+            where=str(interpreter.path),
+            mend="run regreen with another Python, or give a git source and its --commit",
+        )
     project, failures = Project(tree), list[str]()
     if _asks_git(project) and not project.text("PKG-INFO"):
         text = f"Metadata-Version: 2.1\nName: {project.name}\nVersion: {version}\n"
@@ -87,7 +91,7 @@ async def climb(
     note(f"rung {failures[-1]}")
     what = f"the environment cannot be built; the last attempt said: {outcome.reason}"
     where = f"{len(failures)} rungs on Python {interpreter.version}, dated {builder.date[:10]}"
-    mend = "choose another interpreter (--python), or name what is missing (--requirement)"
+    mend = "run regreen with a Python of the project's time, or choose another --commit"
     raise TaskError(what, where=where, mend=mend)
 
 

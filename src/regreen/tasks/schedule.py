@@ -89,14 +89,18 @@ class Schedule:
             seen[0] += 1
             seen[1] += noticed
 
+    def share(self, operator: str) -> float:
+        """Largest share of one fault class among the accepted."""
+        return self.mix.get(operator, self.max_share)
+
     def _full(self, operator: str, pending: Counter[str], count: int, wanted: int) -> bool:
-        share = self.mix.get(operator, self.max_share)
+        share = self.share(operator)
         total = min(wanted, sum(self.accepted.values()) + count)
         return self.accepted[operator] + pending[operator] >= max(1, int(share * total))
 
     def _variety(self, operator: str, wanted: int) -> float:
         """Less for a class the set already has much of, so that many classes get in."""
-        cap = max(1.0, self.mix.get(operator, self.max_share) * wanted)
+        cap = max(1.0, self.share(operator) * wanted)
         return 1.0 - _COMMON * min(1.0, self.accepted[operator] / cap)
 
     def _score(self, site: Site) -> float:
