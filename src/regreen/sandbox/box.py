@@ -7,6 +7,7 @@ import os
 import resource
 import secrets
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -351,10 +352,15 @@ class NamespaceSandbox:
                 await self._begun[name].wait()
         shell = self._shells.get(name)
         others = {pid for key, pid in self._shells.items() if key != name}
-        await asyncio.to_thread(
-            kill_until_none,
-            lambda: command_processes(self._pid, shell=shell, number=number, others=others),
-        )
+        deadline = time.monotonic() + _END_SECONDS
+        while (job := self._jobs.get(name)) and time.monotonic() < deadline:
+            await asyncio.to_thread(
+                kill_until_none,
+                lambda: command_processes(self._pid, shell=shell, number=number, others=others),
+            )
+            # The shell may have been about to start the command: look again until it reports.
+            if await job.ends_within(0.05):
+                return
 
     async def read(self, path: str, *, limit: int = 1 << 24) -> bytes:
         """Content of a file in the box; see the protocol."""

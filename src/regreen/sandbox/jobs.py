@@ -154,6 +154,11 @@ class BoxJob:
         await asyncio.wait([self._ended], timeout=_KILL_SECONDS)
         self.finish(137)
 
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait a little for the end; whether it came."""
+        done, _ = await asyncio.wait([self._ended], timeout=seconds)
+        return bool(done)
+
     def output(self, *, clear: bool = False) -> tuple[bytes, bytes]:
         """What it has printed so far (stdout, stderr), capped; ``clear`` forgets it then."""
         if self.running:
