@@ -23,7 +23,7 @@ from regreen.sandbox.launch import upper_directory
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.lifeline import RunDirectory, cloexec_pipe, remove_tree
 from regreen.sandbox.overlay import copy_layer
-from regreen.sandbox.processes import kill_until_none
+from regreen.sandbox.processes import Process, kill_until_none
 from regreen.sandbox.rootfs import BASE_ENV
 from regreen.sandbox.server import exec_script
 from regreen.sandbox.trees import box_processes, command_processes
@@ -69,6 +69,7 @@ class NamespaceSandbox:
         self._jobs: dict[str, BoxJob] = {}
         self._shells: dict[str, int] = {}
         self._begun: dict[str, asyncio.Event] = {}
+        self._starting = asyncio.Lock()  # held by a kill too: it must not meet a half-begun command
         self._numbers: dict[str, int] = {}
         self._leftover: set[BoxJob] = set()
         self._silenced: list[str] = []
@@ -304,7 +305,8 @@ class NamespaceSandbox:
             self._refuse(name, job)
             return job
         try:
-            os.write(self._control, name.encode() + b"\n")
+            async with self._starting:
+                os.write(self._control, name.encode() + b"\n")
         except OSError as exc:
             self._finish(name, 137)
             what = f"the box takes no more commands: {exc.strerror}"
@@ -346,21 +348,23 @@ class NamespaceSandbox:
         number = self._numbers.get(name)
         if number is None or not self._pid:
             return
-        # A command that is still on its way to PID 1 could be missed.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_END_SECONDS):
-                await self._begun[name].wait()
-        shell = self._shells.get(name)
-        others = {pid for key, pid in self._shells.items() if key != name}
-        deadline = time.monotonic() + _END_SECONDS
-        while (job := self._jobs.get(name)) and time.monotonic() < deadline:
-            await asyncio.to_thread(
-                kill_until_none,
-                lambda: command_processes(self._pid, shell=shell, number=number, others=others),
-            )
-            # The shell may have been about to start the command: look again until it reports.
-            if await job.ends_within(0.05):
-                return
+        async with self._starting:
+            # A command that is still on its way to PID 1 could be missed, or another's shot.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    for begun in list(self._begun.values()):
+                        await begun.wait()
+            deadline = time.monotonic() + _END_SECONDS
+            shell = self._shells.get(name)
+            while (job := self._jobs.get(name)) and time.monotonic() < deadline:
+                await asyncio.to_thread(kill_until_none, lambda: self._processes(shell, number))
+                # The shell may have been about to start the command: look until it reports.
+                if await job.ends_within(0.05):
+                    return
+
+    def _processes(self, shell: int | None, number: int) -> list[Process]:
+        others = set(self._shells.copy().values()) - {shell}
+        return command_processes(self._pid, shell=shell, number=number, others=others)
 
     async def read(self, path: str, *, limit: int = 1 << 24) -> bytes:
         """Content of a file in the box; see the protocol."""

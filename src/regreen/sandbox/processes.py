@@ -111,7 +111,7 @@ def kill_until_none(find: Callable[[], list[Process]]) -> bool:
         False when something outlived every round, for example in uninterruptible sleep.
     """
     for _ in range(_ROUNDS):
-        stopped: set[tuple[int, str]] = set()
+        stopped: dict[tuple[int, str], Process] = {}
         while True:
             found = find()
             fresh = [row for row in found if (row.pid, row.born) not in stopped]
@@ -119,9 +119,12 @@ def kill_until_none(find: Callable[[], list[Process]]) -> bool:
                 break
             for row in fresh:
                 _signal(row, signal.SIGSTOP)
-                stopped.add((row.pid, row.born))
+                stopped[row.pid, row.born] = row
         if not stopped:
             return True
         for row in found:
             _signal(row, signal.SIGKILL)
+            stopped.pop((row.pid, row.born), None)
+        for row in stopped.values():  # no longer what is looked for: it must not stay stopped
+            _signal(row, signal.SIGCONT)
     return not find()

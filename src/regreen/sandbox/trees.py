@@ -25,23 +25,21 @@ def command_processes(
         others: the shells of other running commands, likewise.
     """
     rows = table()
+    below = descendants(root, rows)
+    inner = {row.pid: inner_pid(row.pid) for row in below}
+    spared = {row.pid for row in below if inner[row.pid] in {shell, *others} - {None}}
+    # What forked a command's shell lives until that shell has shot it.
+    starters = {rows[pid].parent for pid in spared} - {root}
     found: dict[int, Process] = {}
-    for row in rows.values():
-        if row.parent != root:
-            continue
-        inner = inner_pid(row.pid)
-        if inner in others:
-            continue
+    for row in below:
         worn = marker(row.pid, MARKER)
-        if inner != shell and worn not in {None, str(number)}:
-            continue
-        if inner != shell:
+        if worn == str(number):
             found[row.pid] = row
-        found.update((below.pid, below) for below in descendants(row.pid, rows))
-    for row in descendants(root, rows):
-        if marker(row.pid, MARKER) == str(number) and inner_pid(row.pid) != shell:
-            found[row.pid] = row
-    return list(found.values())
+        elif row.parent == root and row.pid not in starters:
+            ours = inner[row.pid] == shell or (worn is None and row.pid not in spared)
+            lower = [row, *descendants(row.pid, rows)] if ours else []
+            found.update((each.pid, each) for each in lower)
+    return [row for pid, row in found.items() if pid not in spared]
 
 
 def box_processes(root: int, group: BoxGroup | None) -> list[Process]:
