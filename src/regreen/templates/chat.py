@@ -1,0 +1,56 @@
+"""Chat framing: what stands around the messages, apart from how tools and calls are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["CHATML", "Chat", "Results"]
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Turns of a conversation as text."""
+
+    turns: Mapping[str, tuple[str, str]]
+    """Opening and closing by role: system, user, assistant, and tool where results have a turn."""
+    stops: tuple[str, ...]
+    """Marks that end an assistant's turn."""
+    start: str = ""
+    """In front of everything."""
+    generation: str = ""
+    """Asks for an assistant's turn; the opening of its turn when empty."""
+    default_system: str = ""
+    """System text when tools are offered and the conversation has none."""
+    specials: tuple[str, ...] = ()
+    """Marks that a tokenizer holds as single tokens, never encoded from a message's text."""
+    roles: Mapping[str, str] = field(default_factory=lambda: {"developer": "system"})
+    """Roles that are written as another."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """How tool results are shown to the model."""
+
+    each: tuple[str, str]
+    """Around one result; ``{name}`` and ``{id}`` stand for the call's."""
+    between: str = ""
+    """Between two results of one turn."""
+    around: tuple[str, str] = ("", "")
+    """Around all results of a turn."""
+    role: str = "user"
+    """Role of the turn they are written in."""
+    folded: bool = True
+    """Whether consecutive results share one turn."""
+
+
+CHATML = Chat(
+    turns={
+        "system": ("<|im_start|>system\n", "<|im_end|>\n"),
+        "user": ("<|im_start|>user\n", "<|im_end|>\n"),
+        "assistant": ("<|im_start|>assistant\n", "<|im_end|>\n"),
+    },
+    stops=("<|im_end|>", "<|endoftext|>"),
+    specials=("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
+)
+"""ChatML, the framing of the Qwen family."""

@@ -1,0 +1,95 @@
+"""Messages in OpenAI chat shape, made uniform: what clients really send, read once.
+
+Clients send content as text, as parts, as null or not at all; arguments as an object or as JSON
+text; a ``developer`` role; system messages in the middle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regreen.core.errors import UsageError
+from regreen.templates.message import ToolCall
+
+__all__ = ["Message", "normalise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message."""
+
+    role: str
+    """system, user, assistant or tool."""
+    content: str = ""
+    """Its text; parts are joined."""
+    reasoning: str = ""
+    """Reasoning of an assistant."""
+    calls: tuple[ToolCall, ...] = ()
+    """Calls of an assistant."""
+    name: str = ""
+    """The tool, for a result."""
+    call_id: str = ""
+    """The call it answers, for a result."""
+
+
+def normalise(messages: Iterable[Mapping[str, Any]]) -> list[Message]:
+    """Read messages.
+
+    Raises:
+        UsageError: a message without a role, or calls whose arguments are no object.
+    """
+    rows: list[Message] = []
+    names: dict[str, str] = {}
+    for index, message in enumerate(messages):
+        role = message.get("role")
+        if role == "assistant":
+            row = _assistant(message, index)
+            names.update({call.id: call.name for call in row.calls if call.id})
+        elif role == "tool":
+            call_id = message.get("tool_call_id") or ""
+            name = message.get("name") or names.get(call_id, "")
+            row = Message("tool", text_of(message.get("content")), name=name, call_id=call_id)
+        elif role in {"system", "developer", "user"}:
+            row = Message("user" if role == "user" else "system", text_of(message.get("content")))
+        else:
+            what = f"message {index} has no role that a conversation knows: {role!r}"
+            raise UsageError(what, mend="use system, developer, user, assistant or tool")
+        rows.append(row)
+    return rows
+
+
+def _assistant(message: Mapping[str, Any], index: int) -> Message:
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+    calls = tuple(_call(call, index) for call in message.get("tool_calls") or ())
+    return Message("assistant", text_of(message.get("content")), text_of(reasoning), calls)
+
+
+def _call(call: Mapping[str, Any], index: int) -> ToolCall:
+    function = call.get("function", call)
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments or "{}")
+        except ValueError:
+            arguments = None
+    elif arguments is None:
+        arguments = {}
+    if not isinstance(arguments, dict) or not isinstance(function.get("name"), str):
+        what = f"message {index} has a call whose arguments are no JSON object"
+        raise UsageError(what, where=str(function)[:200], mend="drop the call or mend its JSON")
+    return ToolCall(function["name"], arguments, call.get("id") or "")
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content: text, parts, null or missing."""
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
+    if isinstance(content, list):
+        parts = [part if isinstance(part, str) else part.get("text") or "" for part in content]
+        return "".join(parts)
+    return json.dumps(content, ensure_ascii=False)

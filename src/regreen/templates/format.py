@@ -1,0 +1,116 @@
+"""``ToolFormat``: one specification, and the five faces made from it.
+
+A format is a choice on four axes that vary separately: how tools are defined, how calls are
+written, how results are wrapped, and the chat framing. ``render`` is the concatenation of
+``pieces``, and the loss mask is a property of the pieces, so text, mask and spans cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from regreen.templates.chat import CHATML, Chat, Results
+from regreen.templates.conversation import normalise
+from regreen.templates.message import ParsedMessage, collect
+from regreen.templates.parser import Reasoning, StreamParser
+from regreen.templates.syntax import CallSyntax
+from regreen.templates.tools import ToolTable, tool_table
+from regreen.templates.write import Piece, completion, write
+
+__all__ = ["ToolFormat"]
+
+Messages = Sequence[Mapping[str, Any]]
+Tools = Iterable[Mapping[str, Any]] | ToolTable | None
+
+
+@dataclass(frozen=True)
+class ToolFormat:
+    """One tool-calling format."""
+
+    name: str
+    """Its id."""
+    title: str
+    """What it is and whose, one line."""
+    definitions: Callable[[ToolTable], str]
+    """The text that tells the model its tools and how to call them."""
+    calls: CallSyntax
+    """How calls are written and read."""
+    results: Results
+    """How results are shown."""
+    chat: Chat = CHATML
+    """What stands around the messages."""
+    reasoning: Reasoning | None = Reasoning()
+    """How reasoning is marked."""
+    parallel: bool = True
+    """Whether the format has a way to write several calls in one turn."""
+    trims: bool = False
+    """Whether text beside calls loses the white space around it, as its published template does."""
+    join_system: str = "\n\n"
+    """Between the system text and the tools."""
+    source: str = ""
+    """Where the format is defined."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the reference should know: traps, our readings."""
+
+    def render(
+        self, messages: Messages, tools: Tools, *, add_generation_prompt: bool = False
+    ) -> str:
+        """A conversation as the text a model is given or trained on.
+
+        Args:
+            messages: in OpenAI chat shape; arguments of calls as objects or JSON text.
+            tools: in OpenAI shape; None for none.
+            add_generation_prompt: end with the opening of an assistant's turn.
+
+        Raises:
+            UsageError: a message that has no place in the format; says which and why.
+        """
+        found = self.pieces(messages, tools, add_generation_prompt=add_generation_prompt)
+        return "".join([piece[0] for piece in found])
+
+    def pieces(
+        self, messages: Messages, tools: Tools, *, add_generation_prompt: bool = False
+    ) -> list[Piece]:
+        """What ``render`` concatenates, with where each piece comes from."""
+        return write(self, normalise(messages), tool_table(tools), add_generation_prompt)
+
+    def completion(self, message: Mapping[str, Any], tools: Tools) -> str:
+        """What a model writes to say ``message``, up to the mark that ends its turn."""
+        (only,) = normalise([message])
+        return "".join(piece.text for piece in completion(self, only, tool_table(tools)))
+
+    def parse(
+        self, text: str, tools: Tools, *, truncated: bool = False, in_reasoning: bool = False
+    ) -> ParsedMessage:
+        """Read a completion.
+
+        Never raises: what cannot be read as a call is text, or an incomplete call.
+
+        Args:
+            text: what the model wrote behind the generation prompt, end mark included or not.
+            tools: the tools offered; None accepts any name and reads values as text.
+            truncated: the endpoint cut the completion, see ``StreamParser.finish``.
+            in_reasoning: the prompt has opened the reasoning.
+        """
+        parser = self.stream(tools, in_reasoning=in_reasoning)
+        return collect([*parser.feed(text), *parser.finish(truncated=truncated)])
+
+    def stream(self, tools: Tools, *, in_reasoning: bool = False) -> StreamParser:
+        """A parser for one completion as it is sampled; see ``parse``."""
+        return StreamParser(
+            self.calls.reader(tool_table(tools)),
+            lead=self.calls.lead,
+            stops=self.chat.stops,
+            reasoning=self.reasoning,
+            in_reasoning=in_reasoning,
+        )
+
+    def grammar(self, tools: Tools) -> dict[str, Any]:
+        """A structural tag (xgrammar's JSON form) that completions of this format satisfy."""
+        return {"type": "structural_tag", "format": self.calls.structure(tool_table(tools))}
+
+    def within(self, chat: Chat) -> ToolFormat:
+        """The same tools, calls and results in another chat framing."""
+        return replace(self, chat=chat)

@@ -1,0 +1,1 @@
+"""One file per tool-calling format; the registry names them."""

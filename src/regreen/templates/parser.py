@@ -1,0 +1,229 @@
+"""A completion as a stream: reasoning first, then text and calls, until the end of the turn.
+
+``StreamParser`` is the one reader of completions; a whole text is fed as one piece. What a mark of
+the format means depends on where it stands: a call written inside reasoning is real only if the
+reasoning is never closed, one inside an open code fence only if the fence is never closed, so both
+are held until that is known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from regreen.templates.message import Delta
+from regreen.templates.source import Source, Steps, hold
+from regreen.templates.syntax import CallReader
+
+__all__ = ["Reasoning", "StreamParser"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """How a format marks reasoning; a newline next to the text is framing."""
+
+    open: str = "<think>\n"
+    """In front of it."""
+    close: str = "\n</think>\n\n"
+    """Behind it."""
+
+
+class StreamParser:
+    """Reads one completion piece by piece.
+
+    Args:
+        reader: reads the calls.
+        lead: framing between text and the first call.
+        stops: marks that end the turn; at the very end of the text they are no content.
+        reasoning: how reasoning is marked; None for a format without.
+        in_reasoning: whether the prompt has opened the reasoning already.
+    """
+
+    def __init__(
+        self,
+        reader: CallReader,
+        *,
+        lead: str,
+        stops: Iterable[str],
+        reasoning: Reasoning | None = None,
+        in_reasoning: bool = False,
+    ) -> None:
+        self._reader = reader
+        self._lead = lead
+        self._reasoning = reasoning
+        self._in_reasoning = in_reasoning and reasoning is not None
+        self._source = Source()
+        marks = tuple(stops)
+        self._tail = _tail_pattern(marks)
+        self._stems = tuple(dict.fromkeys((*reader.stems, *marks)))
+        self._fence = False  # whether a code fence of the text is open
+        self._midline = False
+        self._steps: Steps[None] = self._message()
+        next(self._steps)
+
+    def feed(self, delta: str) -> list[Delta]:
+        """Read a piece of the completion; returns what became certain."""
+        source = self._source
+        if not delta or not source.feed(delta):
+            return []
+        next(self._steps)
+        out = source.out
+        if out:
+            source.out = []
+        return out
+
+    def finish(self, *, truncated: bool = False) -> list[Delta]:
+        """Say that nothing more comes; returns the rest.
+
+        Args:
+            truncated: the endpoint cut the completion (finish reason ``length``): a call at its
+                very end is then incomplete, even if its last tag was seen, because that tag may
+                have been part of a value.
+        """
+        source = self._source
+        if source.ended:
+            return []
+        source.end()
+        source.truncated = truncated
+        bare = self._tail.sub("", source.text)
+        if bare != source.text:
+            source.text, source.truncated = bare, False
+        next(self._steps, None)
+        out, source.out = source.out, []
+        return out
+
+    # -- the message ------------------------------------------------------------------------
+
+    def _message(self) -> Steps[None]:
+        if self._reasoning is not None:
+            yield from self._think(self._reasoning)
+        yield from self._text()
+
+    def _think(self, marks: Reasoning) -> Steps[None]:
+        source, opening, closing = self._source, marks.open.strip(), marks.close.strip()
+        if not self._in_reasoning:
+            at = yield from source.word(0)
+            while opening.startswith(source.text[at:]) and not source.ended:
+                yield
+            if not source.text.startswith(opening, at):
+                return
+            source.drop(at + len(opening))
+        yield from self._framing(marks.open[len(marks.open.rstrip()) :])
+        scan = 0
+        while True:
+            end = source.text.find(closing, scan)
+            call = self._reader.opener.search(source.text, scan)
+            if end >= 0 and (call is None or call.start() > end):
+                newline = len(marks.close) - len(marks.close.lstrip())
+                cut = end - newline if source.text[:end].endswith("\n" * newline) else end
+                source.emit("reasoning", source.text[:cut])
+                source.drop(end + len(closing))
+                yield from self._framing(marks.close[len(marks.close.rstrip()) :])
+                return
+            if call is not None:
+                real = yield from self._held_call(call.start(), closing)
+                if real:
+                    source.emit("reasoning", source.text[: call.start()].rstrip("\n"))
+                    source.drop(call.start())
+                    source.emit("fault", "a call inside reasoning that is never closed", 0)
+                    return
+                scan = call.end()
+                continue
+            if source.ended:
+                source.emit("reasoning", source.text)
+                source.drop(len(source.text))
+                source.emit("fault", "reasoning that is never closed", 0)
+                return
+            keep = hold(source.text, 0, (marks.close, closing, *self._stems))
+            source.emit("reasoning", source.text[:keep])
+            source.drop(keep)
+            scan = 0
+            yield
+
+    def _framing(self, newlines: str) -> Steps[None]:
+        """Drop as many newlines as the format puts here, at most."""
+        source = self._source
+        for _ in newlines:
+            while not source.text and not source.ended:
+                yield
+            if not source.text.startswith("\n"):
+                return
+            source.drop(1)
+
+    def _held_call(self, at: int, closing: str) -> Steps[bool]:
+        """Whether ``closing`` never comes behind ``at``."""
+        source = self._source
+        while True:
+            if closing in source.text[at:]:
+                return False
+            if source.ended:
+                return True
+            yield from source.until(closing[-1])
+
+    def _text(self) -> Steps[None]:
+        source, search = self._source, self._reader.opener.search
+        scan, after_call = 0, False
+        while True:
+            found = search(source.text, scan)
+            if found is None:
+                blank = after_call and not source.text.strip()
+                if source.ended:
+                    if not blank:
+                        self._plain(len(source.text))
+                    return
+                scan = 0 if blank else self._wait()
+                yield
+            elif found.lastgroup == "G":
+                self._plain(found.start() + 1)
+                source.drop(1)
+                scan, after_call = found.end() - found.start() - 2, False
+            elif (yield from self._call(found.start(), after_call)):
+                scan, after_call = 0, True
+            else:
+                scan = found.end()
+
+    def _call(self, at: int, after_call: bool) -> Steps[bool]:
+        """Try to read calls at ``at``; the text before them is given out in any case."""
+        source = self._source
+        before = source.text[:at]
+        blank = after_call and not before.strip()
+        sure = blank or before.endswith("\n") or (not before and not self._midline)
+        if not blank:
+            cut = len(before)
+            while cut and before[cut - 1 :] == self._lead[len(self._lead) - (at - cut + 1) :]:
+                cut -= 1
+            self._plain(cut)
+            at -= cut
+        if self._fence and not (yield from self._held_call(at, "```")):
+            return False
+        return (yield from self._reader.read(source, at, sure=sure))
+
+    def _plain(self, end: int) -> None:
+        """Give out text as content."""
+        text = self._source.text[:end]
+        if text:
+            if text.count("```") % 2:
+                self._fence = not self._fence
+            self._midline = not text.endswith("\n")
+            self._source.emit("content", text)
+            self._source.drop(end)
+
+    def _wait(self) -> int:
+        """Give out what cannot become part of a mark; returns where to look on."""
+        text = self._source.text
+        keep = hold(text, 0, self._stems)
+        tail = self._tail.search(text)
+        keep = min(keep, tail.start()) if tail else keep
+        limit = keep - len(self._lead)
+        while keep > 0 and keep > limit and text[keep - 1] == "\n":
+            keep -= 1
+        self._plain(keep)
+        return 0
+
+
+@lru_cache(maxsize=64)
+def _tail_pattern(marks: tuple[str, ...]) -> re.Pattern[str]:
+    some = "|".join(re.escape(mark) for mark in marks)
+    return re.compile(rf"(?:(?:{some})\s*)+\Z" if marks else r"(?!)")

@@ -1,0 +1,52 @@
+"""Formats by name, and the names that servers give them.
+
+``name -> "module:attribute"``; a format is loaded when it is asked for.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from regreen.core.errors import UsageError
+from regreen.templates.format import ToolFormat
+
+__all__ = ["ALIASES", "FORMATS", "tool_format"]
+
+_HERE = "regreen.templates.formats"
+FORMATS = {
+    "qwen3_coder": f"{_HERE}.qwen3_coder:FORMAT",
+}
+"""Every built-in format."""
+
+ALIASES = {
+    "qwen3_xml": "qwen3_coder",
+}
+"""Names of vLLM's and SGLang's ``--tool-call-parser`` and others in use, to ours."""
+
+
+@cache
+def tool_format(name: str) -> ToolFormat:
+    """The format of a name, an alias, or a dotted path ``package.module:ATTRIBUTE``.
+
+    Raises:
+        UsageError: no such format.
+    """
+    path = FORMATS.get(ALIASES.get(name, name), name)
+    module, _, attribute = path.partition(":")
+    if not attribute:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, [*FORMATS, *ALIASES], 3)
+        mend = f"did you mean {' or '.join(near)}?" if near else "regreen plugins lists them"
+        what = f"there is no tool-calling format {name!r}"
+        raise UsageError(what, where="tool format", mend=mend)
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as exc:
+        what = f"the tool-calling format cannot be loaded: {exc}"
+        raise UsageError(what, where=path, mend="check the dotted path") from exc
+    if not isinstance(found, ToolFormat):
+        what = "this is no tool-calling format"
+        raise UsageError(what, where=path, mend="name a ToolFormat")
+    return found

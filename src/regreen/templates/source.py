@@ -1,0 +1,95 @@
+"""The text of a stream as a reader sees it: a buffer that grows while the reader waits.
+
+Readers are generators: one that needs more text yields, and goes on when it is there. So a
+grammar is written as for a whole text, and streaming equals parsing because it is the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import TypeVar
+
+from regreen.templates.message import Delta, Kind
+
+__all__ = ["Source", "Steps", "hold"]
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""A reader that yields when it needs more text and returns a ``T``."""
+
+
+class Source:
+    """Text not yet read, and the deltas made of what was.
+
+    Indices into ``text`` stay valid while a reader waits; ``drop`` alone moves them.
+    """
+
+    __slots__ = ("_held", "_wanted", "calls", "ended", "out", "text", "truncated")
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.ended = False
+        self.truncated = False
+        self.out: list[Delta] = []
+        self.calls = 0
+        self._wanted = ""
+        self._held: list[str] = []
+
+    def feed(self, piece: str) -> bool:
+        """Add text; whether the waiting reader has any use for it yet."""
+        if self._wanted:
+            self._held.append(piece)
+            if not any(char in piece for char in self._wanted):
+                return False
+            piece = "".join(self._held)
+            self._held.clear()
+            self._wanted = ""
+        self.text += piece
+        return True
+
+    def end(self) -> None:
+        """No more text will come."""
+        self.text += "".join(self._held)
+        self._held.clear()
+        self._wanted = ""
+        self.ended = True
+
+    def drop(self, count: int) -> None:
+        """Forget the first ``count`` characters."""
+        self.text = self.text[count:]
+
+    def emit(self, kind: Kind, text: str = "", index: int = -1, call_id: str = "") -> None:
+        """Add a delta; empty text of a message is none."""
+        if text or index >= 0:
+            self.out.append(Delta(kind, text, index, call_id))
+
+    def until(self, chars: str) -> Steps[None]:
+        """Wait until one of ``chars`` arrives, at a cost that does not grow with what is held."""
+        self._wanted = chars
+        yield
+
+    def word(self, at: int) -> Steps[int]:
+        """Index of the first character from ``at`` on that is no white space; the end if none."""
+        while True:
+            rest = self.text[at : at + 64]
+            found = at + len(rest) - len(rest.lstrip())
+            if found < len(self.text) and not self.text[found].isspace():
+                return found
+            if found == len(self.text):
+                if self.ended:
+                    return found
+                yield
+            at = found
+
+
+def hold(text: str, start: int, stems: Iterable[str]) -> int:
+    """Where text must be held back because it may be the beginning of one of ``stems``."""
+    keep = len(text)
+    for stem in stems:
+        at = text.find(stem[0], max(start, len(text) - len(stem) + 1))
+        while at >= 0:
+            if at < keep and stem.startswith(text[at:]):
+                keep = at
+                break
+            at = text.find(stem[0], at + 1)
+    return keep

@@ -1,0 +1,163 @@
+"""Tags around raw values as data, and the patterns that find them.
+
+Six templates say what a format's tags look like; the patterns, tolerant of quotes and white space,
+are derived from the same templates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Literal
+
+from regreen.templates.guard import JOINER, guarded
+from regreen.templates.tools import ToolTable
+
+__all__ = ["TagSpec", "Tokens"]
+
+_FIELD = re.compile(r"(\{(?:name|key|string)\})")
+_WORD = r"[^<>\n\"']{1,128}?"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tags that can occur inside a value of one parameter of one call."""
+
+    pattern: re.Pattern[str]
+    """Groups W C P open a wrapper, a call, a parameter; w c p close them; G is a guarded marker."""
+    stems: tuple[str, ...]
+    """Beginnings of the tags."""
+    open_stems: tuple[str, ...]
+    """Those of them that are followed by a name, so that a tag may still be growing."""
+    chars: str
+    """First characters of the tags."""
+    growing: re.Pattern[str]
+    """Matches the whole of an unfinished tag that has come as far as its name."""
+
+
+@dataclass(frozen=True)
+class TagSpec:
+    """Tags around raw values.
+
+    In the templates ``{name}`` is the tool, ``{key}`` the parameter and ``{string}`` the literal
+    ``true`` or ``false`` that says whether a value is text or JSON.
+    """
+
+    call: tuple[str, str]
+    """Opening and closing of a call."""
+    param: tuple[str, str]
+    """Opening and closing of a parameter; a newline next to the value is framing."""
+    wrap: tuple[str, str] = ("", "")
+    """Opening and closing around one call, or around all of them when ``grouped``."""
+    grouped: bool = False
+    """Whether one wrapper holds all calls of a message."""
+    between: str = "\n"
+    """What stands between two calls."""
+    lead: str = "\n\n"
+    """White space between text and the first call."""
+    literals: Literal["json", "python"] = "json"
+    """How a boolean or null is written; reading knows both."""
+    call_after: str = r"(?=[\n<])"
+    """What must follow a name that ends its tag."""
+
+    @cached_property
+    def stems(self) -> tuple[str, ...]:
+        """Beginnings of every tag, as far as they do not depend on a name."""
+        every = (*self.wrap, *self.call, *self.param)
+        found = [_stem(template.strip()) for template in every]
+        return tuple(dict.fromkeys(stem for stem in found if len(stem) > 2))
+
+    @property
+    def framed(self) -> tuple[bool, bool]:
+        """Whether a newline in front of a value, and one behind it, belongs to the tags."""
+        return self.param[0].endswith("\n"), self.param[1].startswith("\n")
+
+    def tokens(self, tools: ToolTable, name: str = "", key: str = "") -> Tokens:
+        """The tags to look for inside a value, or between values."""
+        names = tuple(tool.name for tool in tools.tools)
+        return _tokens(self, names, tuple(tools.keys(name)), name, key)
+
+
+@lru_cache(maxsize=1024)
+def _tokens(
+    syntax: TagSpec, names: tuple[str, ...], keys: tuple[str, ...], name: str, key: str
+) -> Tokens:
+    every_name = (*names, name) if name else names
+    parts = {
+        "W": (syntax.wrap[0], (), ""),
+        "C": (syntax.call[0], every_name, syntax.call_after),
+        "P": (syntax.param[0], keys, ""),
+        "p": (syntax.param[1], (key,) if key else keys, ""),
+        "c": (syntax.call[1], (name,) if name else every_name, ""),
+        "w": (syntax.wrap[1], (), ""),
+    }
+    alternatives, stems, growing, unfinished = [], [], [], []
+    for group, (template, words, after) in parts.items():
+        text = template.strip()
+        if not text:
+            continue
+        first, rest = _stem(text), _FIELD.split(text)[1:]
+        named = len(first) <= 2 and bool(rest)  # the name itself is the tag
+        if rest and not (named and words):
+            growing.append(first)
+            unfinished.append(re.escape(first) + r"[^<>\n]{0,200}" + _prefix(_inner(rest[-1])))
+        stems += [first + word + rest[1] for word in words] if named and words else [first]
+        known = words if named else ()
+        pattern = _pattern(text, known, capture=group in "CP")
+        alternatives.append(f"(?P<{group}>{pattern}{after if text.endswith('}') else ''})")
+    marks = tuple(dict.fromkeys(stem for stem in stems if stem))
+    alternatives.append(f"(?P<G>{guarded(marks)})")
+    joined = tuple(dict.fromkeys(mark[0] + JOINER for mark in marks))
+    unfinished += [re.escape(mark[0]) + JOINER + "+" + _prefix(mark[1:]) for mark in marks]
+    return Tokens(
+        re.compile("|".join(alternatives)),
+        tuple(dict.fromkeys((*marks, *joined))),
+        tuple(dict.fromkeys((*growing, *joined))),
+        "".join(dict.fromkeys(mark[0] for mark in marks)),
+        re.compile("|".join(dict.fromkeys(unfinished))),
+    )
+
+
+def _stem(template: str) -> str:
+    """The part of a tag that is written in one way only: up to its name, space or quote."""
+    return re.split(r"[\s\"{]", template, maxsplit=1)[0]
+
+
+def _inner(template: str) -> str:
+    """The tags that follow a name before its parameter's value begins."""
+    return template[template.find("<") :] if "<" in template else ""
+
+
+def _prefix(text: str) -> str:
+    """Pattern of any beginning of ``text``, the empty one and the whole included."""
+    pattern = ""
+    for char in reversed(text):
+        part = r"\s*" if char.isspace() else re.escape(char)
+        pattern = f"(?:{part}{pattern})?"
+    return pattern
+
+
+def _pattern(template: str, words: Sequence[str], *, capture: bool) -> str:
+    pieces = []
+    for piece in _FIELD.split(template):
+        if piece == "{string}":
+            pieces.append(r"(?P<string>[^<>\n\"']*?)")
+        elif _FIELD.fullmatch(piece):
+            known = "|".join(re.escape(word) for word in dict.fromkeys(words))
+            mark = f"?P<{piece[1:-1]}>" if capture else "?:"
+            pieces.append(f"({mark}{known or _WORD})")
+        else:
+            loose = re.sub(r">\s*<", "><", piece).split("><")
+            text = r">\s*<".join(_literal(part) for part in loose)
+            pieces.append(text)
+    return "".join(pieces)
+
+
+def _literal(text: str) -> str:
+    return "".join(
+        r"\s+" if part.isspace() else re.escape(part).replace('"', "[\"']?")
+        for part in re.split(r"(\s+)", text)
+        if part
+    )

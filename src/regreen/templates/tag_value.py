@@ -1,0 +1,294 @@
+"""One raw value between tags: where it ends, and giving it out as it comes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING
+
+from regreen.templates.guard import JOINER
+from regreen.templates.source import Source, Steps
+
+if TYPE_CHECKING:
+    from regreen.templates.schema import ParamType
+    from regreen.templates.tag_reader import TagReader
+
+__all__ = ["ValueReader"]
+
+_FOREIGN = frozenset({"string", "array", "object"})
+
+
+@dataclass(slots=True)
+class _Chain:
+    """Closing tags in a row and what comes behind them."""
+
+    kinds: str
+    end: int
+    follow: str
+    """``end``, ``text``, or the kind of the tag that follows."""
+    next: re.Match[str] | None = None
+
+
+class ValueReader:
+    """Reads one value from behind the opening tag of its parameter.
+
+    Args:
+        reader: the reader of the calls.
+        source: its text begins with the value.
+        name: the call's tool.
+        key: the parameter.
+        index: the call's index.
+        kind: the parameter's type.
+        used: parameters of the call so far, this one included.
+    """
+
+    def __init__(
+        self,
+        reader: TagReader,
+        source: Source,
+        *,
+        name: str,
+        key: str,
+        index: int,
+        kind: ParamType,
+        used: set[str],
+    ) -> None:
+        self.reader = reader
+        self.source = source
+        self.name = name
+        self.index = index
+        self.kind = kind
+        self.used = used
+        self.key = key
+        self.tokens = reader.syntax.tokens(reader.tools, name, key)
+        self._open: list[str] = []  # tags that the value itself has opened
+        self._whole: list[str] = []  # the value so far, when it is not given out as it comes
+        self._lines = False
+        self._line_start = True  # of the first character of ``source.text``
+        self._literal = False  # a joiner in front: text, whatever it looks like
+
+    def read(self) -> Steps[bool]:
+        """Read to the closing tag and give the value out.
+
+        Returns:
+            Whether the value had a closing tag of its own; the source begins behind it, or at
+            the tag that closes more than the value.
+        """
+        source, search = self.source, self.tokens.pattern.search
+        yield from self._begin()
+        scan = 0
+        while True:
+            tag = search(source.text, scan)
+            if tag is None:
+                if source.ended:
+                    self._give(len(source.text))
+                    return False
+                scan = self._give(self.reader.keep(source.text, scan, self.tokens))
+                yield
+            elif tag.lastgroup == "G":
+                self._give(tag.start() + 1, keep_newline=False)
+                source.drop(1)
+                scan = tag.end() - tag.start() - 2
+            elif tag.lastgroup in {"W", "C", "P"}:
+                if tag.lastgroup == "P" and (yield from self._lost_closer(tag)):
+                    self._close(tag.start())
+                    return True
+                if self._starts_line(tag) and not self._foreign(tag):
+                    self._open.append(tag.lastgroup)
+                scan = tag.end()
+            elif (yield from self._real(tag)):
+                own = tag.lastgroup == "p"
+                behind = tag.end() - tag.start() if own else 0
+                self._close(tag.start())
+                source.drop(behind)
+                return own
+            else:
+                self._pop(str(tag.lastgroup))
+                scan = tag.end()
+
+    # -- giving out -------------------------------------------------------------------------
+
+    def _begin(self) -> Steps[None]:
+        source = self.source
+        while not source.text and not source.ended:
+            yield
+        if source.text.startswith(JOINER):
+            source.drop(1)
+            self._literal = True
+        if self._streams:
+            source.emit("arguments", '"', self.index)
+
+    @property
+    def _streams(self) -> bool:
+        return self.kind.text or self._literal
+
+    def _give(self, end: int, *, keep_newline: bool = True) -> int:
+        """Give out the text before ``end``; returns how much of it stays in the source."""
+        text = self.source.text
+        if keep_newline and self.reader.syntax.framed[1] and end and text[end - 1] == "\n":
+            end -= 1
+        piece = text[:end]
+        if piece:
+            self._lines = self._lines or "\n" in piece
+            self._line_start = piece.endswith("\n")
+            if self._streams:
+                self.source.emit("arguments", encode_basestring(piece)[1:-1], self.index)
+            else:
+                self._whole.append(piece)
+            self.source.drop(end)
+        return 0
+
+    def _close(self, end: int) -> None:
+        framed = self.reader.syntax.framed[1]
+        newline = framed and end > 0 and self.source.text[end - 1] == "\n"
+        rest = end - (1 if newline else 0)
+        self._give(rest, keep_newline=False)
+        self.source.drop(end - rest)
+        if self._streams:
+            self.source.emit("arguments", '"', self.index)
+        else:
+            value = self.kind.value("".join(self._whole))
+            self.source.emit("arguments", json.dumps(value, ensure_ascii=False), self.index)
+
+    # -- judging a tag ----------------------------------------------------------------------
+
+    def _starts_line(self, tag: re.Match[str]) -> bool:
+        at = tag.start()
+        before = self.source.text[max(0, at - 80) : at].rstrip(" \t")
+        if before:
+            return before.endswith("\n")
+        return self._line_start
+
+    def _foreign(self, tag: re.Match[str]) -> bool:
+        """Whether an opening tag would be closed by another closing tag than ours."""
+        template = self.reader.syntax.param[1]
+        return tag.lastgroup == "P" and "{key}" in template and tag["key"] != self.key
+
+    def _pop(self, kind: str) -> None:
+        opener = kind.upper()
+        if opener in self._open:
+            while self._open.pop() != opener:
+                pass
+
+    def _nested(self, kinds: str) -> bool:
+        """Whether the value itself opened all that these tags close."""
+        left = list(self._open)
+        for kind in kinds.upper():
+            if kind not in left:
+                return False
+            while left.pop() != kind:
+                pass
+        return True
+
+    def _real(self, tag: re.Match[str]) -> Steps[bool]:
+        """Whether a closing tag ends the value."""
+        chain = yield from self._chain(tag)
+        kinds, follow = chain.kinds, chain.follow
+        own = set(kinds) == {"p"}
+        if not self.kind.kinds & _FOREIGN and not self._literal:
+            return kinds[0] == "p" or follow != "text"
+        if self._nested(kinds) or (kinds.startswith("pp") and "P" in self._open):
+            return False
+        if follow == "end":
+            return True
+        return (yield from self._real_before(chain, own=own))
+
+    def _real_before(self, chain: _Chain, *, own: bool) -> Steps[bool]:
+        kinds, follow = chain.kinds, chain.follow
+        if follow in {"W", "C"} and (yield from self._offered(chain.next)):
+            return kinds[0] == "p" or len(set(kinds)) > 1 or not self.reader.syntax.wrap[1]
+        if follow == "P":
+            return own and self._fits(chain.next)
+        if own or follow in {"p", "c", "w"} or not self._enough(kinds):
+            return False
+        return (yield from self._text_behind(chain.end))
+
+    def _enough(self, kinds: str) -> bool:
+        """Whether at most one of the closing tags that a call needs is missing."""
+        needed = 3 if self.reader.syntax.wrap[1] and not self.reader.syntax.grouped else 2
+        return len(set(kinds)) >= min(needed - 1, 2) and (self._lines or len(set(kinds)) > 1)
+
+    def _fits(self, tag: re.Match[str] | None) -> bool:
+        """Whether an opening tag behind our closing tag can be the next parameter."""
+        if tag is None or self._open:
+            return False
+        key = tag["key"].strip()
+        if key in self.used:
+            return False
+        keys = self.reader.tools.keys(self.name)
+        return not keys or key in keys or not self._seen_lines(tag)
+
+    def _seen_lines(self, tag: re.Match[str]) -> bool:
+        return self._lines or "\n" in self.source.text[: tag.start()].strip()
+
+    def _chain(self, tag: re.Match[str]) -> Steps[_Chain]:
+        source, order = self.source, "pcw"
+        kinds, end = str(tag.lastgroup), tag.end()
+        while True:
+            place = yield from source.word(end)
+            if place >= len(source.text):
+                return _Chain(kinds, end, "end")
+            found = yield from self.reader.token(source, place, self.tokens)
+            if found is None:
+                return _Chain(kinds, end, "text")
+            kind = str(found.lastgroup)
+            if kind not in order or order.index(kind) < order.index(kinds[-1]):
+                return _Chain(kinds, end, kind, found)
+            kinds, end = kinds + kind, found.end()
+
+    def _offered(self, tag: re.Match[str] | None) -> Steps[bool]:
+        """Whether an opening tag begins a call of a tool that is offered."""
+        if tag is not None and tag.lastgroup == "W":
+            place = yield from self.source.word(tag.end())
+            tag = yield from self.reader.token(self.source, place, self.tokens)
+        if tag is None or tag.lastgroup != "C":
+            return False
+        return self.reader.tools.offers(tag["name"].strip())
+
+    def _lost_closer(self, tag: re.Match[str]) -> Steps[bool]:
+        """Whether a parameter that opens inside the value shows that our closing tag is missing."""
+        keys = self.reader.tools.keys(self.name)
+        key = tag["key"].strip()
+        if self._open or key in self.used or key not in keys or not self._starts_line(tag):
+            return False
+        at = tag.end()
+        while True:
+            found = self.tokens.pattern.search(self.source.text, at)
+            if found is not None and found.lastgroup in {"p", "c"}:
+                chain = yield from self._chain(found)
+                return chain.kinds != "p" * len(chain.kinds) or chain.follow in {"P", "end"}
+            if found is not None:
+                at = found.end()
+                continue
+            if self.source.ended:
+                return True
+            at = self.reader.keep(self.source.text, at, self.tokens)
+            yield from self.source.until(self.tokens.chars)
+
+    def _text_behind(self, at: int) -> Steps[bool]:
+        """Whether text behind a whole chain of closing tags is the message's, not the value's.
+
+        It is the value's when another chain comes that nothing in between has opened.
+        """
+        opened: list[str] = []
+        while True:
+            found = self.tokens.pattern.search(self.source.text, at)
+            if found is None:
+                if self.source.ended:
+                    return True
+                at = self.reader.keep(self.source.text, at, self.tokens)
+                yield from self.source.until(self.tokens.chars)
+                continue
+            at, kind = found.end(), str(found.lastgroup)
+            if kind in {"W", "C"} and self._starts_line(found):
+                if (yield from self._offered(found)):
+                    return True
+                opened.append(kind)
+            elif kind == "P":
+                opened.append(kind)
+            elif kind.upper() in opened:
+                opened.remove(kind.upper())
+            elif kind in {"p", "c", "w"} and self._starts_line(found):
+                return False

@@ -1,0 +1,72 @@
+"""Calls as tags around raw values: writing them.
+
+What the tags look like is in ``tag_spec``, reading them in ``tag_reader``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from regreen.templates.guard import JOINER, guard
+from regreen.templates.message import ToolCall
+from regreen.templates.tag_reader import TagReader
+from regreen.templates.tag_spec import TagSpec
+from regreen.templates.tools import ToolTable
+
+__all__ = ["TagSyntax"]
+
+
+class TagSyntax(TagSpec):
+    """A call syntax of tags; see ``TagSpec`` for its fields and ``CallSyntax`` for its methods."""
+
+    def write(self, calls: Sequence[ToolCall], tools: ToolTable, *, guarded: bool = False) -> str:
+        """The calls as the model writes them; see ``CallSyntax``."""
+        opening, closing = self.wrap
+        written = [self._call(call, tools, guarded) for call in calls]
+        if self.grouped:
+            return opening + self.between.join(written) + closing
+        return self.between.join(opening + text + closing for text in written)
+
+    def _call(self, call: ToolCall, tools: ToolTable, guarding: bool) -> str:
+        pieces = [self.call[0].replace("{name}", call.name)]
+        for key, value in call.arguments.items():
+            text = value if isinstance(value, str) else self.literal(value)
+            if isinstance(value, str):
+                kind = tools.type_of(call.name, key)
+                typed = "{string}" in self.param[0]
+                if text.startswith(JOINER) or (
+                    not typed and not kind.text and kind.value(text) != value
+                ):
+                    text = JOINER + text
+                if guarding:
+                    text = guard(text, self._marks(call.name, key))
+            opening = self.param[0].replace("{key}", key)
+            pieces.append(opening.replace("{string}", _json(isinstance(value, str))))
+            pieces.append(text)
+            pieces.append(self.param[1].replace("{key}", key))
+        pieces.append(self.call[1].replace("{name}", call.name))
+        return "".join(pieces)
+
+    def literal(self, value: Any) -> str:
+        """A value that is no string, as text."""
+        if self.literals == "python" and not isinstance(value, dict | list):
+            return str(value)
+        return _json(value)
+
+    def _marks(self, name: str, key: str) -> tuple[str, ...]:
+        closers = (self.param[1].replace("{key}", key), self.call[1].replace("{name}", name))
+        return (*self.stems, *(text.strip() for text in closers))
+
+    def reader(self, tools: ToolTable) -> TagReader:
+        """A reader of such calls; see ``CallSyntax``."""
+        return TagReader(self, tools)
+
+    def structure(self, tools: ToolTable) -> dict[str, Any]:
+        """The grammar; see ``CallSyntax``."""
+        raise NotImplementedError
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,108 @@
+"""The tools of a request, read once: names, parameters and their types.
+
+Clients send the list with every request, so tables are kept by its content; the key is its
+marshalled form, which is exact for JSON data and costs microseconds.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from regreen.templates.schema import TEXT, ParamType, param_types
+
+__all__ = ["Tool", "ToolTable", "tool_table"]
+
+_KEPT = 64
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One function tool."""
+
+    name: str
+    """As the model calls it."""
+    description: str
+    """Empty when there is none."""
+    parameters: Mapping[str, Any]
+    """JSON schema of its arguments, as given."""
+    declared: Mapping[str, Any] = field(repr=False)
+    """The declaration as the client sent it."""
+
+    @cached_property
+    def types(self) -> Mapping[str, ParamType]:
+        """Type of each declared parameter."""
+        return param_types(self.parameters)
+
+    def type_of(self, key: str) -> ParamType:
+        """Type of a parameter; text when nothing is known of it."""
+        return self.types.get(key, TEXT)
+
+
+@dataclass(frozen=True)
+class ToolTable:
+    """The tools offered."""
+
+    tools: tuple[Tool, ...]
+    """In the client's order."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Tool]:
+        """Tools by name."""
+        return {tool.name: tool for tool in self.tools}
+
+    def offers(self, name: str) -> bool:
+        """Whether a call of ``name`` is to be expected; without tools any name is."""
+        return not self.tools or name in self.by_name
+
+    def type_of(self, name: str, key: str) -> ParamType:
+        """Type of a parameter; text when the tool or the parameter is unknown."""
+        tool = self.by_name.get(name)
+        return TEXT if tool is None else tool.type_of(key)
+
+    def keys(self, name: str) -> Sequence[str]:
+        """Declared parameters of a tool; none when it is unknown."""
+        tool = self.by_name.get(name)
+        return () if tool is None else tuple(tool.types)
+
+
+_tables: dict[bytes, ToolTable] = {}
+
+
+def tool_table(tools: Iterable[Mapping[str, Any]] | ToolTable | None) -> ToolTable:
+    """The table of a client's tools.
+
+    Args:
+        tools: in OpenAI shape, wrapped in ``{"type": "function", ...}`` or bare. Namespaces are
+            flattened; tools of other types are skipped, because no format can call them.
+    """
+    if isinstance(tools, ToolTable):
+        return tools
+    rows = list(tools or ())
+    key = marshal.dumps(rows, 2)
+    found = _tables.get(key)
+    if found is None:
+        found = ToolTable(tuple(_functions(rows)))
+        while len(_tables) >= _KEPT:
+            _tables.pop(next(iter(_tables)), None)
+        _tables[key] = found
+    return found
+
+
+def _functions(rows: Iterable[Mapping[str, Any]]) -> Iterable[Tool]:
+    for row in rows:
+        if row.get("type") == "namespace":
+            yield from _functions(row.get("tools") or ())
+            continue
+        body = row.get("function", row)
+        if row.get("type", "function") == "function" and isinstance(body.get("name"), str):
+            schema = body.get("parameters")
+            yield Tool(
+                body["name"],
+                body.get("description") or "",
+                schema if isinstance(schema, Mapping) else {},
+                row,
+            )

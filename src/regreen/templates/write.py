@@ -1,0 +1,174 @@
+"""Writing a conversation: messages to pieces of text, for any format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from regreen.templates.conversation import Message
+from regreen.templates.guard import guard
+from regreen.templates.message import ParsedMessage, ToolCall
+from regreen.templates.tools import ToolTable
+
+if TYPE_CHECKING:
+    from regreen.templates.format import ToolFormat
+
+__all__ = ["Piece", "completion", "write"]
+
+
+class Piece(NamedTuple):
+    """A stretch of rendered text that comes from one place."""
+
+    text: str
+    """The characters."""
+    role: str
+    """Role of the message it belongs to."""
+    kind: str
+    """``frame``, ``tools``, ``text``, ``reasoning``, ``calls``, ``result`` or ``end``."""
+    message: int
+    """Index of the message; -1 for what belongs to none."""
+    trained: bool
+    """Whether a model that writes this conversation samples it."""
+
+
+def write(
+    form: ToolFormat, messages: Sequence[Message], tools: ToolTable, generation: bool
+) -> list[Piece]:
+    """The pieces of a conversation; see ``ToolFormat.pieces``."""
+    chat = form.chat
+    out: list[Piece] = []
+    if chat.start:
+        out.append(Piece(chat.start, "system", "frame", -1, False))
+    rest = 0
+    if tools.tools or (messages and messages[0].role == "system"):
+        rest = 1 if messages and messages[0].role == "system" else 0
+        _system(form, messages[0].content if rest else "", tools, out)
+    index = rest
+    while index < len(messages):
+        message = messages[index]
+        if message.role == "tool":
+            end = index + 1
+            while form.results.folded and end < len(messages) and messages[end].role == "tool":
+                end += 1
+            _results(form, messages[index:end], index, out)
+            index = end
+            continue
+        opening, closing = chat.turns[message.role]
+        trained = message.role == "assistant"
+        out.append(Piece(opening, message.role, "frame", index, False))
+        if trained:
+            out += completion(form, message, tools, index)
+        else:
+            out.append(Piece(message.content, message.role, "text", index, False))
+        end_mark = closing.rstrip("\n") if trained else ""
+        if end_mark:
+            out.append(Piece(end_mark, message.role, "end", index, True))
+        out.append(Piece(closing[len(end_mark) :], message.role, "frame", index, False))
+        index += 1
+    if generation:
+        opening = chat.generation or chat.turns["assistant"][0]
+        out.append(Piece(opening, "assistant", "frame", -1, False))
+    return out
+
+
+def _system(form: ToolFormat, text: str, tools: ToolTable, out: list[Piece]) -> None:
+    opening, closing = form.chat.turns["system"]
+    out.append(Piece(opening, "system", "frame", 0, False))
+    text = text or (form.chat.default_system if tools.tools else "")
+    out.append(Piece(text, "system", "text", 0, False))
+    if tools.tools:
+        block = form.definitions(tools)
+        joint = form.join_system if text else ""
+        out.append(Piece(joint + block, "system", "tools", -1, False))
+    out.append(Piece(closing, "system", "frame", 0, False))
+
+
+def _results(form: ToolFormat, messages: Sequence[Message], first: int, out: list[Piece]) -> None:
+    style = form.results
+    opening, closing = form.chat.turns[style.role]
+    before, behind = style.each
+    out.append(Piece(opening + style.around[0], "tool", "frame", first, False))
+    for place, message in enumerate(messages):
+        index = first + place
+        if place:
+            out.append(Piece(style.between, "tool", "frame", index, False))
+        out.append(Piece(_named(before, message), "tool", "frame", index, False))
+        out.append(Piece(message.content, "tool", "result", index, False))
+        out.append(Piece(_named(behind, message), "tool", "frame", index, False))
+    out.append(Piece(style.around[1] + closing, "tool", "frame", first, False))
+
+
+def completion(form: ToolFormat, message: Message, tools: ToolTable, index: int = 0) -> list[Piece]:
+    """The pieces of an assistant's message, without its turn.
+
+    Markers inside values and text are guarded only if the message would not be read back as it is:
+    first those of the values, then those of the text too.
+    """
+    found = _completion(form, message, tools, index, values=False, text=False)
+    if not _suspect(form, message):
+        return found
+    for values, text in ((True, False), (True, True)):
+        if _reads_back(form, message, found, tools):
+            break
+        found = _completion(form, message, tools, index, values=values, text=text)
+    return found
+
+
+def _completion(
+    form: ToolFormat, message: Message, tools: ToolTable, index: int, *, values: bool, text: bool
+) -> list[Piece]:
+    out: list[Piece] = []
+    content, marks = message.content, form.calls.stems
+    if message.reasoning and form.reasoning is not None:
+        opening, closing = form.reasoning.open, form.reasoning.close
+        reasoning = (
+            guard(message.reasoning, (*marks, closing.strip())) if text else message.reasoning
+        )
+        out.append(Piece(opening + reasoning + closing, "assistant", "reasoning", index, True))
+    if message.calls and form.trims:
+        content = content.strip()
+    if content:
+        shown = guard(content, marks) if text else content
+        lead = form.calls.lead if message.calls else ""
+        out.append(Piece(shown + lead, "assistant", "text", index, True))
+    if message.calls:
+        written = form.calls.write(message.calls, tools, guarded=values)
+        out.append(Piece(written, "assistant", "calls", index, True))
+    return out
+
+
+def _suspect(form: ToolFormat, message: Message) -> bool:
+    """Whether any marker occurs in what the message says, so that reading it back is in doubt."""
+    texts = [message.content, message.reasoning]
+    for call in message.calls:
+        texts += [value for value in call.arguments.values() if isinstance(value, str)]
+    marks = (*form.calls.stems, *form.chat.stops)
+    return any(mark in text for text in texts for mark in marks)
+
+
+def _reads_back(
+    form: ToolFormat, message: Message, pieces: Sequence[Piece], tools: ToolTable
+) -> bool:
+    read = form.parse("".join(piece.text for piece in pieces) + form.chat.stops[0], tools)
+    return _said(read) == _said_by(form, message)
+
+
+def _said(read: ParsedMessage) -> tuple[object, ...]:
+    return read.content, read.reasoning, [_bare(call) for call in read.tool_calls], read.incomplete
+
+
+def _said_by(form: ToolFormat, message: Message) -> tuple[object, ...]:
+    content = message.content.strip() if message.calls and form.trims else message.content
+    reasoning = message.reasoning if form.reasoning is not None else ""
+    return content, reasoning, [_bare(call) for call in message.calls], ()
+
+
+def _bare(call: ToolCall) -> tuple[str, dict[str, object]]:
+    return call.name, call.arguments
+
+
+def _named(text: str, message: Message) -> str:
+    """A wrapper's text with the call's name and id in it."""
+    if "{" not in text:
+        return text
+    return text.replace("{name}", message.name).replace("{id}", message.call_id)
