@@ -14,7 +14,7 @@ from typing import Any
 from regreen.templates.chat import CHATML, Chat, Results
 from regreen.templates.conversation import normalise
 from regreen.templates.message import ParsedMessage, collect
-from regreen.templates.parser import Reasoning, StreamParser
+from regreen.templates.parser import THINK, Reasoning, StreamParser
 from regreen.templates.syntax import CallSyntax
 from regreen.templates.tools import ToolTable, tool_table
 from regreen.templates.write import Piece, completion, write
@@ -41,7 +41,7 @@ class ToolFormat:
     """How results are shown."""
     chat: Chat = CHATML
     """What stands around the messages."""
-    reasoning: Reasoning | None = Reasoning()
+    reasoning: Reasoning | None = THINK
     """How reasoning is marked."""
     parallel: bool = True
     """Whether the format has a way to write several calls in one turn."""

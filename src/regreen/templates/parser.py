@@ -17,7 +17,7 @@ from regreen.templates.message import Delta
 from regreen.templates.source import Source, Steps, hold
 from regreen.templates.syntax import CallReader
 
-__all__ = ["Reasoning", "StreamParser"]
+__all__ = ["THINK", "Reasoning", "StreamParser"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class Reasoning:
     """In front of it."""
     close: str = "\n</think>\n\n"
     """Behind it."""
+
+
+THINK = Reasoning()
+"""The tags most models use."""
 
 
 class StreamParser:
