@@ -60,6 +60,7 @@ class StreamParser:
         self._in_reasoning = in_reasoning and reasoning is not None
         self._source = Source()
         marks = tuple(stops)
+        self._stops = marks
         self._tail = _tail_pattern(marks)
         self._stems = tuple(dict.fromkeys((*reader.stems, *marks)))
         self._fence = False  # whether a code fence of the text is open
@@ -91,12 +92,21 @@ class StreamParser:
             return []
         source.end()
         source.truncated = truncated
-        bare = self._tail.sub("", source.text)
+        bare = self._without_stops(source.text)
         if bare != source.text:
             source.text, source.truncated = bare, False
         next(self._steps, None)
         out, source.out = source.out, []
         return out
+
+    def _without_stops(self, text: str) -> str:
+        """``text`` without the marks at its very end that say the turn is over."""
+        while True:
+            rest = text.rstrip()
+            mark = next((mark for mark in self._stops if rest.endswith(mark)), "")
+            if not mark:
+                return text
+            text = rest[: -len(mark)]
 
     # -- the message ------------------------------------------------------------------------
 

@@ -106,6 +106,8 @@ class TagReader:
 
     def keep(self, text: str, start: int, tokens: Tokens) -> int:
         """Up to where ``text`` cannot become part of a tag any more."""
+        if not any(char in text for char in tokens.chars):
+            return len(text)
         keep = hold(text, start, tokens.stems)
         low = max(start, len(text) - _LONGEST)
         for stem in tokens.open_stems:

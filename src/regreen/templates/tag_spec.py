@@ -112,12 +112,24 @@ def _tokens(
     joined = tuple(dict.fromkeys(mark[0] + JOINER for mark in marks))
     unfinished += [re.escape(mark[0]) + JOINER + "+" + _prefix(mark[1:]) for mark in marks]
     return Tokens(
-        re.compile("|".join(alternatives)),
+        re.compile(_factored(alternatives, marks)),
         tuple(dict.fromkeys((*marks, *joined))),
         tuple(dict.fromkeys((*growing, *joined))),
         "".join(dict.fromkeys(mark[0] for mark in marks)),
         re.compile("|".join(dict.fromkeys(unfinished))),
     )
+
+
+def _factored(alternatives: Sequence[str], marks: Sequence[str]) -> str:
+    """The alternatives as one pattern; a common first character in front makes searching fast."""
+    first = re.escape(marks[0][0])
+    if any(mark[0] != marks[0][0] for mark in marks):
+        return "|".join(alternatives)
+    bare = [
+        re.sub(rf"^(\(\?P<\w>(?:\(\?:)?){re.escape(first)}", r"\1", each) for each in alternatives
+    ]
+    bare[-1] = bare[-1].replace(f"|{first}{JOINER}", f"|{JOINER}")
+    return f"{first}(?:{'|'.join(bare)})"
 
 
 def _stem(template: str) -> str:
