@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from functools import cached_property
 from typing import Any
 
 from regreen.templates.chat import CHATML, Chat, Results
@@ -53,6 +55,12 @@ class ToolFormat:
     """Where the format is defined."""
     notes: tuple[str, ...] = ()
     """What a reader of the reference should know: traps, our readings."""
+
+    @cached_property
+    def marks(self) -> tuple[str, tuple[str, ...]]:
+        """Everything that text could be mistaken for: first characters, and the marks' stems."""
+        marks = dict.fromkeys((*self.calls.stems, *self.chat.stops))
+        return "".join(dict.fromkeys(mark[0] for mark in marks)), tuple(marks)
 
     def render(
         self, messages: Messages, tools: Tools, *, add_generation_prompt: bool = False

@@ -31,23 +31,25 @@ class TagSyntax(TagSpec):
 
     def _call(self, call: ToolCall, tools: ToolTable, guarding: bool) -> str:
         pieces = [self.call[0].replace("{name}", call.name)]
+        before, behind = self.param
+        typed = "{string}" in before
         for key, value in call.arguments.items():
-            text = value if isinstance(value, str) else self.literal(value)
-            if isinstance(value, str):
-                kind = tools.type_of(call.name, key)
-                typed = "{string}" in self.param[0]
-                if text.startswith(JOINER) or (
-                    not typed and not kind.text and kind.value(text) != value
-                ):
-                    text = JOINER + text
-                if guarding:
-                    text = guard(text, self._marks(call.name, key))
-            opening = self.param[0].replace("{key}", key)
-            pieces.append(opening.replace("{string}", _json(isinstance(value, str))))
-            pieces.append(text)
-            pieces.append(self.param[1].replace("{key}", key))
+            text = self._text(call.name, key, value, tools, guarding)
+            opening = before
+            if typed:
+                opening = before.replace("{string}", "true" if isinstance(value, str) else "false")
+            pieces += (opening.replace("{key}", key), text, behind.replace("{key}", key))
         pieces.append(self.call[1].replace("{name}", call.name))
         return "".join(pieces)
+
+    def _text(self, name: str, key: str, value: Any, tools: ToolTable, guarding: bool) -> str:
+        if not isinstance(value, str):
+            return self.literal(value)
+        kind = tools.type_of(name, key)
+        other = not kind.text and "{string}" not in self.param[0] and kind.value(value) != value
+        if other or value.startswith(JOINER):
+            value = JOINER + value
+        return guard(value, self._marks(name, key)) if guarding else value
 
     def literal(self, value: Any) -> str:
         """A value that is no string, as text."""

@@ -142,8 +142,12 @@ def _suspect(form: ToolFormat, message: Message) -> bool:
     texts = [message.content, message.reasoning]
     for call in message.calls:
         texts += [value for value in call.arguments.values() if isinstance(value, str)]
-    marks = (*form.calls.stems, *form.chat.stops)
-    return any(mark in text for text in texts for mark in marks)
+    firsts, marks = form.marks
+    for text in texts:
+        for first in firsts:
+            if first in text and any(mark in text for mark in marks):
+                return True
+    return False
 
 
 def _reads_back(
