@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from functools import cached_property
 from typing import Any
 
 from regreen.templates.chat import CHATML, Chat, Results

@@ -55,6 +55,8 @@ def write(
             continue
         opening, closing = chat.turns[message.role]
         trained = message.role == "assistant"
+        if trained and chat.resumed is not None and index and messages[index - 1].role == "tool":
+            opening = chat.resumed
         out.append(Piece(opening, message.role, "frame", index, False))
         if trained:
             out += completion(form, message, tools, index)
@@ -67,20 +69,35 @@ def write(
         index += 1
     if generation:
         opening = chat.generation or chat.turns["assistant"][0]
+        if chat.resumed is not None and messages and messages[-1].role == "tool":
+            opening = chat.resumed
         out.append(Piece(opening, "assistant", "frame", -1, False))
     return out
 
 
 def _system(form: ToolFormat, text: str, tools: ToolTable, out: list[Piece]) -> None:
-    opening, closing = form.chat.turns["system"]
-    out.append(Piece(opening, "system", "frame", 0, False))
-    text = text or (form.chat.default_system if tools.tools else "")
-    out.append(Piece(text, "system", "text", 0, False))
-    if tools.tools:
-        block = form.definitions(tools)
-        joint = form.join_system if text else ""
-        out.append(Piece(joint + block, "system", "tools", -1, False))
-    out.append(Piece(closing, "system", "frame", 0, False))
+    chat = form.chat
+    opening, closing = chat.turns["system"]
+    text = text or (chat.default_system if tools.tools else "")
+    block = form.definitions(tools) if tools.tools else ""
+    joint = form.join_system if text and block else ""
+    spoken = [Piece(text, "system", "text", 0, False)]
+    defined = [Piece(block, "system", "tools", -1, False)] if block else []
+    if chat.tools_turn is not None:
+        around = chat.tools_turn
+        spoken = _framed(opening, spoken, closing) if text or not block else []
+        defined = _framed(around[0], defined, around[1]) if block else []
+        out += [*defined, *spoken] if chat.tools_first else [*spoken, *defined]
+        return
+    if joint:
+        defined[0] = defined[0]._replace(text=block + joint if chat.tools_first else joint + block)
+    rows = [*defined, *spoken] if chat.tools_first else [*spoken, *defined]
+    out += _framed(opening, rows, closing)
+
+
+def _framed(opening: str, rows: Sequence[Piece], closing: str) -> list[Piece]:
+    before, behind = (Piece(mark, "system", "frame", 0, False) for mark in (opening, closing))
+    return [before, *rows, behind]
 
 
 def _results(form: ToolFormat, messages: Sequence[Message], first: int, out: list[Piece]) -> None:
