@@ -20,8 +20,18 @@ class Chat:
     """In front of everything."""
     generation: str = ""
     """Asks for an assistant's turn; the opening of its turn when empty."""
+    resumed: str | None = None
+    """Opening of an assistant's turn behind results, where it is another."""
+    tools_turn: tuple[str, str] | None = None
+    """Around the tool definitions where they have a turn of their own beside the system's."""
+    tools_first: bool = False
+    """Whether the tool definitions stand in front of the system text."""
     default_system: str = ""
     """System text when tools are offered and the conversation has none."""
+    always_system: bool = False
+    """Whether there is a system turn without tools too."""
+    after_results: str | None = None
+    """Opening of an assistant's turn right behind results, where it is another."""
     specials: tuple[str, ...] = ()
     """Marks that a tokenizer holds as single tokens, never encoded from a message's text."""
     roles: Mapping[str, str] = field(default_factory=lambda: {"developer": "system"})
