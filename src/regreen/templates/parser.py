@@ -193,13 +193,17 @@ class StreamParser:
                 self._plain(found.start() + 1)
                 source.drop(1)
                 scan, after_call = found.end() - found.start() - 2, False
-            elif (yield from self._call(found.start(), after_call)):
-                scan, after_call = 0, True
             else:
-                scan = found.end()
+                place = yield from self._call(found.start(), after_call)
+                after_call = after_call if place >= 0 else True
+                scan = place + len(found[0]) if place >= 0 else 0
 
-    def _call(self, at: int, after_call: bool) -> Steps[bool]:
-        """Try to read calls at ``at``; the text before them is given out in any case."""
+    def _call(self, at: int, after_call: bool) -> Steps[int]:
+        """Try to read calls at ``at``; the text before them is given out in any case.
+
+        Returns:
+            -1 when calls were read, else where the candidate is now.
+        """
         source = self._source
         before = source.text[:at]
         blank = after_call and not before.strip()
@@ -211,8 +215,8 @@ class StreamParser:
             self._plain(cut)
             at -= cut
         if self._fence and not (yield from self._held_call(at, "```")):
-            return False
-        return (yield from self._reader.read(source, at, sure=sure))
+            return at
+        return -1 if (yield from self._reader.read(source, at, sure=sure)) else at
 
     def _plain(self, end: int) -> None:
         """Give out text as content."""
@@ -230,6 +234,7 @@ class StreamParser:
         keep = hold(text, 0, self._stems)
         tail = self._tail.search(text)
         keep = min(keep, tail.start()) if tail else keep
+        keep = min(keep, len(text.rstrip("`")))  # a fence is counted whole
         limit = keep - len(self._lead)
         while keep > 0 and keep > limit and text[keep - 1] == "\n":
             keep -= 1
