@@ -7,14 +7,17 @@ text; a ``developer`` role; system messages in the middle.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from regreen.core.errors import UsageError
 from regreen.templates.message import ToolCall
 
-__all__ = ["Message", "normalise"]
+__all__ = ["CallId", "Message", "normalise", "numbered"]
+
+CallId = Callable[[ToolCall, int], str]
+"""The id a format writes for a call, given the call and its number in the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,36 @@ def normalise(messages: Iterable[Mapping[str, Any]]) -> list[Message]:
             raise UsageError(what, mend="use system, developer, user, assistant or tool")
         rows.append(row)
     return rows
+
+
+def numbered(rows: Sequence[Message], call_id: CallId | None) -> Sequence[Message]:
+    """Messages with the ids that a format writes; results follow the calls they answer.
+
+    A result without a known id answers the first call of its turn that is not answered yet.
+    """
+    if call_id is None:
+        return rows
+    ids: dict[str, ToolCall] = {}
+    waiting: list[ToolCall] = []
+    found, count = [], 0
+    for row in rows:
+        if row.calls:
+            waiting = [
+                ToolCall(call.name, call.arguments, call_id(call, count + place))
+                for place, call in enumerate(row.calls)
+            ]
+            count += len(waiting)
+            ids.update(zip((call.id for call in row.calls), waiting, strict=True))
+            ids.pop("", None)
+            row = replace(row, calls=tuple(waiting))
+        elif row.role == "tool":
+            answered = ids.get(row.call_id) or (waiting[0] if waiting else None)
+            if answered is not None:
+                waiting = [call for call in waiting if call is not answered]
+                name = row.name or answered.name
+                row = replace(row, call_id=answered.id, name=name)
+        found.append(row)
+    return found
 
 
 def _assistant(message: Mapping[str, Any], index: int) -> Message:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from regreen.templates.chat import CHATML, Chat, Results
-from regreen.templates.conversation import normalise
+from regreen.templates.conversation import CallId, normalise, numbered
 from regreen.templates.message import ParsedMessage, collect
 from regreen.templates.parser import THINK, Reasoning, StreamParser
 from regreen.templates.syntax import CallSyntax
@@ -48,6 +48,10 @@ class ToolFormat:
     """Whether the format has a way to write several calls in one turn."""
     trims: bool = False
     """Whether text beside calls loses the white space around it, as its published template does."""
+    leads: bool = False
+    """Whether the white space in front of the calls is written without text before it too."""
+    call_id: CallId | None = None
+    """The ids it writes with calls and results; None where it writes none, or the client's."""
     join_system: str = "\n\n"
     """Between the system text and the tools."""
     source: str = ""
@@ -81,11 +85,12 @@ class ToolFormat:
         self, messages: Messages, tools: Tools, *, add_generation_prompt: bool = False
     ) -> list[Piece]:
         """What ``render`` concatenates, with where each piece comes from."""
-        return write(self, normalise(messages), tool_table(tools), add_generation_prompt)
+        rows = numbered(normalise(messages), self.call_id)
+        return write(self, rows, tool_table(tools), add_generation_prompt)
 
     def completion(self, message: Mapping[str, Any], tools: Tools) -> str:
         """What a model writes to say ``message``, up to the mark that ends its turn."""
-        (only,) = normalise([message])
+        (only,) = numbered(normalise([message]), self.call_id)
         return "".join(piece.text for piece in completion(self, only, tool_table(tools)))
 
     def parse(
