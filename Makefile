@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests and benchmarks use only a part of these, which needs none of their dependencies (torch among them).
+NODEPS := xgrammar apache-tvm-ffi
 export REGREEN_HOME ?= $(HOME)/.cache/regreen
 
 .PHONY: install quickstart test test-slow check bench docs clean
@@ -9,6 +11,7 @@ export REGREEN_HOME ?= $(HOME)/.cache/regreen
 $(VENV)/.stamp: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(NODEPS)
 	@touch $@
 
 install: $(VENV)/.stamp
