@@ -83,13 +83,15 @@ def numbered(rows: Sequence[Message], call_id: CallId | None) -> Sequence[Messag
             count += len(waiting)
             ids.update(zip((call.id for call in row.calls), waiting, strict=True))
             ids.pop("", None)
-            row = replace(row, calls=tuple(waiting))
-        elif row.role == "tool":
+            found.append(replace(row, calls=tuple(waiting)))
+            continue
+        if row.role == "tool":
             answered = ids.get(row.call_id) or (waiting[0] if waiting else None)
             if answered is not None:
                 waiting = [call for call in waiting if call is not answered]
                 name = row.name or answered.name
-                row = replace(row, call_id=answered.id, name=name)
+                found.append(replace(row, call_id=answered.id, name=name))
+                continue
         found.append(row)
     return found
 
