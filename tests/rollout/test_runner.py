@@ -41,7 +41,7 @@ def test_nop_scores_zero(rollouts):
     rows, _ = rollouts("nop", [make_task()])
     (row,) = rows.values()
     assert not row.verdict.resolved
-    assert (row.patch, row.exit_status) == ("", "submitted")
+    assert (row.patch, row.exit_status, row.tool_format) == ("", "submitted", "")
     assert {r.name: r.score for r in row.rewards}["resolved"] == 0.0
 
 
@@ -51,6 +51,8 @@ def test_scripted_repairs_without_a_model(rollouts):
     assert row.verdict.resolved
     assert row.model == ""
     assert row.turns[-1].observations[0].tool == "submit"
+    offered = [tool["function"]["name"] for tool in row.tools]
+    assert (row.tool_format, offered) == ("openai", ["bash", "view", "edit", "search", "submit"])
 
 
 def test_the_row_of_a_model_driven_rollout(rollouts, tmp_path):

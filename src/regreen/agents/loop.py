@@ -93,6 +93,7 @@ class ModelLoop:
             ModelError: the endpoint failed.
             InfrastructureError: the box did.
         """
+        log.offer(self._toolbox.schemas)
         for message in prompt:
             log.add(message)
         limits = self._setting.limits

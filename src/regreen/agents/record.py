@@ -8,6 +8,7 @@ same file; readers take what follows the last one.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -44,6 +45,7 @@ class Conversation:
         self.started_at = self._clock.now().isoformat(timespec="seconds")
         self._write(encode(LOG_SCHEMA | {"rollout_id": rollout_id, "started_at": self.started_at}))
         self.messages = MessageList()
+        self.tools: tuple[Message, ...] = ()
         self.usage = Usage()
         self.cost = 0.0
         self._turns: list[Turn] = []
@@ -67,6 +69,10 @@ class Conversation:
     def elapsed(self) -> float:
         """Wall seconds since the record began."""
         return self._clock.monotonic() - self._begin
+
+    def offer(self, tools: Sequence[Message]) -> None:
+        """Keep what the model may call, in OpenAI shape: without it no call can be retold."""
+        self.tools = tuple(tools)
 
     def add(self, message: Message) -> None:
         """Append a message that is neither an answer nor an observation."""

@@ -130,6 +130,8 @@ class Trajectory(_Row):
     """How it was sampled."""
     tool_format: str = ""
     """Identifier of the tool-calling format; ``openai`` when the endpoint parses calls."""
+    tools: tuple[dict[str, Any], ...] = ()
+    """What the model was offered, in OpenAI shape; empty when that was not recorded."""
     seed: int = 0
     """Seed of this rollout."""
     messages: tuple[dict[str, Any], ...] = ()
