@@ -18,6 +18,8 @@ class Chat:
     """Marks that end an assistant's turn."""
     start: str = ""
     """In front of everything."""
+    start_with_tools: str = ""
+    """In front of everything when tools are offered, where it is another."""
     generation: str = ""
     """Asks for an assistant's turn; the opening of its turn when empty."""
     resumed: str | None = None
@@ -30,8 +32,10 @@ class Chat:
     """System text when tools are offered and the conversation has none."""
     always_system: bool = False
     """Whether there is a system turn without tools too."""
-    after_results: str | None = None
-    """Opening of an assistant's turn right behind results, where it is another."""
+    around_system: tuple[str, str] = ("", "")
+    """Around the system text, inside its turn."""
+    called: str = ""
+    """Closing of an assistant's turn that ends in calls, where it is another."""
     specials: tuple[str, ...] = ()
     """Marks that a tokenizer holds as single tokens, never encoded from a message's text."""
     roles: Mapping[str, str] = field(default_factory=lambda: {"developer": "system"})

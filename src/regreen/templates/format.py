@@ -18,7 +18,7 @@ from regreen.templates.message import ParsedMessage, collect
 from regreen.templates.parser import THINK, Reasoning, StreamParser
 from regreen.templates.syntax import CallSyntax
 from regreen.templates.tools import ToolTable, tool_table
-from regreen.templates.write import Piece, completion, write
+from regreen.templates.write import Channels, Piece, completion, write
 
 __all__ = ["ToolFormat"]
 
@@ -52,6 +52,8 @@ class ToolFormat:
     """Whether the white space in front of the calls is written without text before it too."""
     call_id: CallId | None = None
     """The ids it writes with calls and results; None where it writes none, or the client's."""
+    channels: Channels | None = None
+    """How whole messages are written and read, where reasoning and text are marked like calls."""
     join_system: str = "\n\n"
     """Between the system text and the tools."""
     source: str = ""
@@ -111,6 +113,8 @@ class ToolFormat:
 
     def stream(self, tools: Tools, *, in_reasoning: bool = False) -> StreamParser:
         """A parser for one completion as it is sampled; see ``parse``."""
+        if self.channels is not None:
+            return self.channels.parser(tool_table(tools), in_reasoning=in_reasoning)
         return StreamParser(
             self.calls.reader(tool_table(tools)),
             lead=self.calls.lead,

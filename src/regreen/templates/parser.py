@@ -28,6 +28,8 @@ class Reasoning:
     """In front of it."""
     close: str = "\n</think>\n\n"
     """Behind it."""
+    empty: str = ""
+    """What is written where there is none."""
 
 
 THINK = Reasoning()

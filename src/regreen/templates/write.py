@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from regreen.templates.conversation import Message
 from regreen.templates.guard import guard
@@ -12,8 +12,9 @@ from regreen.templates.tools import ToolTable
 
 if TYPE_CHECKING:
     from regreen.templates.format import ToolFormat
+    from regreen.templates.parser import StreamParser
 
-__all__ = ["Piece", "completion", "write"]
+__all__ = ["Channels", "Piece", "completion", "write"]
 
 
 class Piece(NamedTuple):
@@ -31,16 +32,31 @@ class Piece(NamedTuple):
     """Whether a model that writes this conversation samples it."""
 
 
+class Channels(Protocol):
+    """Whole messages of a format that marks reasoning and text as it marks calls."""
+
+    def write(
+        self, message: Message, tools: ToolTable, index: int, *, guarded: bool
+    ) -> list[Piece]:
+        """A message, without its opening and without the mark that ends it."""
+        ...
+
+    def parser(self, tools: ToolTable, *, in_reasoning: bool) -> StreamParser:
+        """A parser of one completion."""
+        ...
+
+
 def write(
     form: ToolFormat, messages: Sequence[Message], tools: ToolTable, generation: bool
 ) -> list[Piece]:
     """The pieces of a conversation; see ``ToolFormat.pieces``."""
     chat = form.chat
     out: list[Piece] = []
-    if chat.start:
-        out.append(Piece(chat.start, "system", "frame", -1, False))
+    start = (tools.tools and chat.start_with_tools) or chat.start
+    if start:
+        out.append(Piece(start, "system", "frame", -1, False))
     rest = 0
-    if tools.tools or (messages and messages[0].role == "system"):
+    if tools.tools or chat.always_system or (messages and messages[0].role == "system"):
         rest = 1 if messages and messages[0].role == "system" else 0
         _system(form, messages[0].content if rest else "", tools, out)
     index = rest
@@ -54,6 +70,7 @@ def write(
             index = end
             continue
         opening, closing = chat.turns[message.role]
+        closing = (message.calls and chat.called) or closing
         trained = message.role == "assistant"
         if trained and chat.resumed is not None and index and messages[index - 1].role == "tool":
             opening = chat.resumed
@@ -78,10 +95,12 @@ def write(
 def _system(form: ToolFormat, text: str, tools: ToolTable, out: list[Piece]) -> None:
     chat = form.chat
     opening, closing = chat.turns["system"]
-    text = text or (chat.default_system if tools.tools else "")
+    text = text or (chat.default_system if tools.tools or chat.always_system else "")
     block = form.definitions(tools) if tools.tools else ""
     joint = form.join_system if text and block else ""
     spoken = [Piece(text, "system", "text", 0, False)]
+    if text and any(chat.around_system):
+        spoken = _framed(chat.around_system[0], spoken, chat.around_system[1])
     defined = [Piece(block, "system", "tools", -1, False)] if block else []
     if chat.tools_turn is not None:
         around = chat.tools_turn
@@ -134,6 +153,8 @@ def completion(form: ToolFormat, message: Message, tools: ToolTable, index: int 
 def _completion(
     form: ToolFormat, message: Message, tools: ToolTable, index: int, *, values: bool, text: bool
 ) -> list[Piece]:
+    if form.channels is not None:
+        return form.channels.write(message, tools, index, guarded=text)
     out: list[Piece] = []
     content, marks = message.content, form.calls.stems
     if message.reasoning and form.reasoning is not None:
@@ -142,11 +163,13 @@ def _completion(
             guard(message.reasoning, (*marks, closing.strip())) if text else message.reasoning
         )
         out.append(Piece(opening + reasoning + closing, "assistant", "reasoning", index, True))
+    elif form.reasoning is not None and form.reasoning.empty:
+        out.append(Piece(form.reasoning.empty, "assistant", "reasoning", index, True))
     if message.calls and form.trims:
         content = content.strip()
-    if content:
+    lead = form.calls.lead if message.calls and (content or form.leads) else ""
+    if content or lead:
         shown = guard(content, marks) if text else content
-        lead = form.calls.lead if message.calls else ""
         out.append(Piece(shown + lead, "assistant", "text", index, True))
     if message.calls:
         written = form.calls.write(message.calls, tools, guarded=values)
