@@ -47,19 +47,27 @@ class Channels(Protocol):
 
 
 def write(
-    form: ToolFormat, messages: Sequence[Message], tools: ToolTable, generation: bool
+    form: ToolFormat,
+    messages: Sequence[Message],
+    tools: ToolTable,
+    generation: bool,
+    begin: int = 0,
 ) -> list[Piece]:
-    """The pieces of a conversation; see ``ToolFormat.pieces``."""
+    """The pieces of a conversation; see ``ToolFormat.pieces``.
+
+    ``begin`` is the first message to write where those before it stand already: what belongs to
+    no message of the rest is left out.
+    """
     chat = form.chat
     out: list[Piece] = []
     start = (tools.tools and chat.start_with_tools) or chat.start
-    if start:
+    if start and not begin:
         out.append(Piece(start, "system", "frame", -1, False))
     rest = 0
-    if tools.tools or chat.always_system or (messages and messages[0].role == "system"):
+    if not begin and (tools.tools or chat.always_system or (messages and messages[0].role == "system")):
         rest = 1 if messages and messages[0].role == "system" else 0
         _system(form, messages[0].content if rest else "", tools, out)
-    index = rest
+    index = max(rest, begin)
     while index < len(messages):
         message = messages[index]
         if message.role == "tool":
