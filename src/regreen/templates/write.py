@@ -64,7 +64,9 @@ def write(
     if start and not begin:
         out.append(Piece(start, "system", "frame", -1, False))
     rest = 0
-    if not begin and (tools.tools or chat.always_system or (messages and messages[0].role == "system")):
+    if not begin and (
+        tools.tools or chat.always_system or (messages and messages[0].role == "system")
+    ):
         rest = 1 if messages and messages[0].role == "system" else 0
         _system(form, messages[0].content if rest else "", tools, out)
     index = max(rest, begin)
