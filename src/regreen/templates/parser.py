@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from regreen.templates.guard import JOINER
 from regreen.templates.message import Delta
 from regreen.templates.source import Source, Steps, hold
 from regreen.templates.syntax import CallReader
@@ -237,6 +238,9 @@ class StreamParser:
         tail = self._tail.search(text)
         keep = min(keep, tail.start()) if tail else keep
         keep = min(keep, len(text.rstrip("`")))  # a fence is counted whole
+        if JOINER in text:
+            growing = _growing_guard(self._stems).search(text)
+            keep = min(keep, growing.start()) if growing else keep
         limit = keep - len(self._lead)
         while keep > 0 and keep > limit and text[keep - 1] == "\n":
             keep -= 1
@@ -248,3 +252,15 @@ class StreamParser:
 def _tail_pattern(marks: tuple[str, ...]) -> re.Pattern[str]:
     some = "|".join(re.escape(mark) for mark in marks)
     return re.compile(rf"(?:(?:{some})\s*)+\Z" if marks else r"(?!)")
+
+
+@lru_cache(maxsize=64)
+def _growing_guard(stems: tuple[str, ...]) -> re.Pattern[str]:
+    """Finds, at the end of a text, what may become a guarded marker."""
+    found = []
+    for stem in stems:
+        rest = ""
+        for char in reversed(stem[1:-1]):
+            rest = f"(?:{re.escape(char)}{rest})?"
+        found.append(f"{re.escape(stem[0])}{JOINER}+{rest}")
+    return re.compile(rf"(?:{'|'.join(found)})\Z" if found else r"(?!)")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from regreen.templates.conversation import Message
-from regreen.templates.guard import guard
+from regreen.templates.guard import JOINER, guard
 from regreen.templates.message import ParsedMessage, ToolCall
 from regreen.templates.tools import ToolTable
 
@@ -194,6 +194,8 @@ def _suspect(form: ToolFormat, message: Message) -> bool:
         texts += [value for value in call.arguments.values() if isinstance(value, str)]
     firsts, marks = form.marks
     for text in texts:
+        if JOINER in text:
+            return True
         for first in firsts:
             if first in text and any(mark in text for mark in marks):
                 return True
