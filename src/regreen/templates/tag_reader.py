@@ -44,6 +44,7 @@ class TagReader:
         self.syntax = syntax
         self.tools = tools
         self._outside = syntax.tokens(tools)
+        self._closers = "c" if syntax.call[1] else "w"
         self.opener = self._outside.pattern
         self.stems = self._outside.stems
 
@@ -70,7 +71,8 @@ class TagReader:
         if match is not None and wrapped:
             place = yield from source.word(match.end())
             match = yield from self.token(source, place, self._outside)
-        if match is None or match.lastgroup != "C" or not (sure or wrapped):
+        sure = sure or wrapped or not self.syntax.lead
+        if match is None or match.lastgroup != "C" or not sure:
             return None
         name, end = match["name"].strip(), match.end()
         place = yield from source.word(end)
@@ -79,7 +81,7 @@ class TagReader:
         known = self.tools.offers(name)
         if place == len(source.text):
             return (name, end, wrapped) if known else None
-        if behind is None or behind.lastgroup not in {"P", "c"}:
+        if behind is None or behind.lastgroup not in {"P", *self._closers}:
             return None
         if not known and not (yield from self._closed(source, end, inner)):
             return None
@@ -89,7 +91,7 @@ class TagReader:
         """Whether a call of an unknown tool is ever closed; until then it may be an example."""
         while True:
             for match in tokens.pattern.finditer(source.text, at):
-                if match.lastgroup == "c":
+                if match.lastgroup in self._closers:
                     return True
             if source.ended:
                 return False
@@ -100,9 +102,17 @@ class TagReader:
         """The tag at ``at``, waiting while it may still be growing."""
         while True:
             match = tokens.pattern.match(source.text, at)
+            if match is None and source.ended and self._stopped(source, at):
+                source.text = source.text[:at] + self.syntax.call[1]
+                continue
             if match is not None or source.ended or not _growing(source.text, at, tokens):
                 return match
             yield
+
+    def _stopped(self, source: Source, at: int) -> bool:
+        """Whether the text ends with a stop word that a closing tag begins with."""
+        stop = self.syntax.stop
+        return bool(stop) and not source.truncated and source.text[at:].strip() == stop
 
     def keep(self, text: str, start: int, tokens: Tokens) -> int:
         """Up to where ``text`` cannot become part of a tag any more."""
@@ -134,7 +144,10 @@ class TagReader:
             place = yield from source.word(0)
             tag = yield from self.token(source, place, tokens)
             if place == len(source.text):
-                self._give_up(source, call, "the text ends inside the call")
+                if self.syntax.stop and call.whole and not source.truncated:
+                    self._complete(source, call)
+                else:
+                    self._give_up(source, call, "the text ends inside the call")
                 return None
             if tag is None:
                 yield from self._stray_text(source, place, tokens)
@@ -144,8 +157,9 @@ class TagReader:
             elif tag.lastgroup == "p":
                 source.drop(tag.end())
                 source.emit("fault", "a closing tag without a parameter", 0)
-            elif tag.lastgroup == "c":
-                source.drop(tag.end())
+            elif tag.lastgroup == self._closers:
+                if tag.lastgroup == "c":
+                    source.drop(tag.end())
                 return (yield from self._finish(source, call, wrapped, tokens))
             else:
                 return self._unclosed(source, call, tag)

@@ -59,12 +59,22 @@ class TagSpec:
     """White space between text and the first call."""
     literals: Literal["json", "python"] = "json"
     """How a boolean or null is written; reading knows both."""
-    call_after: str = r"(?=[\n<])"
-    """What must follow a name that ends its tag."""
+    inline: bool = False
+    """Whether a value of one line is written without the newlines that frame it."""
+    stop: str = ""
+    """Beginning of a closing tag that clients send as a stop word, so that a text may end there."""
+
+    @cached_property
+    def named(self) -> bool:
+        """Whether names themselves are tags, so that any tag might be one."""
+        openings = (self.call[0].strip(), self.param[0].strip())
+        return any(len(_stem(text)) == 1 for text in openings)
 
     @cached_property
     def stems(self) -> tuple[str, ...]:
         """Beginnings of every tag, as far as they do not depend on a name."""
+        if self.named:
+            return ("<",)
         every = (*self.wrap, *self.call, *self.param)
         found = [_stem(template.strip()) for template in every]
         return tuple(dict.fromkeys(stem for stem in found if len(stem) > 2))
@@ -85,16 +95,16 @@ def _tokens(
     syntax: TagSpec, names: tuple[str, ...], keys: tuple[str, ...], name: str, key: str
 ) -> Tokens:
     every_name = (*names, name) if name else names
-    parts = {
-        "W": (syntax.wrap[0], (), ""),
-        "C": (syntax.call[0], every_name, syntax.call_after),
-        "P": (syntax.param[0], keys, ""),
-        "p": (syntax.param[1], (key,) if key else keys, ""),
-        "c": (syntax.call[1], (name,) if name else every_name, ""),
-        "w": (syntax.wrap[1], (), ""),
+    parts: dict[str, tuple[str, tuple[str, ...]]] = {
+        "W": (syntax.wrap[0], ()),
+        "C": (syntax.call[0], every_name),
+        "P": (syntax.param[0], ()),
+        "p": (syntax.param[1], (key,) if key else keys),
+        "c": (syntax.call[1], (name,) if name else every_name),
+        "w": (syntax.wrap[1], ()),
     }
     alternatives, stems, growing, unfinished = [], [], [], []
-    for group, (template, words, after) in parts.items():
+    for group, (template, words) in parts.items():
         text = template.strip()
         if not text:
             continue
@@ -102,15 +112,18 @@ def _tokens(
         named = len(first) <= 2 and bool(rest)  # the name itself is the tag
         if rest and not (named and words):
             growing.append(first)
-            unfinished.append(re.escape(first) + r"[^<>\n]{0,200}" + _prefix(_inner(rest[-1])))
+            word = r"[\w.-]{0,128}" if named else r"[^<>\n]{0,200}"
+            unfinished.append(re.escape(first) + word + _prefix(_inner(rest[-1])))
         stems += [first + word + rest[1] for word in words] if named and words else [first]
         known = words if named else ()
-        pattern = _pattern(text, known, capture=group in "CP")
-        alternatives.append(f"(?P<{group}>{pattern}{after if text.endswith('}') else ''})")
+        pattern = _pattern(text, known, capture=group in "CP", bare=named)
+        after = r"(?=[\n<])" if text.endswith("}") else ""
+        alternatives.append(f"(?P<{group}>{pattern}{after})")
     marks = tuple(dict.fromkeys(stem for stem in stems if stem))
-    alternatives.append(f"(?P<G>{guarded(marks)})")
-    joined = tuple(dict.fromkeys(mark[0] + JOINER for mark in marks))
-    unfinished += [re.escape(mark[0]) + JOINER + "+" + _prefix(mark[1:]) for mark in marks]
+    guards = syntax.stems if syntax.named else marks
+    alternatives.append(f"(?P<G>{guarded(guards)})")
+    joined = tuple(dict.fromkeys(mark[0] + JOINER for mark in guards))
+    unfinished += [re.escape(mark[0]) + JOINER + "+" + _prefix(mark[1:]) for mark in guards]
     return Tokens(
         re.compile(_factored(alternatives, marks)),
         tuple(dict.fromkeys((*marks, *joined))),
@@ -151,15 +164,16 @@ def _prefix(text: str) -> str:
     return pattern
 
 
-def _pattern(template: str, words: Sequence[str], *, capture: bool) -> str:
+def _pattern(template: str, words: Sequence[str], *, capture: bool, bare: bool) -> str:
     pieces = []
+    unknown = r"[A-Za-z_][\w.-]{0,127}" if bare else _WORD
     for piece in _FIELD.split(template):
         if piece == "{string}":
             pieces.append(r"(?P<string>[^<>\n\"']*?)")
         elif _FIELD.fullmatch(piece):
             known = "|".join(re.escape(word) for word in dict.fromkeys(words))
             mark = f"?P<{piece[1:-1]}>" if capture else "?:"
-            pieces.append(f"({mark}{known or _WORD})")
+            pieces.append(f"({mark}{known or unknown})")
         else:
             loose = re.sub(r">\s*<", "><", piece).split("><")
             text = r">\s*<".join(_literal(part) for part in loose)

@@ -207,6 +207,8 @@ class ValueReader:
 
     def _enough(self, kinds: str) -> bool:
         """Whether at most one of the closing tags that a call needs is missing."""
+        if not self.reader.syntax.call[1]:
+            return len(set(kinds)) > 1
         needed = 3 if self.reader.syntax.wrap[1] and not self.reader.syntax.grouped else 2
         return len(set(kinds)) >= min(needed - 1, 2) and (self._lines or len(set(kinds)) > 1)
 

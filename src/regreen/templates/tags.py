@@ -38,7 +38,10 @@ class TagSyntax(TagSpec):
             opening = before
             if typed:
                 opening = before.replace("{string}", "true" if isinstance(value, str) else "false")
-            pieces += (opening.replace("{key}", key), text, behind.replace("{key}", key))
+            closing = behind
+            if self.inline and "\n" not in text:
+                opening, closing = opening.rstrip("\n"), closing.lstrip("\n")
+            pieces += (opening.replace("{key}", key), text, closing.replace("{key}", key))
         pieces.append(self.call[1].replace("{name}", call.name))
         return "".join(pieces)
 
