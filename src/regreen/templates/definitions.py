@@ -12,12 +12,32 @@ from typing import Any
 
 from regreen.templates.tools import Tool
 
-__all__ = ["json_lines", "nested_xml"]
+__all__ = ["json_array", "json_functions", "json_lines", "nested_xml"]
 
 
 def json_lines(tools: Iterable[Tool]) -> str:
     """One JSON object per line, as the client declared the tool."""
     return "\n".join(json.dumps(tool.declared, ensure_ascii=False) for tool in tools)
+
+
+def json_array(tools: Iterable[Tool]) -> str:
+    """One indented JSON array of name, description and parameters, without the wrapper."""
+    bodies = [dict(tool.declared.get("function", tool.declared)) for tool in tools]
+    for body in bodies:
+        body.pop("type", None)
+    return json.dumps(bodies, ensure_ascii=False, indent=2)
+
+
+def json_functions(tools: Iterable[Tool], *, each: tuple[str, str] = ("", "")) -> str:
+    """One JSON object per line, without the wrapper that names its kind.
+
+    Args:
+        tools: the tools.
+        each: in front of one object and behind it.
+    """
+    before, behind = each
+    bodies = [tool.declared.get("function", tool.declared) for tool in tools]
+    return "\n".join(before + json.dumps(body, ensure_ascii=False) + behind for body in bodies)
 
 
 def nested_xml(tools: Iterable[Tool], *, python_scalars: bool = False) -> str:
