@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from regreen.core.errors import UsageError
@@ -38,15 +39,21 @@ class Message:
     """The call it answers, for a result."""
 
 
-def normalise(messages: Iterable[Mapping[str, Any]]) -> list[Message]:
+def normalise(
+    messages: Iterable[Mapping[str, Any]], known: Sequence[Message] = ()
+) -> list[Message]:
     """Read messages.
+
+    Args:
+        messages: in OpenAI chat shape.
+        known: what the first of them were read as before.
 
     Raises:
         UsageError: a message without a role, or calls whose arguments are no object.
     """
-    rows: list[Message] = []
-    names: dict[str, str] = {}
-    for index, message in enumerate(messages):
+    rows = list(known)
+    names = {call.id: call.name for row in rows for call in row.calls if call.id}
+    for index, message in islice(enumerate(messages), len(rows), None):
         role = message.get("role")
         if role == "assistant":
             row = _assistant(message, index)

@@ -18,6 +18,7 @@ from regreen.templates.message import ParsedMessage, collect
 from regreen.templates.parser import THINK, Reasoning, StreamParser
 from regreen.templates.syntax import CallSyntax
 from regreen.templates.tools import ToolTable, tool_table
+from regreen.templates.warm import Warm
 from regreen.templates.write import Channels, Piece, completion, write
 
 __all__ = ["ToolFormat"]
@@ -80,8 +81,11 @@ class ToolFormat:
         Raises:
             UsageError: a message that has no place in the format; says which and why.
         """
-        found = self.pieces(messages, tools, add_generation_prompt=add_generation_prompt)
-        return "".join([piece[0] for piece in found])
+        return self._warm.render(messages, tool_table(tools), generation=add_generation_prompt)
+
+    @cached_property
+    def _warm(self) -> Warm:
+        return Warm(self)
 
     def pieces(
         self, messages: Messages, tools: Tools, *, add_generation_prompt: bool = False
