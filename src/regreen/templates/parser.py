@@ -131,7 +131,7 @@ class StreamParser:
         scan = 0
         while True:
             end = source.text.find(closing, scan)
-            call = self._reader.opener.search(source.text, scan)
+            call = self._opener_in_reasoning.search(source.text, scan)
             if end >= 0 and (call is None or call.start() > end):
                 newline = len(marks.close) - len(marks.close.lstrip())
                 cut = end - newline if source.text[:end].endswith("\n" * newline) else end
@@ -139,6 +139,9 @@ class StreamParser:
                 source.drop(end + len(closing))
                 yield from self._framing(marks.close[len(marks.close.rstrip()) :])
                 return
+            if call is not None and call.lastgroup == "B":
+                scan = call.end()
+                continue
             if call is not None:
                 real = yield from self._held_call(call.start(), closing)
                 if real:
@@ -197,11 +200,12 @@ class StreamParser:
                 source.drop(1)
                 scan, after_call = found.end() - found.start() - 2, False
             else:
-                place = yield from self._call(found.start(), after_call)
+                kind = found.lastgroup or ""
+                place = yield from self._call(found.start(), after_call, kind)
                 after_call = after_call if place >= 0 else True
                 scan = place + len(found[0]) if place >= 0 else 0
 
-    def _call(self, at: int, after_call: bool) -> Steps[int]:
+    def _call(self, at: int, after_call: bool, kind: str) -> Steps[int]:
         """Try to read calls at ``at``; the text before them is given out in any case.
 
         Returns:
@@ -217,8 +221,9 @@ class StreamParser:
                 cut -= 1
             self._plain(cut)
             at -= cut
-        if self._fence and not (yield from self._held_call(at, "```")):
-            return at
+        if self._fence and kind != "T":
+            if kind == "B" or not (yield from self._held_call(at, "```")):
+                return at
         return -1 if (yield from self._reader.read(source, at, sure=sure)) else at
 
     def _plain(self, end: int) -> None:
@@ -231,9 +236,13 @@ class StreamParser:
             self._source.emit("content", text)
             self._source.drop(end)
 
-    def _wait(self) -> int:
-        """Give out what cannot become part of a mark; returns where to look on."""
-        text = self._source.text
+    @property
+    def _opener_in_reasoning(self) -> re.Pattern[str]:
+        """Finds a call that reasoning is not expected to hold."""
+        return self._reader.opener
+
+    def _keep(self, text: str) -> int:
+        """Where ``text`` must be held back, because a mark may be growing at its end."""
         keep = hold(text, 0, self._stems)
         tail = self._tail.search(text)
         keep = min(keep, tail.start()) if tail else keep
@@ -241,6 +250,12 @@ class StreamParser:
         if JOINER in text:
             growing = _growing_guard(self._stems).search(text)
             keep = min(keep, growing.start()) if growing else keep
+        return keep
+
+    def _wait(self) -> int:
+        """Give out what cannot become part of a mark; returns where to look on."""
+        text = self._source.text
+        keep = self._keep(text)
         limit = keep - len(self._lead)
         while keep > 0 and keep > limit and text[keep - 1] == "\n":
             keep -= 1
