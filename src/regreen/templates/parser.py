@@ -221,9 +221,9 @@ class StreamParser:
                 cut -= 1
             self._plain(cut)
             at -= cut
-        if self._fence and kind != "T":
-            if kind == "B" or not (yield from self._held_call(at, "```")):
-                return at
+        fenced = self._fence and kind != "T"
+        if fenced and (kind == "B" or not (yield from self._held_call(at, "```"))):
+            return at
         return -1 if (yield from self._reader.read(source, at, sure=sure)) else at
 
     def _plain(self, end: int) -> None:

@@ -21,7 +21,9 @@ class CallReader(Protocol):
     """Reads the calls of one completion."""
 
     opener: re.Pattern[str]
-    """Finds where a call may begin in text; its group G, if any, is a guarded marker."""
+    """Finds where a call may begin in text; of its groups, if any, G is a guarded marker, B a
+    beginning without any marker, which is text inside reasoning and code fences, and T a token
+    that no fence can hold."""
     stems: tuple[str, ...]
     """Beginnings of what ``opener`` finds, to be held back while they may still grow."""
 
