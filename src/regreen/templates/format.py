@@ -66,6 +66,8 @@ class ToolFormat:
     def marks(self) -> tuple[str, tuple[str, ...]]:
         """Everything that text could be mistaken for: first characters, and the marks' stems."""
         marks = dict.fromkeys((*self.calls.stems, *self.chat.stops))
+        if self.reasoning is not None:
+            marks |= dict.fromkeys((self.reasoning.open.strip(), self.reasoning.close.strip()))
         return "".join(dict.fromkeys(mark[0] for mark in marks)), tuple(marks)
 
     def render(
