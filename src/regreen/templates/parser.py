@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from regreen.templates.guard import JOINER
+from regreen.templates.guard import JOINER, guarded
 from regreen.templates.message import Delta
 from regreen.templates.source import Source, Steps, hold
 from regreen.templates.syntax import CallReader
@@ -65,7 +65,10 @@ class StreamParser:
         marks = tuple(stops)
         self._stops = marks
         self._tail = _tail_pattern(marks)
+        if reasoning is not None:
+            marks = (*marks, reasoning.open.strip(), reasoning.close.strip())
         self._stems = tuple(dict.fromkeys((*reader.stems, *marks)))
+        self._search = _finder(reader.opener, marks).search
         self._fence = False  # whether a code fence of the text is open
         self._midline = False
         self._steps: Steps[None] = self._message()
@@ -122,16 +125,20 @@ class StreamParser:
         source, opening, closing = self._source, marks.open.strip(), marks.close.strip()
         if not self._in_reasoning:
             at = yield from source.word(0)
-            while opening.startswith(source.text[at:]) and not source.ended:
+            firsts = (opening, closing) if marks.empty else (opening,)
+            while not source.ended and any(mark.startswith(source.text[at:]) for mark in firsts):
+                if source.text.startswith(firsts, at):
+                    break
                 yield
-            if not source.text.startswith(opening, at):
+            if not source.text.startswith(firsts, at):
                 return
-            source.drop(at + len(opening))
+            source.drop(at + len(opening) if source.text.startswith(opening, at) else at)
         yield from self._framing(marks.open[len(marks.open.rstrip()) :])
+        search = _finder(self._opener_in_reasoning, (*self._stops, opening, closing)).search
         scan = 0
         while True:
             end = source.text.find(closing, scan)
-            call = self._opener_in_reasoning.search(source.text, scan)
+            call = search(source.text, scan)
             if end >= 0 and (call is None or call.start() > end):
                 newline = len(marks.close) - len(marks.close.lstrip())
                 cut = end - newline if source.text[:end].endswith("\n" * newline) else end
@@ -139,6 +146,11 @@ class StreamParser:
                 source.drop(end + len(closing))
                 yield from self._framing(marks.close[len(marks.close.rstrip()) :])
                 return
+            if call is not None and call.lastgroup in _GUARDED:
+                source.emit("reasoning", source.text[: call.start() + 1])
+                source.drop(call.start() + 2)
+                scan = call.end() - call.start() - 2
+                continue
             if call is not None and call.lastgroup == "B":
                 scan = call.end()
                 continue
@@ -156,7 +168,7 @@ class StreamParser:
                 source.drop(len(source.text))
                 source.emit("fault", "reasoning that is never closed", 0)
                 return
-            keep = hold(source.text, 0, (marks.close, closing, *self._stems))
+            keep = self._keep(source.text, (marks.close, *self._stems))
             source.emit("reasoning", source.text[:keep])
             source.drop(keep)
             scan = 0
@@ -183,7 +195,7 @@ class StreamParser:
             yield from source.until(closing[-1])
 
     def _text(self) -> Steps[None]:
-        source, search = self._source, self._reader.opener.search
+        source, search = self._source, self._search
         scan, after_call = 0, False
         while True:
             found = search(source.text, scan)
@@ -195,7 +207,7 @@ class StreamParser:
                     return
                 scan = 0 if blank else self._wait()
                 yield
-            elif found.lastgroup == "G":
+            elif found.lastgroup in _GUARDED:
                 self._plain(found.start() + 1)
                 source.drop(1)
                 scan, after_call = found.end() - found.start() - 2, False
@@ -241,9 +253,9 @@ class StreamParser:
         """Finds a call that reasoning is not expected to hold."""
         return self._reader.opener
 
-    def _keep(self, text: str) -> int:
+    def _keep(self, text: str, stems: tuple[str, ...]) -> int:
         """Where ``text`` must be held back, because a mark may be growing at its end."""
-        keep = hold(text, 0, self._stems)
+        keep = hold(text, 0, stems)
         tail = self._tail.search(text)
         keep = min(keep, tail.start()) if tail else keep
         keep = min(keep, len(text.rstrip("`")))  # a fence is counted whole
@@ -255,12 +267,23 @@ class StreamParser:
     def _wait(self) -> int:
         """Give out what cannot become part of a mark; returns where to look on."""
         text = self._source.text
-        keep = self._keep(text)
+        keep = self._keep(text, self._stems)
         limit = keep - len(self._lead)
         while keep > 0 and keep > limit and text[keep - 1] == "\n":
             keep -= 1
         self._plain(keep)
         return 0
+
+
+_GUARDED = frozenset({"G", "M"})
+
+
+@lru_cache(maxsize=256)
+def _finder(opener: re.Pattern[str], marks: tuple[str, ...]) -> re.Pattern[str]:
+    """Where calls may begin, and guarded markers: of calls in group G, of the rest in M."""
+    if not marks:
+        return opener
+    return re.compile(f"{opener.pattern}|(?P<M>{guarded(marks)})", opener.flags)
 
 
 @lru_cache(maxsize=64)

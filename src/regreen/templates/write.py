@@ -166,12 +166,10 @@ def _completion(
     if form.channels is not None:
         return form.channels.write(message, tools, index, guarded=text)
     out: list[Piece] = []
-    content, marks = message.content, form.calls.stems
+    content, marks = message.content, form.marks[1]
     if message.reasoning and form.reasoning is not None:
         opening, closing = form.reasoning.open, form.reasoning.close
-        reasoning = (
-            guard(message.reasoning, (*marks, closing.strip())) if text else message.reasoning
-        )
+        reasoning = guard(message.reasoning, marks) if text else message.reasoning
         out.append(Piece(opening + reasoning + closing, "assistant", "reasoning", index, True))
     elif form.reasoning is not None and form.reasoning.empty:
         out.append(Piece(form.reasoning.empty, "assistant", "reasoning", index, True))
