@@ -16,11 +16,23 @@ __all__ = ["ALIASES", "FORMATS", "tool_format"]
 _HERE = "regreen.templates.formats"
 FORMATS = {
     "qwen3_coder": f"{_HERE}.qwen3_coder:FORMAT",
+    "deepseekv32": f"{_HERE}.deepseekv32:FORMAT",
+    "glm46": f"{_HERE}.glm46:FORMAT",
+    "glm47": f"{_HERE}.glm47:FORMAT",
+    "minimax_m2": f"{_HERE}.minimax_m2:FORMAT",
+    "qwen3_coder_next": f"{_HERE}.qwen3_coder_next:FORMAT",
+    "qwen3_xml_mixed": f"{_HERE}.qwen3_xml_mixed:FORMAT",
 }
 """Every built-in format."""
 
 ALIASES = {
     "qwen3_xml": "qwen3_coder",
+    "deepseek_v32": "deepseekv32",
+    "glm45": "glm46",
+    "glm": "glm46",
+    "minimax-m2": "minimax_m2",
+    "step3p5": "qwen3_coder",
+    "nanbeige": "qwen3_coder",
 }
 """Names of vLLM's and SGLang's ``--tool-call-parser`` and others in use, to ours."""
 
