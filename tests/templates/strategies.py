@@ -12,7 +12,6 @@ from typing import Any
 from hypothesis import strategies as st
 
 from regreen.core.errors import UsageError
-from regreen.templates.format import ToolFormat
 from regreen.templates.guard import JOINER
 from regreen.templates.message import ToolCall
 from regreen.templates.registry import FORMATS, tool_format
@@ -96,23 +95,25 @@ def texts(marks: Sequence[str] = (), *, size: int = 6) -> st.SearchStrategy[str]
     return st.lists(piece, max_size=size).map("".join)
 
 
-def marks_of(form: ToolFormat) -> tuple[str, ...]:
+@cache
+def marks_of(name: str) -> tuple[str, ...]:
     """Everything a text can hold that this format could take for its own."""
+    form = tool_format(name)
     found = [*form.calls.stems, *form.chat.stops, *form.chat.specials]
     if form.reasoning is not None:
         found += [form.reasoning.open, form.reasoning.close]
         found += [form.reasoning.open.strip(), form.reasoning.close.strip()]
     found += [mark[0] + JOINER + mark[1:] for mark in form.calls.stems]
-    for example in examples(form):
+    for example in examples(name):
         found += [example, *example.splitlines(), *example.splitlines(keepends=True)]
     return tuple(dict.fromkeys(mark for mark in found if mark))
 
 
 @cache
-def examples(form: ToolFormat) -> tuple[str, ...]:
+def examples(name: str) -> tuple[str, ...]:
     """Whole calls as the format writes them."""
-    found = []
-    for tools in (tools_of(form), EXAMPLE_TOOLS):
+    form, found = tool_format(name), []
+    for tools in (tools_of(name), EXAMPLE_TOOLS):
         table = tool_table(tools)
         for tool in table.tools[:2]:
             text = {key: "a\nb" for key in list(tool.types)[:2]}
@@ -126,7 +127,7 @@ def examples(form: ToolFormat) -> tuple[str, ...]:
 @cache
 def foreign_examples() -> tuple[str, ...]:
     """Whole calls of every format."""
-    return tuple(text for name in FORMATS for text in examples(tool_format(name))[:1])
+    return tuple(text for name in FORMATS for text in examples(name)[:1])
 
 
 # -- schemas and values -------------------------------------------------------------------------
@@ -221,9 +222,9 @@ FIXED_TOOLS: dict[str, list[dict[str, Any]]] = {}
 """Tools of the formats that cannot call any others, by the format's name."""
 
 
-def tools_of(form: ToolFormat) -> list[dict[str, Any]]:
+def tools_of(name: str) -> list[dict[str, Any]]:
     """Some tools that a format can call."""
-    return FIXED_TOOLS.get(form.name, EXAMPLE_TOOLS)
+    return FIXED_TOOLS.get(name, EXAMPLE_TOOLS)
 
 
 # -- messages -----------------------------------------------------------------------------------
@@ -244,31 +245,30 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, form: ToolFormat, *, min_calls: int = 0) -> Case:
+def cases(draw: st.DrawFn, name: str, *, min_calls: int = 0) -> Case:
     """A message with adversarial text, reasoning and arguments for a format."""
-    marks = marks_of(form)
+    form, marks = tool_format(name), marks_of(name)
     own = texts((*marks, *draw(st.sampled_from([(), foreign_examples()]))))
     strings = own | texts()
     tools, arguments = [], []
-    if form.name in FIXED_TOOLS:
-        tools = FIXED_TOOLS[form.name]
+    if name in FIXED_TOOLS:
+        tools = FIXED_TOOLS[name]
         for one in tools:
             keys = one["function"]["parameters"]["properties"]
             arguments.append({key: draw(strings) for key in keys})
     else:
-        for name in draw(st.lists(NAMES, min_size=1, max_size=2, unique=True)):
+        for called in draw(st.lists(NAMES, min_size=1, max_size=2, unique=True)):
             pairs = draw(st.dictionaries(KEYS, schemas_and_values(strings), max_size=3))
-            tools.append(_declared(draw, name, pairs))
+            tools.append(_declared(draw, called, pairs))
             values = {key: pair[1] for key, pair in pairs.items()}
-            if draw(st.integers(0, 9)) == 0:
+            if not pairs and draw(st.booleans()):  # beside declared ones it may be text of a value
                 values["undeclared"] = draw(strings)
             arguments.append(values)
     most = 3 if form.parallel else 1
     picked = draw(st.lists(st.integers(0, len(tools) - 1), min_size=min_calls, max_size=most))
     calls = []
     for number, place in enumerate(picked):
-        name = tools[place]["function"]["name"]
-        function = {"name": name, "arguments": arguments[place]}
+        function = {"name": tools[place]["function"]["name"], "arguments": arguments[place]}
         calls.append({"id": f"call_{number}", "type": "function", "function": function})
     message: dict[str, Any] = {"role": "assistant", "content": draw(st.just("") | strings)}
     if form.reasoning is not None and draw(st.booleans()):
@@ -292,16 +292,16 @@ def _declared(draw: st.DrawFn, name: str, pairs: Mapping[str, Pair]) -> dict[str
 
 
 @st.composite
-def garbage(draw: st.DrawFn, form: ToolFormat) -> str:
+def garbage(draw: st.DrawFn, name: str) -> str:
     """Text made of the format's marks in any order."""
-    return draw(texts((*marks_of(form), '{"name": "edit", "arguments": {"path": "x"}}'), size=14))
+    return draw(texts((*marks_of(name), '{"name": "edit", "arguments": {"path": "x"}}'), size=14))
 
 
 @st.composite
-def conversations(draw: st.DrawFn, form: ToolFormat) -> tuple[list[dict[str, Any]], Case]:
+def conversations(draw: st.DrawFn, name: str) -> tuple[list[dict[str, Any]], Case]:
     """Messages that end where an assistant speaks, and what it says."""
-    case = draw(cases(form))
-    said = texts(marks_of(form))
+    case = draw(cases(name))
+    said = texts(marks_of(name))
     messages: list[dict[str, Any]] = []
     if draw(st.booleans()):
         messages.append({"role": "system", "content": draw(said)})
