@@ -16,6 +16,7 @@ from regreen.templates.chat import CHATML, Chat, Results
 from regreen.templates.conversation import CallId, normalise, numbered
 from regreen.templates.message import ParsedMessage, collect
 from regreen.templates.parser import THINK, Reasoning, StreamParser
+from regreen.templates.structure_message import ToolChoice, chosen, message
 from regreen.templates.syntax import CallSyntax
 from regreen.templates.tools import ToolTable, tool_table
 from regreen.templates.warm import Warm
@@ -129,9 +130,39 @@ class ToolFormat:
             in_reasoning=in_reasoning,
         )
 
-    def grammar(self, tools: Tools) -> dict[str, Any]:
-        """A structural tag (xgrammar's JSON form) that completions of this format satisfy."""
-        return {"type": "structural_tag", "format": self.calls.structure(tool_table(tools))}
+    def grammar(
+        self,
+        tools: Tools,
+        *,
+        tool_choice: ToolChoice = "auto",
+        parallel: bool = True,
+        in_reasoning: bool = False,
+    ) -> dict[str, Any]:
+        """A structural tag (xgrammar's JSON form) that completions of this format satisfy.
+
+        Whatever satisfies it is read without a fault, up to what the format's notes say: free text,
+        then calls of offered tools with arguments by their schemas, then the end of the turn.
+
+        Args:
+            tools: the tools offered.
+            tool_choice: ``auto``, ``none``, ``required`` (at least one call, text may stand in
+                front), or OpenAI's object that names the one function to call.
+            parallel: whether there may be several calls, where the format has a way to write them.
+            in_reasoning: the prompt has opened the reasoning.
+
+        Raises:
+            UsageError: a choice that cannot be met.
+        """
+        table, choice = chosen(tool_table(tools), tool_choice)
+        form = message(
+            self.calls.structure(table) if table.tools else None,
+            choice,
+            bars=self.calls.stems,
+            reasoning=self.reasoning,
+            in_reasoning=in_reasoning,
+            parallel=parallel and self.parallel,
+        )
+        return {"type": "structural_tag", "format": form}
 
     def within(self, chat: Chat) -> ToolFormat:
         """The same tools, calls and results in another chat framing."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from regreen.templates.message import ToolCall
 from regreen.templates.source import Source, Steps
+from regreen.templates.structure import CallGrammar
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CallReader", "CallSyntax"]
@@ -70,6 +71,6 @@ class CallSyntax(Protocol):
         """A reader for completions of a request that offers ``tools``."""
         ...
 
-    def structure(self, tools: ToolTable) -> dict[str, Any]:
-        """A structural tag's ``format`` (xgrammar) for text with calls of these tools."""
+    def structure(self, tools: ToolTable) -> CallGrammar:
+        """The grammar of calls of these tools, at least one."""
         ...

@@ -11,6 +11,8 @@ from typing import Any
 
 from regreen.templates.guard import JOINER, guard
 from regreen.templates.message import ToolCall
+from regreen.templates.structure import CallGrammar
+from regreen.templates.structure_tags import tag_calls
 from regreen.templates.tag_reader import TagReader
 from regreen.templates.tag_spec import TagSpec
 from regreen.templates.tools import ToolTable
@@ -68,9 +70,9 @@ class TagSyntax(TagSpec):
         """A reader of such calls; see ``CallSyntax``."""
         return TagReader(self, tools)
 
-    def structure(self, tools: ToolTable) -> dict[str, Any]:
+    def structure(self, tools: ToolTable) -> CallGrammar:
         """The grammar; see ``CallSyntax``."""
-        raise NotImplementedError
+        return tag_calls(self, tools)
 
 
 def _json(value: Any) -> str:
