@@ -1,0 +1,108 @@
+"""Messages to token ids and back, for one format and one vocabulary.
+
+Special tokens stand only where the format itself wrote them; whatever a message, a tool's result or
+a tool's description contains is encoded as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from regreen.templates.conversation import Message, normalise, numbered
+from regreen.templates.format import Messages, ToolFormat, Tools
+from regreen.templates.marks import marked, pattern_of
+from regreen.templates.message import ParsedMessage
+from regreen.templates.token_spans import Marked, Rendered, encode_pieces
+from regreen.templates.tokenizers import Tokenizer
+from regreen.templates.tools import ToolTable, tool_table
+from regreen.templates.write import Piece, write
+
+__all__ = ["Renderer"]
+
+
+class Renderer:
+    """Writes conversations as token ids and reads completions.
+
+    Args:
+        form: the tool-calling format.
+        tokenizer: the vocabulary. Marks of the format that it holds as single tokens become those;
+            the others are text.
+    """
+
+    def __init__(self, form: ToolFormat, tokenizer: Tokenizer) -> None:
+        self.form = form
+        self.tokenizer = tokenizer
+        specials = tokenizer.specials
+        self.stop_ids = tuple(specials[stop] for stop in form.chat.stops if stop in specials)
+        """Ids that end an assistant's turn, to be given to the engine."""
+        self.stop_texts = tuple(stop for stop in form.chat.stops if stop not in specials)
+        """Stop marks that this vocabulary has no token for."""
+        self._pattern = pattern_of(specials)
+
+    def encode(
+        self, messages: Messages, tools: Tools, *, add_generation_prompt: bool = False
+    ) -> Rendered:
+        """A conversation as token ids with spans; see ``ToolFormat.render``."""
+        rows = numbered(normalise(messages), self.form.call_id)
+        return self.encode_rows(rows, tool_table(tools), generation=add_generation_prompt)
+
+    def encode_rows(
+        self,
+        rows: Sequence[Message],
+        tools: ToolTable,
+        *,
+        generation: bool,
+        begin: int = 0,
+        lead: Iterable[Piece] = (),
+    ) -> Rendered:
+        """Messages from ``begin`` on as token ids, behind pieces that close what stands.
+
+        Args:
+            rows: all messages so far; those before ``begin`` are not encoded.
+            tools: the tools offered.
+            generation: end with the opening of an assistant's turn.
+            begin: first message to encode.
+            lead: pieces of framing to put in front.
+        """
+
+        def again(messages: Sequence[Message], table: ToolTable) -> list[Piece]:
+            return write(self.form, messages, table, generation, begin)
+
+        closing = [
+            Marked(piece, [match.span() for match in self._pattern.finditer(piece.text)])
+            for piece in lead
+        ]
+        found = marked(again, rows, tools, self._pattern, begin)
+        return encode_pieces(self.tokenizer, [*closing, *found])
+
+    def completion(self, message: Mapping[str, Any], tools: Tools) -> list[int]:
+        """Ids that a model would sample to say ``message``, the end of its turn included."""
+        whole = self.encode([message], tools)
+        spans = [span for span in whole.spans if span.trained]
+        return whole.ids[spans[0].start : spans[-1].end] if spans else []
+
+    def parse(
+        self,
+        ids: Iterable[int],
+        tools: Tools,
+        *,
+        truncated: bool = False,
+        in_reasoning: bool = False,
+    ) -> ParsedMessage:
+        """Read sampled ids, up to the first that ends the turn; see ``ToolFormat.parse``."""
+        kept: list[int] = []
+        for token in ids:
+            kept.append(token)
+            if token in self.stop_ids:
+                break
+        text = self.tokenizer.decode(kept)
+        return self.form.parse(text, tools, truncated=truncated, in_reasoning=in_reasoning)
+
+    def ended(self, ids: Sequence[int]) -> bool:
+        """Whether sampled ids end in a mark that ends the turn."""
+        if not ids:
+            return False
+        if ids[-1] in self.stop_ids:
+            return True
+        return bool(self.stop_texts) and self.tokenizer.decode(ids).endswith(self.stop_texts)
