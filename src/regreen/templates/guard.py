@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-__all__ = ["JOINER", "guard", "guarded", "unguard"]
+__all__ = ["JOINER", "escape", "guard", "guarded", "unguard"]
 
 JOINER = "\u2060"
 
@@ -37,6 +37,11 @@ def _patterns(stems: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]
 def guard(text: str, stems: Iterable[str]) -> str:
     """``text`` with a joiner in every marker that begins with one of ``stems``."""
     return _patterns(tuple(stems))[0].sub(lambda match: match[0] + JOINER, text)
+
+
+def escape(text: str, stems: Iterable[str]) -> str:
+    """JSON text whose strings hold none of the markers: their first characters are escaped."""
+    return _patterns(tuple(stems))[0].sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def unguard(text: str, stems: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from regreen.templates.guard import JOINER, guard
+from regreen.templates.guard import JOINER, escape, guard
 from regreen.templates.message import ToolCall
 from regreen.templates.structure import CallGrammar
 from regreen.templates.structure_tags import tag_calls
@@ -49,7 +49,8 @@ class TagSyntax(TagSpec):
 
     def _text(self, name: str, key: str, value: Any, tools: ToolTable, guarding: bool) -> str:
         if not isinstance(value, str):
-            return self.literal(value)
+            text = self.literal(value)
+            return escape(text, self._marks(name, key)) if guarding else text
         kind = tools.type_of(name, key)
         other = not kind.text and "{string}" not in self.param[0] and kind.value(value) != value
         if other or value.startswith(JOINER):

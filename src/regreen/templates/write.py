@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -189,7 +190,11 @@ def _suspect(form: ToolFormat, message: Message) -> bool:
     """Whether any marker occurs in what the message says, so that reading it back is in doubt."""
     texts = [message.content, message.reasoning]
     for call in message.calls:
-        texts += [value for value in call.arguments.values() if isinstance(value, str)]
+        for value in call.arguments.values():
+            if isinstance(value, str):
+                texts.append(value)
+            elif isinstance(value, dict | list):
+                texts.append(json.dumps(value, ensure_ascii=False))
     firsts, marks = form.marks
     for text in texts:
         if JOINER in text:
