@@ -22,6 +22,16 @@ FORMATS = {
     "minimax_m2": f"{_HERE}.minimax_m2:FORMAT",
     "qwen3_coder_next": f"{_HERE}.qwen3_coder_next:FORMAT",
     "qwen3_xml_mixed": f"{_HERE}.qwen3_xml_mixed:FORMAT",
+    "hermes": f"{_HERE}.hermes:FORMAT",
+    "qwen25_coder": f"{_HERE}.qwen25_coder:FORMAT",
+    "xlam_qwen": f"{_HERE}.xlam_qwen:FORMAT",
+    "minimax_m1": f"{_HERE}.minimax_m1:FORMAT",
+    "llama3_json": f"{_HERE}.llama3_json:FORMAT",
+    "mistral3": f"{_HERE}.mistral3:FORMAT",
+    "kimik2": f"{_HERE}.kimik2:FORMAT",
+    "deepseekr1": f"{_HERE}.deepseekr1:FORMAT",
+    "deepseekv3": f"{_HERE}.deepseekv3:FORMAT",
+    "deepseekv31": f"{_HERE}.deepseekv31:FORMAT",
 }
 """Every built-in format."""
 
@@ -33,6 +43,18 @@ ALIASES = {
     "minimax-m2": "minimax_m2",
     "step3p5": "qwen3_coder",
     "nanbeige": "qwen3_coder",
+    "qwen": "hermes",
+    "qwen25": "hermes",
+    "qwen3_json": "hermes",
+    "trinity": "hermes",
+    "xlam": "xlam_qwen",
+    "minimax": "minimax_m1",
+    "llama3": "llama3_json",
+    "mistral": "mistral3",
+    "kimi_k2": "kimik2",
+    "deepseek_v3": "deepseekv3",
+    "deepseek_v31": "deepseekv31",
+    "deepseek_r1": "deepseekr1",
 }
 """Names of vLLM's and SGLang's ``--tool-call-parser`` and others in use, to ours."""
 
