@@ -14,6 +14,7 @@ from functools import cached_property
 from regreen.templates.json_reader import JsonReader, Patterns, patterns
 from regreen.templates.message import ToolCall
 from regreen.templates.structure import CallGrammar
+from regreen.templates.structure_json import json_calls
 from regreen.templates.tools import ToolTable
 
 __all__ = ["JsonSyntax"]
@@ -86,4 +87,4 @@ class JsonSyntax:
 
     def structure(self, tools: ToolTable) -> CallGrammar:
         """The grammar; see ``CallSyntax``."""
-        raise NotImplementedError
+        return json_calls(self, tools)
