@@ -233,8 +233,9 @@ class StreamParser:
                 cut -= 1
             self._plain(cut)
             at -= cut
-        fenced = self._fence and kind != "T"
-        if fenced and (kind == "B" or not (yield from self._held_call(at, "```"))):
+        source.fenced = self._fence
+        held = self._fence and kind not in {"B", "T"}
+        if held and not (yield from self._held_call(at, "\n```")):
             return at
         return -1 if (yield from self._reader.read(source, at, sure=sure)) else at
 
@@ -275,15 +276,15 @@ class StreamParser:
         return 0
 
 
-_GUARDED = frozenset({"G", "M"})
+_GUARDED = frozenset({"G", "guarded"})
 
 
 @lru_cache(maxsize=256)
 def _finder(opener: re.Pattern[str], marks: tuple[str, ...]) -> re.Pattern[str]:
-    """Where calls may begin, and guarded markers: of calls in group G, of the rest in M."""
+    """Where calls may begin, and guarded markers, of calls and others."""
     if not marks:
         return opener
-    return re.compile(f"{opener.pattern}|(?P<M>{guarded(marks)})", opener.flags)
+    return re.compile(f"{opener.pattern}|(?P<guarded>{guarded(marks)})", opener.flags)
 
 
 @lru_cache(maxsize=64)

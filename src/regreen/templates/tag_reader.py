@@ -45,8 +45,7 @@ class TagReader:
         self.tools = tools
         self._outside = syntax.tokens(tools)
         self._closers = "c" if syntax.call[1] else "w"
-        self.opener = self._outside.pattern
-        self.stems = self._outside.stems
+        self.opener, self.stems = syntax.opener(tools)
 
     # -- finding a call ---------------------------------------------------------------------
 
@@ -66,7 +65,7 @@ class TagReader:
         return True
 
     def _begin(self, source: Source, at: int, sure: bool) -> Steps[tuple[str, int, bool] | None]:
-        match = self._outside.pattern.match(source.text, at)
+        match = yield from self.token(source, at, self._outside)
         wrapped = match is not None and match.lastgroup == "W"
         if match is not None and wrapped:
             place = yield from source.word(match.end())

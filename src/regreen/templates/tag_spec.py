@@ -84,6 +84,10 @@ class TagSpec:
         """Whether a newline in front of a value, and one behind it, belongs to the tags."""
         return self.param[0].endswith("\n"), self.param[1].startswith("\n")
 
+    def opener(self, tools: ToolTable) -> tuple[re.Pattern[str], tuple[str, ...]]:
+        """Finds where calls may begin, and guarded markers (group G); with their beginnings."""
+        return _opener(self, tuple(tool.name for tool in tools.tools))
+
     def tokens(self, tools: ToolTable, name: str = "", key: str = "") -> Tokens:
         """The tags to look for inside a value, or between values."""
         names = tuple(tool.name for tool in tools.tools)
@@ -131,6 +135,21 @@ def _tokens(
         "".join(dict.fromkeys(mark[0] for mark in marks)),
         re.compile("|".join(dict.fromkeys(unfinished))),
     )
+
+
+@lru_cache(maxsize=256)
+def _opener(syntax: TagSpec, names: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    stems = []
+    for template in (syntax.wrap[0].strip(), syntax.call[0].strip()):
+        first, rest = _stem(template), _FIELD.split(template)[1:]
+        named = len(first) == 1 and names
+        stems += [first + word + rest[1] for word in names] if named else [first]
+    stems = [stem for stem in dict.fromkeys(stems) if stem]
+    found = [f"(?P<X>{re.escape(s)}{'(?=[A-Za-z_])' if len(s) == 1 else ''})" for s in stems]
+    guards = f"(?P<G>{guarded(syntax.stems)})"
+    joined = dict.fromkeys(mark[0] + JOINER for mark in syntax.stems)
+    pattern = _factored([*found, guards], syntax.stems).replace("?P<X>", "?:")
+    return re.compile(pattern), tuple(dict.fromkeys((*stems, *syntax.stems, *joined)))
 
 
 def _factored(alternatives: Sequence[str], marks: Sequence[str]) -> str:
