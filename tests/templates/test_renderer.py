@@ -170,7 +170,8 @@ def roll(rng: random.Random, name: str, vocabulary: str) -> tuple[Dialogue, list
     read = []
     for number in range(3):
         said_here = assistant(rng, name, number)
-        parsed = dialogue.sampled(write.completion(said_here, tools_of(name)))
+        ids = write.completion(said_here, tools_of(name), before=dialogue.messages)
+        parsed = dialogue.sampled(ids)
         read.append((said_here, parsed))
         dialogue.append(*answers(rng, dialogue.messages[-1]))
     return dialogue, read
@@ -358,6 +359,21 @@ def test_a_turn_that_was_cut_is_closed_without_training(vocabulary: str) -> None
         prompts.append(dialogue.prompt_ids)
         assert sum(dialogue.loss_mask) == len(ids)
     assert prompts[0] == prompts[1]
+
+
+@pytest.mark.parametrize("vocabulary", ["bytes", "bare"])
+def test_a_mark_that_ends_one_turn_and_opens_the_next_stands_once(vocabulary: str) -> None:
+    write, tools = renderer("glm46", vocabulary), tools_of("glm46")
+    ids = write.completion(TALK[2], tools)
+    assert write.tokenizer.decode(ids).endswith("<|observation|>")
+    dialogue = Dialogue(write, tools, TALK[:2])
+    dialogue.sampled(ids)
+    dialogue.append({**TALK[3], "tool_call_id": dialogue.messages[-1]["tool_calls"][0]["id"]})
+    text = write.tokenizer.decode(dialogue.prompt_ids)
+    assert text.count("<|observation|>") == 1
+    rendered = write.encode(dialogue.messages, tools, add_generation_prompt=True)
+    assert rendered.ids == dialogue.prompt_ids
+    assert sum(rendered.loss_mask()) == len(ids)
 
 
 def test_text_after_the_end_of_a_turn_is_kept_but_not_read() -> None:

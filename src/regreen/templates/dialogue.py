@@ -67,6 +67,7 @@ class Dialogue:
         self._ids: list[int] = []
         self._settled = 0  # messages whose tokens stand for good
         self._closing: list[Piece] = []  # framing owed to the turn sampled last
+        self._end_mark = ""  # the mark it was sampled with
         self._tail: list[int] | None = None
         self._in_reasoning = False
         self.append(*messages)
@@ -186,6 +187,7 @@ class Dialogue:
                 generation=True,
                 begin=self._settled,
                 lead=self._closing,
+                standing=self._end_mark,
             )
             self._tail = rendered.ids
             opening = form.reasoning.open.strip() if form.reasoning is not None else ""
@@ -221,10 +223,12 @@ class Dialogue:
         self.samples.append(sample)
         self._ids += ids
         self._settled = index + 1
-        self._closing = self._owed(index, ended=self.renderer.ended(ids))
+        self._end_mark = self.renderer.end_mark(ids)
+        self._closing = self._owed(index)
 
-    def _owed(self, index: int, *, ended: bool) -> list[Piece]:
+    def _owed(self, index: int) -> list[Piece]:
         """What stands behind a completion until its turn is closed, none of it trained on."""
+        ended = bool(self._end_mark)
         calls = self._rows[index].calls[:1]
         rows = [*self._rows[:index], Message("assistant", calls=calls)]
         pieces = write(self.renderer.form, rows, self.tools, False, index)

@@ -39,6 +39,7 @@ class Renderer:
         self.stop_texts = tuple(stop for stop in form.chat.stops if stop not in specials)
         """Stop marks that this vocabulary has no token for."""
         self._pattern = pattern_of(specials)
+        self._closes = bool(form.chat.turns["assistant"][1].strip())
 
     def encode(
         self, messages: Messages, tools: Tools, *, add_generation_prompt: bool = False
@@ -55,6 +56,7 @@ class Renderer:
         generation: bool,
         begin: int = 0,
         lead: Iterable[Piece] = (),
+        standing: str = "",
     ) -> Rendered:
         """Messages from ``begin`` on as token ids, behind pieces that close what stands.
 
@@ -64,23 +66,37 @@ class Renderer:
             generation: end with the opening of an assistant's turn.
             begin: first message to encode.
             lead: pieces of framing to put in front.
+            standing: a mark that stands already, left out where the new text begins with it.
         """
 
         def again(messages: Sequence[Message], table: ToolTable) -> list[Piece]:
-            return write(self.form, messages, table, generation, begin)
+            pieces = write(self.form, messages, table, generation, begin)
+            return pieces if self._closes else _shared_ends(pieces, self.form.chat.stops)
 
         closing = [
             Marked(piece, [match.span() for match in self._pattern.finditer(piece.text)])
             for piece in lead
         ]
         found = marked(again, rows, tools, self._pattern, begin)
-        return encode_pieces(self.tokenizer, [*closing, *found])
+        return encode_pieces(self.tokenizer, _without(standing, [*closing, *found]))
 
-    def completion(self, message: Mapping[str, Any], tools: Tools) -> list[int]:
-        """Ids that a model would sample to say ``message``, the end of its turn included."""
-        whole = self.encode([message], tools)
-        spans = [span for span in whole.spans if span.trained]
-        return whole.ids[spans[0].start : spans[-1].end] if spans else []
+    def completion(
+        self, message: Mapping[str, Any], tools: Tools, *, before: Messages = ()
+    ) -> list[int]:
+        """Ids that a model would sample to say ``message``, the end of its turn included.
+
+        Args:
+            message: an assistant's message, in OpenAI shape.
+            tools: the tools offered.
+            before: the conversation so far; formats that number their calls count on.
+        """
+        before = before or [{"role": "user", "content": ""}]  # so that nothing else is encoded
+        calls = message.get("tool_calls")
+        after = {"role": "tool", "content": ""} if calls else {"role": "user", "content": ""}
+        rows = numbered(normalise([*before, message, after]), self.form.call_id)
+        rendered = self.encode_rows(rows, tool_table(tools), generation=False, begin=len(before))
+        spans = [span for span in rendered.spans if span.trained]
+        return rendered.ids[spans[0].start : spans[-1].end] if spans else []
 
     def parse(
         self,
@@ -99,10 +115,41 @@ class Renderer:
         text = self.tokenizer.decode(kept)
         return self.form.parse(text, tools, truncated=truncated, in_reasoning=in_reasoning)
 
-    def ended(self, ids: Sequence[int]) -> bool:
-        """Whether sampled ids end in a mark that ends the turn."""
+    def end_mark(self, ids: Sequence[int]) -> str:
+        """The mark at the end of sampled ids that ended the turn; empty when it was cut."""
         if not ids:
-            return False
+            return ""
         if ids[-1] in self.stop_ids:
-            return True
-        return bool(self.stop_texts) and self.tokenizer.decode(ids).endswith(self.stop_texts)
+            return self.tokenizer.decode(ids[-1:])
+        text = self.tokenizer.decode(ids) if self.stop_texts else ""
+        return next((stop for stop in self.stop_texts if text.endswith(stop)), "")
+
+
+def _shared_ends(pieces: Sequence[Piece], stops: Sequence[str]) -> list[Piece]:
+    """Where a turn ends in the mark that opens the next, that mark is what the model samples."""
+    found: list[Piece] = []
+    speaker: int | None = None
+    for piece in pieces:
+        row = piece
+        if row.role == "assistant" and row.message >= 0:
+            speaker = row.message
+        elif speaker is not None and row.text:
+            mark = next((stop for stop in stops if row.text.startswith(stop)), "")
+            if mark:
+                found.append(Piece(mark, "assistant", "end", speaker, True))
+                row = row._replace(text=row.text[len(mark) :])
+            speaker = None
+        found.append(row)
+    return found
+
+
+def _without(standing: str, pieces: list[Marked]) -> list[Marked]:
+    """The pieces without the mark ``standing`` at their very beginning."""
+    for place, (piece, marks) in enumerate(pieces):
+        if piece.text:
+            if standing and piece.text.startswith(standing):
+                size = len(standing)
+                rest = [(start - size, end - size) for start, end in marks if start >= size]
+                pieces[place] = Marked(piece._replace(text=piece.text[size:]), rest)
+            break
+    return pieces
