@@ -74,7 +74,7 @@ def patterns(
     foreign = _sorted(pair[0] for pair in extra)
     closing = _sorted(pair[1] for pair in (*pairs, *extra))
     last = _sorted([footer.strip()])
-    guards = (*opening, *foreign, *closing, "```", *(("{", "[") if bare else ()))
+    guards = (*opening, *foreign, *closing, *(("{", "[") if bare else ()))
     found = {
         "G": guarded(guards),
         "T" if tokens else "W": _any(opening),
@@ -88,7 +88,7 @@ def patterns(
     joined = (*(mark[0] + JOINER for mark in guards), *weak)
     return Patterns(
         opener=_alternatives(found),
-        stems=tuple(dict.fromkeys((*opening, *foreign, *joined))),
+        stems=tuple(dict.fromkeys((*guards, *joined))),
         guards=tuple(dict.fromkeys(guards)),
         tokens=_alternatives(inside) if any(inside.values()) else None,
         marks=_sorted((*opening, *foreign, *closing, *last)),
@@ -161,6 +161,8 @@ class JsonReader:
         place = yield from self._openings(source, at, run)
         head = yield from self._head(source, place, run)
         if head is None:
+            return False
+        if kind == "B" and source.fenced and not (yield from _open_for_good(source, at)):
             return False
         if kind == "B" and not self.found.bare:
             source.emit("fault", "a call without its opening mark", 0)
@@ -429,6 +431,15 @@ class JsonReader:
         while mark is not None and mark.lastgroup != "o":
             source.drop(mark.end())
             mark = yield from self._token(source, (yield from source.word(0)))
+
+
+def _open_for_good(source: Source, at: int) -> Steps[bool]:
+    """Whether the code fence that is open is never closed behind ``at``."""
+    while "\n```" not in source.text[at:]:
+        if source.ended:
+            return True
+        yield from source.until("`")
+    return False
 
 
 def _piece(source: Source, index: int, text: str) -> None:

@@ -2,8 +2,8 @@
 
 ``StreamParser`` is the one reader of completions; a whole text is fed as one piece. What a mark of
 the format means depends on where it stands: a call written inside reasoning is real only if the
-reasoning is never closed, one inside an open code fence only if the fence is never closed, so both
-are held until that is known.
+reasoning is never closed and the text was not cut, one inside an open code fence only if the fence
+is never closed, so both are held until that is known.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class StreamParser:
                 continue
             if call is not None:
                 real = yield from self._held_call(call.start(), closing)
-                if real:
+                if real and not source.truncated:
                     source.emit("reasoning", source.text[: call.start()].rstrip("\n"))
                     source.drop(call.start())
                     source.emit("fault", "a call inside reasoning that is never closed", 0)
@@ -169,6 +169,7 @@ class StreamParser:
                 source.emit("fault", "reasoning that is never closed", 0)
                 return
             keep = self._keep(source.text, (marks.close, *self._stems))
+            keep = len(source.text[:keep].rstrip("\n"))
             source.emit("reasoning", source.text[:keep])
             source.drop(keep)
             scan = 0
@@ -185,13 +186,14 @@ class StreamParser:
             source.drop(1)
 
     def _held_call(self, at: int, closing: str) -> Steps[bool]:
-        """Whether ``closing`` never comes behind ``at``."""
+        """Whether ``closing`` never comes behind ``at``; in a text that was cut, it might have."""
         source = self._source
         while True:
-            if closing in source.text[at:]:
+            if source.text.find(closing, at) >= 0:
                 return False
             if source.ended:
-                return True
+                return not source.truncated
+            at = max(at, len(source.text) - len(closing) + 1)
             yield from source.until(closing[-1])
 
     def _text(self) -> Steps[None]:

@@ -24,12 +24,13 @@ class Source:
     Indices into ``text`` stay valid while a reader waits; ``drop`` alone moves them.
     """
 
-    __slots__ = ("_held", "_wanted", "calls", "ended", "out", "text", "truncated")
+    __slots__ = ("_held", "_wanted", "calls", "ended", "fenced", "out", "text", "truncated")
 
     def __init__(self) -> None:
         self.text = ""
         self.ended = False
         self.truncated = False
+        self.fenced = False  # whether a code fence of the text is open
         self.out: list[Delta] = []
         self.calls = 0
         self._wanted = ""

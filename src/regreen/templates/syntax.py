@@ -23,8 +23,8 @@ class CallReader(Protocol):
 
     opener: re.Pattern[str]
     """Finds where a call may begin in text; of its groups, if any, G is a guarded marker, B a
-    beginning without any marker, which is text inside reasoning and code fences, and T a token
-    that no fence can hold."""
+    beginning without any marker, which is text inside reasoning and whose reader looks at
+    ``Source.fenced`` itself, and T a token that no fence can hold."""
     stems: tuple[str, ...]
     """Beginnings of what ``opener`` finds, to be held back while they may still grow."""
 
