@@ -24,6 +24,7 @@ _FOREIGN = frozenset({"string", "array", "object"})
 class _Chain:
     """Closing tags in a row and what comes behind them."""
 
+    first: re.Match[str]
     kinds: str
     end: int
     follow: str
@@ -132,7 +133,8 @@ class ValueReader:
         piece = text[:end]
         if piece:
             self._lines = self._lines or "\n" in piece
-            self._line_start = piece.endswith("\n")
+            shown = piece.rstrip(" \t")
+            self._line_start = shown.endswith("\n") if shown else self._line_start
             if self._streams:
                 self.source.emit("arguments", encode_basestring(piece)[1:-1], self.index)
             else:
@@ -155,11 +157,10 @@ class ValueReader:
     # -- judging a tag ----------------------------------------------------------------------
 
     def _starts_line(self, tag: re.Match[str]) -> bool:
-        at = tag.start()
-        before = self.source.text[max(0, at - 80) : at].rstrip(" \t")
-        if before:
-            return before.endswith("\n")
-        return self._line_start
+        at, text = tag.start() - 1, self.source.text
+        while at >= 0 and text[at] in " \t":
+            at -= 1
+        return text[at] == "\n" if at >= 0 else self._line_start
 
     def _foreign(self, tag: re.Match[str]) -> bool:
         """Whether an opening tag would be closed by another closing tag than ours."""
@@ -200,30 +201,42 @@ class ValueReader:
         if follow in {"W", "C"} and (yield from self._offered(chain.next)):
             return kinds[0] == "p" or len(set(kinds)) > 1 or not self.reader.syntax.wrap[1]
         if follow == "P":
-            return own and self._fits(chain.next)
-        if own or follow in {"p", "c", "w"} or not self._enough(kinds):
+            return own and self._fits(chain)
+        if own or follow in {"p", "c", "w"} or not self._enough(chain):
             return False
         return (yield from self._text_behind(chain.end))
 
-    def _enough(self, kinds: str) -> bool:
+    def _enough(self, chain: _Chain) -> bool:
         """Whether at most one of the closing tags that a call needs is missing."""
+        kinds = chain.kinds
         if not self.reader.syntax.call[1]:
             return len(set(kinds)) > 1
         needed = 3 if self.reader.syntax.wrap[1] and not self.reader.syntax.grouped else 2
-        return len(set(kinds)) >= min(needed - 1, 2) and (self._lines or len(set(kinds)) > 1)
+        if len(set(kinds)) > 1:
+            return True
+        return needed == 2 and self._seen_lines(chain.first)
 
-    def _fits(self, tag: re.Match[str] | None) -> bool:
+    def _fits(self, chain: _Chain) -> bool:
         """Whether an opening tag behind our closing tag can be the next parameter."""
+        tag = chain.next
         if tag is None or self._open:
             return False
         key = tag["key"].strip()
         if key in self.used:
             return False
         keys = self.reader.tools.keys(self.name)
-        return not keys or key in keys or not self._seen_lines(tag)
+        return not keys or key in keys or not self._seen_lines(chain.first)
 
     def _seen_lines(self, tag: re.Match[str]) -> bool:
-        return self._lines or "\n" in self.source.text[: tag.start()].strip()
+        """Whether the value has several lines."""
+        if self._lines:
+            return True
+        newline = self.source.text.find("\n", 0, tag.start())
+        return newline >= 0 and not (self._framed and newline == tag.start() - 1)
+
+    @property
+    def _framed(self) -> bool:
+        return self.reader.syntax.framed[1]
 
     def _chain(self, tag: re.Match[str]) -> Steps[_Chain]:
         source, order = self.source, "pcw"
@@ -231,13 +244,13 @@ class ValueReader:
         while True:
             place = yield from source.word(end)
             if place >= len(source.text):
-                return _Chain(kinds, end, "end")
+                return _Chain(tag, kinds, end, "end")
             found = yield from self.reader.token(source, place, self.tokens)
             if found is None:
-                return _Chain(kinds, end, "text")
+                return _Chain(tag, kinds, end, "text")
             kind = str(found.lastgroup)
             if kind not in order or order.index(kind) < order.index(kinds[-1]):
-                return _Chain(kinds, end, kind, found)
+                return _Chain(tag, kinds, end, kind, found)
             kinds, end = kinds + kind, found.end()
 
     def _offered(self, tag: re.Match[str] | None) -> Steps[bool]:
