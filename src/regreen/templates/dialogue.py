@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regreen.core.errors import UsageError
-from regreen.core.trajectory import Turn
 from regreen.templates.conversation import Message, normalise, numbered
 from regreen.templates.format import Tools
 from regreen.templates.message import ParsedMessage
 from regreen.templates.renderer import Renderer
 from regreen.templates.tools import tool_table
 from regreen.templates.write import Piece, write
+
+if TYPE_CHECKING:
+    from regreen.core.trajectory import Turn
 
 __all__ = ["Dialogue", "Sample"]
 
@@ -131,6 +133,8 @@ class Dialogue:
 
     def turns(self) -> list[Turn]:
         """The sampled turns as a trajectory records them; ids of new tokens only."""
+        from regreen.core.trajectory import Turn
+
         ends = [sample.message for sample in self.samples[1:]] + [len(self.messages)]
         return [
             Turn(
