@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from regreen.agents.record import Conversation
     from regreen.inference import ChatClient
+    from regreen.inference.completion import Completion
+    from regreen.inference.messages import Message, MessageList
     from regreen.sandbox.base import Sandbox
 
-__all__ = ["Agent", "Limits", "Need", "Setting", "TaskView"]
+__all__ = ["Agent", "Limits", "Model", "Need", "Setting", "TaskView"]
 
 Need = Literal["model", "gold"]
 """What an agent's class may ask for: an endpoint, or the gold patch."""
@@ -63,8 +67,29 @@ class Setting:
     """Seed of this rollout."""
     client: ChatClient | None = None
     """The model, for agents that need one."""
+    tool_format: str = ""
+    """Ask the model in this tool-calling format's text; empty where the endpoint reads calls."""
     gold_patch: str = ""
     """Filled only for agents whose ``needs`` name it."""
+
+
+class Model(Protocol):
+    """What answers: an endpoint's client, or a policy without a model."""
+
+    async def complete(
+        self,
+        messages: MessageList,
+        tools: Sequence[Message],
+        *,
+        seed: int | None = None,
+        max_tokens: int | None = None,
+    ) -> Completion:
+        """The next assistant message.
+
+        Raises:
+            ModelError: there is none.
+        """
+        ...
 
 
 class Agent(Protocol):

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Protocol
 
 from regreen.agents import outcomes
-from regreen.agents.base import Setting, TaskView
+from regreen.agents.base import Model, Setting, TaskView
 from regreen.agents.outcomes import (
     Finished,
     RepeatedErrors,
@@ -20,40 +19,23 @@ from regreen.agents.outcomes import (
     TokenLimit,
     TurnLimit,
 )
+from regreen.agents.prompted import PromptedModel
 from regreen.agents.record import Conversation
 from regreen.agents.tools import Context, Result, Tool, Toolbox
 from regreen.core.errors import AgentError
 from regreen.core.trajectory import Observation
 from regreen.inference.completion import Completion
 from regreen.inference.errors import ContextOverflow
-from regreen.inference.messages import Message, MessageList
+from regreen.inference.messages import Message
 from regreen.sandbox.base import Sandbox
+from regreen.templates import tool_format
 
-__all__ = ["Model", "ModelLoop"]
+__all__ = ["ModelLoop"]
 
 _REMINDER = "Your answer called no tool. Go on with a tool call; call submit when you are done."
 _CUT = "Your answer was cut off at its length limit before a tool call. Answer more briefly."
 _ONE_CALL = "Refused: one call per answer. Only the first call was carried out."
 _AFTER_SUBMIT = "Refused: the work was already submitted by an earlier call of this answer."
-
-
-class Model(Protocol):
-    """What answers: an endpoint's client, or a policy without a model."""
-
-    async def complete(
-        self,
-        messages: MessageList,
-        tools: Sequence[Message],
-        *,
-        seed: int | None = None,
-        max_tokens: int | None = None,
-    ) -> Completion:
-        """The next assistant message.
-
-        Raises:
-            ModelError: there is none.
-        """
-        ...
 
 
 class ModelLoop:
@@ -78,6 +60,8 @@ class ModelLoop:
         if chosen is None:
             msg = "this agent needs a model"
             raise AgentError(msg, mend="give --base-url and --model")
+        if setting.tool_format and model is None:
+            chosen = PromptedModel(chosen, tool_format(setting.tool_format))
         self._model = chosen
         self._setting = setting
         self._toolbox = Toolbox(tools)

@@ -55,6 +55,9 @@ class RolloutFlags(Work):
     """Name of the model as the endpoint knows it."""
     temperature: float | None = None
     """Sampling temperature; the endpoint's own when not given."""
+    tool_format: str | None = None
+    """Ask the model in this format's text, for endpoints that read no calls (see regreen
+    plugins)."""
     turns: int | None = None
     """Most model calls of one rollout (default 250)."""
     tokens: int | None = None
@@ -99,7 +102,9 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
     client = chat_client(flags.base_url, flags.model, temperature=flags.temperature)
     if ":" in flags.agent:
         sys.path.append(str(Path.cwd()))  # an agent's file beside the user is found, last
-    build = builder(flags.agent, limits=limits, client=client)
+    build = builder(
+        flags.agent, limits=limits, client=client, tool_format=_known_format(flags.tool_format)
+    )
     _check(flags)
     rows = load_tasks(tasks)[: flags.limit]
     if flags.dry_run:
@@ -128,6 +133,14 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
     return _tell(everything, summary, flags, console)
 
 
+def _known_format(name: str | None) -> str:
+    if not name:
+        return ""
+    from regreen.templates import tool_format
+
+    return tool_format(name).name if ":" not in name else name
+
+
 def _check(flags: RolloutFlags) -> None:
     for name, value in (("--limit", flags.limit), ("--attempts", flags.attempts)):
         if value is not None and value < 1:
@@ -142,6 +155,7 @@ def _directory(flags: RolloutFlags, limits: Limits, rows: Sequence[Task]) -> Run
         "seed": flags.seed,
         "model": flags.model or "",
         "base_url": flags.base_url or "",
+        "tool_format": flags.tool_format or "",
         "temperature": "" if flags.temperature is None else flags.temperature,
         "limits": limits.model_dump(mode="json", exclude_none=True),
         "workers": flags.workers,

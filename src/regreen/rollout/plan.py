@@ -79,8 +79,20 @@ def assignments(
     return [one for name, one in planned.items() if name not in finished]
 
 
-def builder(name: str, *, limits: Limits | None = None, client: ChatClient | None = None) -> Build:
+def builder(
+    name: str,
+    *,
+    limits: Limits | None = None,
+    client: ChatClient | None = None,
+    tool_format: str = "",
+) -> Build:
     """What makes the agents of a run; the gold patch goes only to classes that ask for it.
+
+    Args:
+        name: of the agent.
+        limits: what each rollout may spend.
+        client: the model.
+        tool_format: ask the model in this format's text.
 
     Raises:
         UsageError: there is no such agent, or it needs a model and none is given.
@@ -90,6 +102,9 @@ def builder(name: str, *, limits: Limits | None = None, client: ChatClient | Non
     if "model" in needs and client is None:
         msg = f"the agent {name!r} needs a model"
         raise UsageError(msg, where="--agent", mend="give --base-url URL/v1 and --model NAME")
+    if tool_format and "model" not in needs:
+        msg = f"the agent {name!r} asks no model, so no tool-calling format"
+        raise UsageError(msg, where="--tool-format", mend="leave --tool-format out")
 
     def build(assignment: Assignment) -> Agent:
         made: Agent = kind(
@@ -97,6 +112,7 @@ def builder(name: str, *, limits: Limits | None = None, client: ChatClient | Non
                 limits=limits or Limits(),
                 seed=assignment.seed,
                 client=client,
+                tool_format=tool_format,
                 gold_patch=assignment.task.patch if "gold" in needs else "",
             )
         )

@@ -19,7 +19,7 @@ from regreen.templates.message import ParsedMessage, ToolCall
 from regreen.templates.steps import Step, Steps, Unconvertible, check_text
 from regreen.templates.tools import ToolTable
 
-__all__ = ["joined_system", "read_prompted", "unwrapped", "wrapped"]
+__all__ = ["joined_system", "read_prompted", "unwrapped", "wrap", "wrapped"]
 
 Message = Mapping[str, Any]
 
@@ -132,17 +132,18 @@ def wrapped(calls: Sequence[ToolCall], texts: Sequence[str], results: Results) -
     None when neither can be read back.
     """
     if results.folded or len(calls) == 1:
-        whole = _wrap(calls, texts, results)
+        whole = wrap(calls, texts, results)
         if unwrapped(whole, calls, results) == list(texts):
             return [whole]
     if len(calls) == 1:
         return None
-    single = [_wrap([call], [text], results) for call, text in zip(calls, texts, strict=True)]
+    single = [wrap([call], [text], results) for call, text in zip(calls, texts, strict=True)]
     clear = unwrapped(single[0], calls, results) is None
     return single if clear else None
 
 
-def _wrap(calls: Sequence[ToolCall], texts: Sequence[str], results: Results) -> str:
+def wrap(calls: Sequence[ToolCall], texts: Sequence[str], results: Results) -> str:
+    """Results in one turn, whether or not they can be told apart again."""
     shown = [
         _named(results.each[0], call) + text + _named(results.each[1], call)
         for call, text in zip(calls, texts, strict=True)

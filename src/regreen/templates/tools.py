@@ -82,7 +82,10 @@ def tool_table(tools: Iterable[Mapping[str, Any]] | ToolTable | None) -> ToolTab
     if isinstance(tools, ToolTable):
         return tools
     rows = list(tools or ())
-    key = marshal.dumps(rows, 2)
+    try:
+        key = marshal.dumps(rows, 2)
+    except ValueError:  # not plain JSON data: nothing to find it by
+        return ToolTable(tuple(_functions(rows)))
     found = _tables.get(key)
     if found is None:
         found = ToolTable(tuple(_functions(rows)))
