@@ -1,0 +1,86 @@
+"""``bash_block``: prose and one fenced shell block, as mini-swe-agent's text mode asks for.
+
+The block's info string is one that no prose uses by chance, which is why an ordinary ``bash``
+block is an example here and not a call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from regreen.templates.chat import CHATML, Results
+from regreen.templates.definitions_text import plain_list, shell_rules
+from regreen.templates.format import ToolFormat
+from regreen.templates.shell_block import ShellBlock
+from regreen.templates.text_calls import TextSyntax
+from regreen.templates.text_channels import TextChannels
+from regreen.templates.tools import ToolTable
+
+__all__ = ["FORMAT", "SWE_AGENT"]
+
+_MINI = TextSyntax(ShellBlock("mswea_bash_command"))
+_PLAIN = TextSyntax(ShellBlock(""))
+
+
+def _definitions(tools: ToolTable, calls: TextSyntax) -> str:
+    info = calls.form.shell[0]
+    native = calls.form.shape.find(tools)
+    kind = f"marked `{info}`" if info else "without a language"
+    rules = []
+    if native is not None:
+        rules.append(
+            f"To run a command with `{native.name}`, say in a sentence or two what you are about "
+            f"to do, then write the command in a fenced block {kind}. Write exactly one such "
+            "block in each answer, at its end:\n\n"
+            f"```{info}\ngrep -rn 'def main' src | head\n```\n\n"
+            "If the command itself holds a line that begins with three backticks, open and close "
+            "the block with four."
+        )
+    others = [tool.name for tool in tools.tools if native is None or tool.name != native.name]
+    if others:
+        rules.append(shell_rules(info, others))
+    return "\n\n".join(["# Tools", plain_list(tools.tools), *rules])
+
+
+def _mini(tools: ToolTable) -> str:
+    return _definitions(tools, _MINI)
+
+
+def _plain(tools: ToolTable) -> str:
+    return _definitions(tools, _PLAIN)
+
+
+FORMAT = ToolFormat(
+    name="bash_block",
+    title="mini-swe-agent's text mode: prose and one fenced shell command",
+    definitions=_mini,
+    calls=_MINI,
+    results=Results(each=("<output>\n", "\n</output>"), folded=False),
+    channels=TextChannels(_MINI, CHATML.stops),
+    parallel=False,
+    source="mini-swe-agent, text configuration of version 2",
+    notes=(
+        "The wording and the wrapper of results are ours; the fence is mini-swe-agent's.",
+        "Several blocks are read as several calls. mini-swe-agent refuses such an answer, "
+        "SWE-agent runs the last block; an agent that follows them decides by the count.",
+        "A command is the tool's whose only required parameter is one string (`command`, `cmd`, "
+        "`script` or `code`). Calls of other tools, or with further arguments, are written as "
+        "`NAME <<'JSON'` in the same kind of block.",
+        "A command with a fence inside is written with a longer fence.",
+    ),
+)
+
+SWE_AGENT = replace(
+    FORMAT,
+    name="swe_agent",
+    title="SWE-agent's thought and action: prose and one fenced block without a language",
+    definitions=_plain,
+    calls=_PLAIN,
+    channels=TextChannels(_PLAIN, CHATML.stops),
+    source="SWE-agent, thought_action parser",
+    notes=(
+        "The wording and the wrapper of results are ours.",
+        *FORMAT.notes[1:],
+        "Any block without a language is a call, so an example needs one.",
+    ),
+)
