@@ -89,8 +89,8 @@ def message(
     if in_reasoning:
         return seq(thought, body)
     opened = seq(const(reasoning.open), thought)
-    if reasoning.empty and reasoning.empty != reasoning.open + reasoning.close:
-        opened = either((opened, const(reasoning.empty)))
+    if reasoning.empty:
+        return seq(either((opened, const(reasoning.empty))), body)
     return seq(optional(opened), body)
 
 

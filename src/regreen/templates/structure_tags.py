@@ -120,6 +120,10 @@ class _Call:
         found = [*_stems(syntax.wrap[0]), *_stems(syntax.call[0], names)]
         found += _stems(syntax.param[0], self.tools.keys(self.tool.name))
         found += _stems(syntax.param[1].replace("{key}", key))
+        if not (syntax.param[1].startswith("\n") or syntax.param[1].endswith("\n")):
+            # no closing tag of a call stands at the start of a line: any might be its end
+            found += _stems(syntax.call[1].replace("{name}", self.tool.name))
+            found += _stems(syntax.wrap[1])
         return list(dict.fromkeys(found))
 
 

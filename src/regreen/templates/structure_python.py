@@ -1,0 +1,70 @@
+"""The grammar of calls written as Python calls in a list.
+
+Values are Python literals by their schema; a string may stand in either quotes, or in three of them
+with its lines as they are. Prose must not hold a bracket with the name of an offered tool and a
+round bracket behind it, in the usual spellings.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from regreen.templates.python_write import literal
+from regreen.templates.structure import CallGrammar, Format, const, seq
+from regreen.templates.structure_notation import Notation, Rules, quoted
+from regreen.templates.structure_schema import properties
+
+if TYPE_CHECKING:
+    from regreen.templates.python_calls import PythonicSyntax
+    from regreen.templates.tools import Tool, ToolTable
+
+__all__ = ["python_calls"]
+
+_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f"
+_STRINGS = (
+    "string ::= single | double | lines | dlines",
+    "key ::= single | double",
+    rf"""single ::= "'" ([^'\\\x09\x0a{_CONTROLS}] | escape)* "'" """,
+    rf"""double ::= "\"" ([^"\\\x09\x0a{_CONTROLS}] | escape)* "\"" """,
+    rf"""lines ::= "\'\'\'" (("'" "'"?)? ([^'\\{_CONTROLS}] | escape))* "\'\'\'" """,
+    rf"""dlines ::= "\"\"\"" (("\"" "\""?)? ([^"\\{_CONTROLS}] | escape))* "\"\"\"" """,
+    r"""escape ::= "\\" ([\\'"abfnrtv] | "x" hex hex | "u" scalar)""",
+    "scalar ::= [0-9a-cefA-CEF] hex hex hex | [dD] [0-7] hex hex",
+    "hex ::= [0-9a-fA-F]",
+)
+
+
+def _notation(quote: str) -> Notation:
+    spell = partial(literal, quote=quote)
+    return Notation(_STRINGS, ("True", "False", "None"), key=spell, spell=spell)
+
+
+def python_calls(syntax: PythonicSyntax, tools: ToolTable) -> CallGrammar:
+    """The grammar of a list of calls."""
+    opening, closing = syntax.wrap if syntax.wrapped else ("", "")
+    names = [tool.name + gap for tool in tools.tools for gap in ("", " ")]
+    bars = [f"[{space}{name}(" for name in names for space in ("", " ", "\n")]
+    marks = [syntax.wrap[0]] if syntax.wrap[0] else []
+    line = not syntax.wrapped and bool(syntax.lead)
+    one, many = (
+        seq(const(opening + "["), _list(syntax, tools, several), const("]" + closing))
+        for several in (False, True)
+    )
+    return CallGrammar(one, many, (*marks, *bars), line=line)
+
+
+def _list(syntax: PythonicSyntax, tools: ToolTable, several: bool) -> Format:
+    rules = Rules(_notation(syntax.quote))
+    call = rules.add(" | ".join(_call(rules, tool) for tool in tools.tools))
+    return rules.grammar(f'{call} (", " {call})*' if several else call)
+
+
+def _call(rules: Rules, tool: Tool) -> str:
+    parts = []
+    for key, schema, required in properties(tool):
+        named = key.isidentifier()
+        before = quoted(f"{key}=" if named else f"**{{{rules.notation.key(key)}: ")
+        behind = "" if named else ' "}"'
+        parts.append((f"{before} ({rules.value(schema)}){behind}", required))
+    return f'{quoted(tool.name + "(")} {rules.members(parts)} ")"'
