@@ -71,6 +71,7 @@ class StreamParser:
         self._search = _finder(reader.opener, marks).search
         self._fence = False  # whether a code fence of the text is open
         self._midline = False
+        self._after_call = False  # whether nothing but white space came behind a call
         self._steps: Steps[None] = self._message()
         next(self._steps)
 
@@ -198,28 +199,31 @@ class StreamParser:
 
     def _text(self) -> Steps[None]:
         source, search = self._source, self._search
-        scan, after_call = 0, False
+        scan = 0
         while True:
             found = search(source.text, scan)
             if found is None:
-                blank = after_call and not source.text.strip()
                 if source.ended:
-                    if not blank:
+                    if not self._between_calls(source.text):
                         self._plain(len(source.text))
                     return
-                scan = 0 if blank else self._wait()
+                scan = max(0, scan - self._wait())
                 yield
             elif found.lastgroup in _GUARDED:
                 self._plain(found.start() + 1)
                 source.drop(1)
-                scan, after_call = found.end() - found.start() - 2, False
+                scan = found.end() - found.start() - 2
             else:
                 kind = found.lastgroup or ""
-                place = yield from self._call(found.start(), after_call, kind)
-                after_call = after_call if place >= 0 else True
+                place = yield from self._call(found.start(), kind)
+                self._after_call = self._after_call or place < 0
                 scan = place + len(found[0]) if place >= 0 else 0
 
-    def _call(self, at: int, after_call: bool, kind: str) -> Steps[int]:
+    def _between_calls(self, text: str) -> bool:
+        """Whether ``text`` is only white space behind a call."""
+        return self._after_call and not text.strip()
+
+    def _call(self, at: int, kind: str) -> Steps[int]:
         """Try to read calls at ``at``; the text before them is given out in any case.
 
         Returns:
@@ -227,7 +231,7 @@ class StreamParser:
         """
         source = self._source
         before = source.text[:at]
-        blank = after_call and not before.strip()
+        blank = self._between_calls(before)
         sure = blank or before.endswith("\n") or (not before and not self._midline)
         if not blank:
             cut = len(before)
@@ -248,6 +252,7 @@ class StreamParser:
             if text.count("```") % 2:
                 self._fence = not self._fence
             self._midline = not text.endswith("\n")
+            self._after_call = False
             self._source.emit("content", text)
             self._source.drop(end)
 
@@ -268,14 +273,17 @@ class StreamParser:
         return keep
 
     def _wait(self) -> int:
-        """Give out what cannot become part of a mark; returns where to look on."""
+        """Give out what cannot become part of a mark; returns how much that was."""
         text = self._source.text
         keep = self._keep(text, self._stems)
+        if self._between_calls(text[:keep]):
+            return 0
         limit = keep - len(self._lead)
         while keep > 0 and keep > limit and text[keep - 1] == "\n":
             keep -= 1
+        keep = max(keep, 0)
         self._plain(keep)
-        return 0
+        return keep
 
 
 _GUARDED = frozenset({"G", "guarded"})
