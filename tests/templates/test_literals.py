@@ -73,7 +73,8 @@ def test_json_in_any_style_is_read(x: Any, indent: int | None, ascii_only: bool)
 def test_python_literals_are_read(x: Any) -> None:
     text = repr(x)
     # in double quotes the JSON dialect takes escapes as JSON means them
-    for dialect in ("python", "json")[: 1 if '"' in text else 2]:
+    dialects: list[Dialect] = ["python"] if '"' in text else ["python", "json"]
+    for dialect in dialects:
         found = strict(text, dialect=dialect)
         assert found is not None
         assert load(found) == x

@@ -106,6 +106,10 @@ class StringStyle:
     growing: re.Pattern[str]
     """Matches what stands at the end of the text and may become an escape or the closing quote."""
 
+    def bare_line(self, text: str, start: int, end: int) -> bool:
+        """Whether a string of one line goes on in another one between two indices."""
+        return len(self.quote) == 1 and text.find("\n", start, end) >= 0
+
     def strict(self, text: str, fault: Fault) -> str:
         """A run of content as JSON writes it."""
         if self.raw:

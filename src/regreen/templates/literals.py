@@ -51,7 +51,8 @@ def value(
 
     Returns:
         False when the text ends inside the value or is no value; what ``out`` got is then a
-        beginning of strict JSON text, and the source begins somewhere inside the value.
+        beginning of strict JSON text, and the source begins somewhere inside the value, or is
+        empty if its end is the only fault.
     """
     reader = _Reader(source, out, fault or _ignore, dialect == "python")
     done = yield from reader.read()
@@ -61,6 +62,9 @@ def value(
 
 def skip(source: Source, at: int, *, dialect: Dialect = "json") -> Steps[int]:
     """Look past one value at index ``at``, after white space, without dropping anything.
+
+    Meant for text that may be no value at all, so a string between single Python quotes that does
+    not end on its line is refused at once, not mended.
 
     Returns:
         The index behind the value; -1 when there is none, or when the text ends inside it.
@@ -273,6 +277,7 @@ class _Reader:
                 self.at = end
                 return word
             if self.source.ended or not fits(end - self.at):
+                self.at = end if self.source.ended else self.at
                 return ""
             yield from self._wait()
 
@@ -338,6 +343,8 @@ class _Reader:
             text = source.text
             end = _end(run, text, self.at)
             if end > self.at:
+                if self.keep and self.python and style.bare_line(text, self.at, end):
+                    return False
                 self.pieces.append(style.strict(text[self.at : end], self._mended))
                 self.at = end
             if text.startswith(quote, end):
@@ -345,6 +352,7 @@ class _Reader:
                 return True
             if end == len(text) or style.growing.match(text, end):
                 if source.ended:
+                    self.at = len(text)
                     return False
                 yield from self._wait()
                 continue

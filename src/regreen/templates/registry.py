@@ -32,6 +32,14 @@ FORMATS = {
     "deepseekr1": f"{_HERE}.deepseekr1:FORMAT",
     "deepseekv3": f"{_HERE}.deepseekv3:FORMAT",
     "deepseekv31": f"{_HERE}.deepseekv31:FORMAT",
+    "llama4_pythonic": f"{_HERE}.llama4_pythonic:FORMAT",
+    "toolace": f"{_HERE}.toolace:FORMAT",
+    "openhands_xml": f"{_HERE}.openhands_xml:FORMAT",
+    "anthropic_xml": f"{_HERE}.anthropic_xml:FORMAT",
+    "xml_cline": f"{_HERE}.xml_cline:FORMAT",
+    "xml_aone": f"{_HERE}.xml_aone:FORMAT",
+    "harmony_xml": f"{_HERE}.harmony_xml:FORMAT",
+    "continue_block": f"{_HERE}.continue_block:FORMAT",
 }
 """Every built-in format."""
 
@@ -55,6 +63,8 @@ ALIASES = {
     "deepseek_v3": "deepseekv3",
     "deepseek_v31": "deepseekv31",
     "deepseek_r1": "deepseekr1",
+    "pythonic": "llama4_pythonic",
+    "llama4": "llama4_pythonic",
 }
 """Names of vLLM's and SGLang's ``--tool-call-parser`` and others in use, to ours."""
 
