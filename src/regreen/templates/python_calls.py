@@ -19,6 +19,7 @@ from regreen.templates.message import ToolCall
 from regreen.templates.python_write import arguments
 from regreen.templates.source import Source, Steps
 from regreen.templates.structure import CallGrammar
+from regreen.templates.structure_python import python_calls
 from regreen.templates.tools import ToolTable
 
 __all__ = ["PythonReader", "PythonicSyntax"]
@@ -63,7 +64,7 @@ class PythonicSyntax:
 
     def structure(self, tools: ToolTable) -> CallGrammar:
         """The grammar; see ``CallSyntax``."""
-        raise NotImplementedError
+        return python_calls(self, tools)
 
     @cached_property
     def opener(self) -> re.Pattern[str]:
