@@ -113,9 +113,9 @@ def marks_of(name: str) -> tuple[str, ...]:
 def examples(name: str) -> tuple[str, ...]:
     """Whole calls as the format writes them."""
     form, found = tool_format(name), []
-    for tools in (tools_of(name), EXAMPLE_TOOLS):
+    for tools in (EXAMPLE_TOOLS, NATIVE):
         table = tool_table(tools)
-        for tool in table.tools[:2]:
+        for tool in table.tools:
             text = {key: "a\nb" for key in list(tool.types)[:2]}
             try:
                 found.append(form.calls.write([ToolCall(tool.name, text)], table))
@@ -218,13 +218,29 @@ EXAMPLE_TOOLS = [
     tool("bash", {"command": {"type": "string"}}),
 ]
 
-FIXED_TOOLS: dict[str, list[dict[str, Any]]] = {}
-"""Tools of the formats that cannot call any others, by the format's name."""
+NATIVE = [
+    tool("bash", {"command": {"type": "string"}}),
+    tool("python", {"code": {"type": "string"}}),
+    tool("apply_patch", {"input": {"type": "string"}}),
+    tool(
+        "str_replace",
+        {"path": {"type": "string"}, "old_str": {"type": "string"}, "new_str": {"type": "string"}},
+    ),
+    tool("write_file", {"path": {"type": "string"}, "content": {"type": "string"}}),
+]
+"""Tools that some formats have a form of their own for."""
 
-
-def tools_of(name: str) -> list[dict[str, Any]]:
-    """Some tools that a format can call."""
-    return FIXED_TOOLS.get(name, EXAMPLE_TOOLS)
+PATCH = "*** Begin Patch\n*** Update File: a.py\n@@\n-x\n+y\n*** Add File: b\n+\n*** End Patch"
+USUAL = {
+    "command": ["ls -la", "cat <<'EOF'\n```\nEOF", "echo a\necho b\n"],
+    "code": ["print(1)", 'x = """\n```\n"""\nprint(x)'],
+    "input": [PATCH, PATCH + "\n", "*** Begin Patch\n*** Delete File: a\n*** End Patch"],
+    "path": ["a.py", "src/a b.py", "/tmp/é.txt"],
+    "old_str": ["x = 1\n", "", "    a\n    b"],
+    "new_str": ["x = 2\n", "", "<<<<<<< SEARCH\n=======\n>>>>>>> REPLACE\n"],
+    "content": ["x = 1\n", "# no newline"],
+}
+"""Values such a form is made for, and some that it is not."""
 
 
 # -- messages -----------------------------------------------------------------------------------
@@ -244,21 +260,30 @@ class Case:
         return [(function["name"], function["arguments"]) for function in functions]
 
 
+@cache
+def strings_of(name: str, strange: bool) -> st.SearchStrategy[str]:
+    """Texts that hold the marks of a format, or calls of every format."""
+    return texts((*marks_of(name), *(foreign_examples() if strange else ()))) | texts()
+
+
+@cache
+def _parameters(name: str, strange: bool) -> st.SearchStrategy[dict[str, Pair]]:
+    return st.dictionaries(KEYS, schemas_and_values(strings_of(name, strange)), max_size=3)
+
+
 @st.composite
 def cases(draw: st.DrawFn, name: str, *, min_calls: int = 0) -> Case:
     """A message with adversarial text, reasoning and arguments for a format."""
-    form, marks = tool_format(name), marks_of(name)
-    own = texts((*marks, *draw(st.sampled_from([(), foreign_examples()]))))
-    strings = own | texts()
+    form, strange = tool_format(name), draw(st.booleans())
+    strings = strings_of(name, strange)
     tools, arguments = [], []
-    if name in FIXED_TOOLS:
-        tools = FIXED_TOOLS[name]
-        for one in tools:
-            keys = one["function"]["parameters"]["properties"]
-            arguments.append({key: draw(strings) for key in keys})
+    if draw(st.integers(0, 3)) == 0:
+        tools = [draw(st.sampled_from(NATIVE))]
+        keys = tools[0]["function"]["parameters"]["properties"]
+        arguments = [{key: draw(st.sampled_from(USUAL[key]) | strings) for key in keys}]
     else:
         for called in draw(st.lists(NAMES, min_size=1, max_size=2, unique=True)):
-            pairs = draw(st.dictionaries(KEYS, schemas_and_values(strings), max_size=3))
+            pairs = draw(_parameters(name, strange))
             tools.append(_declared(draw, called, pairs))
             values = {key: pair[1] for key, pair in pairs.items()}
             if not pairs and draw(st.booleans()):  # beside declared ones it may be text of a value
@@ -291,17 +316,17 @@ def _declared(draw: st.DrawFn, name: str, pairs: Mapping[str, Pair]) -> dict[str
     return tool(name, properties, **({"$defs": definitions} if definitions else {}))
 
 
-@st.composite
-def garbage(draw: st.DrawFn, name: str) -> str:
+@cache
+def garbage(name: str) -> st.SearchStrategy[str]:
     """Text made of the format's marks in any order."""
-    return draw(texts((*marks_of(name), '{"name": "edit", "arguments": {"path": "x"}}'), size=14))
+    return texts((*marks_of(name), '{"name": "edit", "arguments": {"path": "x"}}'), size=14)
 
 
 @st.composite
 def conversations(draw: st.DrawFn, name: str) -> tuple[list[dict[str, Any]], Case]:
     """Messages that end where an assistant speaks, and what it says."""
     case = draw(cases(name))
-    said = texts(marks_of(name))
+    said = strings_of(name, False)
     messages: list[dict[str, Any]] = []
     if draw(st.booleans()):
         messages.append({"role": "system", "content": draw(said)})
