@@ -22,23 +22,25 @@ _MARK = re.compile(rf"^(?:{_SEARCH}|{_DIVIDER}|{_REPLACE})[ \t\r]*$", re.MULTILI
 _PATH = re.compile(r"[^\s`*:#<>'\"](?:[^\s`]{0,198}[^\s`*:])?")
 _BEGIN, _END = "*** Begin Patch", "*** End Patch"
 _PATCH = re.compile(rf"{re.escape(_BEGIN)}\n\*\*\* [^\n]")
-_REST = re.compile(r"[ \t\r]{0,80}(?![ \t\r])")
+_REST = re.compile(r"[ \t\r]*(?:\n|\Z)")
+_LONGEST = 80
+"""Characters behind a mark that are waited for."""
 _LAST = re.compile(rf"^(?:{re.escape(_END)}|{re.escape(_BEGIN)})[ \t\r]*$", re.MULTILINE)
 
 
 def _line_is(source: Source, at: int, mark: str) -> Steps[bool]:
-    """Whether the line at ``at`` is ``mark`` and blanks, once that is certain."""
+    """Whether the line at ``at`` is ``mark`` and blanks.
+
+    That is known when the line ends: until then what stands behind the mark may be the end mark
+    of the turn.
+    """
     while True:
         text, end = source.text, at + len(mark)
-        if not text.startswith(mark, at):
-            if source.ended or not mark.startswith(text[at:]):
-                return False
-        else:
-            match = _REST.match(text, end)
-            if match is not None and match.end() < len(text):
-                return text[match.end()] == "\n"
-            if source.ended or match is None:
-                return match is not None
+        if source.ended or text.find("\n", at) >= 0:
+            return text.startswith(mark, at) and _REST.match(text, end) is not None
+        known = text[at:end]
+        if not mark.startswith(known) or len(text) > end + _LONGEST:
+            return False
         yield
 
 
