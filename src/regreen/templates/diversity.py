@@ -13,6 +13,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import TypeVar
 
@@ -95,7 +96,8 @@ class DiversityConfig(BaseModel):
             given = getattr(self, axis)
             for name in given:
                 if name not in names and ":" not in str(name):
-                    msg = f"{axis} has no {name!r}; there are {', '.join(map(str, names))}"
+                    near = get_close_matches(str(name), map(str, names), 3, 0.0)
+                    msg = f"{axis} has no {name!r}; did you mean {' or '.join(near)}?"
                     raise ValueError(msg)
             weights = given.values() if isinstance(given, Mapping) else (1.0,)
             if given and (min(weights) < 0 or not any(weights)):

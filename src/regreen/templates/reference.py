@@ -1,0 +1,184 @@
+"""The reference page of the tool-calling formats, written from the registry and by trying them.
+
+What a format does with types and with several calls is shown by an example that it wrote and read
+back itself, so the page cannot say what the code does not do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from regreen.core.errors import UsageError
+from regreen.templates.diversity import permits
+from regreen.templates.format import ToolFormat
+from regreen.templates.message import ToolCall
+from regreen.templates.registry import ALIASES, FORMATS, tool_format
+
+__all__ = ["Example", "aliases", "example", "reference_page"]
+
+
+class Example(NamedTuple):
+    """Tools and two calls that a format can write."""
+
+    tools: Sequence[Mapping[str, Any]]
+    """In OpenAI shape."""
+    calls: Sequence[ToolCall]
+    """Two calls."""
+
+
+def _tool(name: str, description: str, *required: str, **parameters: str) -> dict[str, Any]:
+    properties = {key: {"type": kind} for key, kind in parameters.items()}
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    function = {"name": name, "description": description, "parameters": schema}
+    return {"type": "function", "function": function}
+
+
+_SEARCH = _tool(
+    "search", "Search files.", "pattern", pattern="string", limit="integer", exact="boolean"
+)
+_BASH = _tool("bash", "Run a command.", "command", command="string")
+_EXAMPLES = (
+    Example(
+        (_SEARCH, _BASH),
+        (
+            ToolCall("search", {"pattern": "größe < 10", "limit": 5, "exact": True}),
+            ToolCall("bash", {"command": "cd src &&\nls"}),
+        ),
+    ),
+    Example(
+        (_BASH,),
+        (
+            ToolCall("bash", {"command": "grep -rn 'größe < 10' src"}),
+            ToolCall("bash", {"command": "cd src &&\nls"}),
+        ),
+    ),
+)
+
+_HEAD = """# Tool-calling formats
+
+Written by `make docs`; a test compares it with the code. Name a format with
+`regreen.templates.tool_format(NAME)` or `regreen convert SOURCE --to NAME`.
+
+*Several calls*: whether one answer may hold more than one. *Types*: whether a value's type stands
+in the text or comes from the tool's schema. *Definitions* and *framing*: whether the diversity
+sampler may exchange them.
+"""
+
+
+def aliases(name: str) -> list[str]:
+    """Other names of a format, servers' parser names among them."""
+    return sorted(alias for alias, target in ALIASES.items() if target == name)
+
+
+def example(form: ToolFormat) -> Example | None:
+    """Calls that the format writes and reads back; None when it can say none of those known."""
+    for found in _EXAMPLES:
+        if all(_reads_back(form, [call], found.tools) for call in found.calls):
+            return found
+    return None
+
+
+def _reads_back(form: ToolFormat, calls: Sequence[ToolCall], tools: Any) -> bool:
+    try:
+        text = form.completion(_answer(calls), tools)
+    except UsageError:
+        return False
+    read = form.parse(text + form.chat.stops[0], tools)
+    return [(c.name, c.arguments) for c in read.tool_calls] == [
+        (c.name, c.arguments) for c in calls
+    ]
+
+
+def _answer(calls: Sequence[ToolCall]) -> dict[str, Any]:
+    return {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {"id": f"call_{place}", "function": {"name": call.name, "arguments": call.arguments}}
+            for place, call in enumerate(calls)
+        ],
+    }
+
+
+def reference_page() -> str:
+    """The page in Markdown."""
+    forms = {name: tool_format(name) for name in sorted(FORMATS)}
+    head = [
+        "| format | several calls | types | reasoning | definitions | framing |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows = [
+        f"| [`{name}`](#{name}) | {' | '.join(_traits(form))} |" for name, form in forms.items()
+    ]
+    sections = [_section(name, form) for name, form in forms.items()]
+    return "\n".join([_HEAD, *head, *rows, "", *sections])
+
+
+def _traits(form: ToolFormat) -> tuple[str, ...]:
+    allowed = permits(form.name)
+    return (
+        "yes" if form.parallel else "no",
+        _types(form),
+        _reasoning(form),
+        "any" if allowed.definitions else "its own",
+        "any" if allowed.chat else "its own",
+    )
+
+
+def _types(form: ToolFormat) -> str:
+    found = example(form)
+    if found is None or len(found.tools) < 2:
+        return "text only"
+    call = found.calls[0]
+    read = form.parse(form.completion(_answer([call]), found.tools) + form.chat.stops[0], None)
+    same = [one.arguments for one in read.tool_calls] == [call.arguments]
+    return "in the text" if same else "by the schema"
+
+
+def _reasoning(form: ToolFormat) -> str:
+    if form.channels is not None:
+        return "a channel"
+    if form.reasoning is None:
+        return "none"
+    marks = f"{_code(form.reasoning.open.strip())} {_code(form.reasoning.close.strip())}"
+    return marks.replace("|", "\\|")
+
+
+def _section(name: str, form: ToolFormat) -> str:
+    called = ", ".join(f"`{alias}`" for alias in aliases(name))
+    rows = [f"## {name}", "", f"{form.title}."]
+    rows += [f"Also called {called}."] if called else []
+    rows += [f"Source: {form.source}."] if form.source else []
+    role = form.results.role
+    opening, closing = form.chat.turns["user"]
+    rows += [
+        "",
+        f"- a user's turn: {_code(opening)} … {_code(closing)}",
+        f"- results stand in the {role}'s turn, "
+        + ("all of an answer in one" if form.results.folded else "each in its own"),
+    ]
+    rows += [f"- {note}" for note in form.notes]
+    return "\n".join([*rows, "", *_shown(form), ""])
+
+
+def _shown(form: ToolFormat) -> list[str]:
+    found = example(form)
+    if found is None:
+        return []
+    calls = found.calls if form.parallel else found.calls[:1]
+    results = [
+        {"role": "tool", "tool_call_id": f"call_{place}", "content": text}
+        for place, text in zip(range(len(calls)), ("src/app.py:3", "app.py"), strict=False)
+    ]
+    messages = [{"role": "user", "content": "Where?"}, _answer(calls), *results]
+    pieces = form.pieces(messages, found.tools)
+    text = "".join(piece.text for piece in pieces if piece.message > 0).strip("\n")
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=2))
+    return [f"{fence}text", text, fence]
+
+
+def _code(text: str) -> str:
+    shown = text.replace("\n", "\\n")
+    return f"`{shown}`" if shown else "nothing"
