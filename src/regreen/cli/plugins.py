@@ -1,4 +1,4 @@
-"""``regreen plugins``: agents, sandbox providers and fault classes that can be named."""
+"""``regreen plugins``: what can be given by name: agents, sandboxes, formats, fault classes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from regreen.agents import AGENTS
 from regreen.cli.shared import Output
 from regreen.sandbox import PROVIDERS
 from regreen.tasks.operators import describe
+from regreen.templates.reference import aliases
+from regreen.templates.registry import FORMATS, tool_format
 
 __all__ = ["plugins"]
 
 
 def plugins(*, output: Output | None = None) -> int:
-    """List what can be given by name: agents, sandbox providers, fault classes.
+    """List what can be given by name: agents, sandboxes, tool-calling formats, fault classes.
 
     Others come by entry point (`regreen.agents`) or as a dotted path `package.module:Class`.
 
@@ -32,11 +34,16 @@ def plugins(*, output: Output | None = None) -> int:
     installed = {point.name: point.value for point in entry_points(group="regreen.agents")}
     agents = {**AGENTS, **installed}
     operators = describe()
+    formats = {name: tool_format(name) for name in FORMATS}
     if output.json:
         console.json(
             {
                 "agents": agents,
                 "sandboxes": PROVIDERS,
+                "formats": [
+                    {"id": name, "aliases": aliases(name), "title": form.title}
+                    for name, form in sorted(formats.items())
+                ],
                 "operators": [
                     {
                         "id": row.id,
@@ -52,6 +59,11 @@ def plugins(*, output: Output | None = None) -> int:
     console.table(("agent", "class"), sorted(agents.items()))
     console.result("")
     console.table(("sandbox", "class"), sorted(PROVIDERS.items()))
+    console.result("")
+    console.table(
+        ("tool-calling format", "also called", "what it is"),
+        [(name, " ".join(aliases(name)), form.title) for name, form in sorted(formats.items())],
+    )
     console.result("")
     console.table(
         ("fault class", "family", "what it does"),

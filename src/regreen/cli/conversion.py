@@ -1,0 +1,223 @@
+"""Converting one trajectory after another: which format, which tools, what row comes out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from regreen.core.trajectory import Trajectory, Turn
+from regreen.store.rendered import AsideRow, RenderedRow, RenderedSpan
+from regreen.templates.convert import Converted, as_openai, as_prompt, as_text, read_conversation
+from regreen.templates.diversity import DiversityConfig, Draw, draw, drawn_format
+from regreen.templates.format import ToolFormat
+from regreen.templates.steps import Steps, Unconvertible, infer_tools
+from regreen.templates.tokenizers import JsonTokenizer
+from regreen.templates.tools import ToolTable, tool_table
+
+__all__ = ["OPENAI", "Conversion", "Tally"]
+
+OPENAI = "openai"
+"""The form in which an endpoint parses calls; a target and a source beside the formats."""
+_INFERRED = "tools were not recorded: inferred from the calls"
+
+
+@dataclass
+class Tally:
+    """What became of the trajectories so far."""
+
+    read: int = 0
+    converted: int = 0
+    rows: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    draws: list[tuple[Draw, int]] = field(default_factory=list)
+    """Each draw with the tokens, else the characters, that it came to."""
+    aside: list[AsideRow] = field(default_factory=list)
+    """What could not be converted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What is to be made of every trajectory."""
+
+    to: str
+    """Target format; empty when it is drawn."""
+    shape: Literal["messages", "text", "ids"]
+    """What a row is to hold."""
+    diversity: DiversityConfig | None = None
+    """How formats are drawn."""
+    source: str = ""
+    """Format of the source, where rows do not say it rightly."""
+    tools: tuple[dict[str, Any], ...] = ()
+    """Tools, where rows do not say them."""
+    tokenizer: Path | None = None
+    """A tokenizer.json, for ids and for counting."""
+
+    def rows(
+        self, trajectories: Iterable[Trajectory], tally: Tally
+    ) -> Iterator[Trajectory | RenderedRow]:
+        """Rows of every trajectory that can be converted; the others are put aside."""
+        for row in trajectories:
+            tally.read += 1
+            try:
+                made, notes, choice = self._convert(row)
+            except Unconvertible as error:
+                tally.reasons[error.what] += 1
+                tally.aside.append(
+                    AsideRow(
+                        rollout_id=row.rollout_id,
+                        reason=error.what,
+                        details=error.where,
+                        trajectory=row,
+                    )
+                )
+                continue
+            tally.converted += 1
+            tally.notes.update(notes)
+            if choice is not None:
+                tally.draws.append((choice, sum(map(self._size, made))))
+            for one in made:
+                tally.rows += 1
+                yield one
+
+    def _convert(
+        self, row: Trajectory
+    ) -> tuple[Sequence[Trajectory | RenderedRow], list[str], Draw | None]:
+        name = self.source or row.tool_format
+        form = None if name in {"", OPENAI} else drawn_format(name)
+        offered, notes = self._offered(row, form)
+        choice = draw(self.diversity, row.rollout_id) if self.diversity else None
+        target = str(choice) if choice else self.to
+        if self.shape != "messages":
+            spans = row.segments or ((0, len(row.messages)),)
+            made: list[Trajectory | RenderedRow] = []
+            for place, (start, end) in enumerate(spans):
+                steps = _steps(row, form, offered, start, end)
+                new, more = self._rendered(row, steps, target, offered, place)
+                made.append(new)
+                notes += more
+            return made, notes, choice
+        steps = _steps(row, form, offered, 0, len(row.messages))
+        if target == OPENAI:
+            found = as_openai(steps)
+        else:
+            found = as_prompt(steps, drawn_format(target), offered)
+        notes += found.notes
+        return [_retold(row, found, target, offered)], notes, choice
+
+    def _offered(self, row: Trajectory, form: ToolFormat | None) -> tuple[ToolTable, list[str]]:
+        """The tools of a trajectory: its own, else those given, else as its calls tell."""
+        if row.tools or self.tools:
+            return tool_table(row.tools or self.tools), []
+        steps = _steps(row, form, tool_table(()), 0, len(row.messages))
+        calls = [call for step in steps.steps for call in step.calls]
+        return tool_table(infer_tools(calls)), [_INFERRED] if calls else []
+
+    def _rendered(
+        self, row: Trajectory, steps: Steps, target: str, offered: ToolTable, place: int
+    ) -> tuple[RenderedRow, tuple[str, ...]]:
+        form = drawn_format(target)
+        found = as_text(steps, form, offered)
+        base = RenderedRow(
+            rollout_id=row.rollout_id,
+            task=row.task,
+            agent=row.agent,
+            model=row.model,
+            segment=place,
+            tool_format=target,
+            unit="characters",
+            text=found.text,
+            spans=tuple(_span(span) for span in found.spans),
+            trained=found.trained,
+            resolved=row.verdict.resolved if row.verdict else None,
+            rewards=row.rewards,
+        )
+        if self.tokenizer is None or self.shape == "text":
+            return base, found.notes
+        from regreen.templates.renderer import Renderer
+
+        encoded = Renderer(form, _tokenizer(self.tokenizer)).encode(found.messages, offered)
+        ranges: list[tuple[int, int]] = []
+        for span in encoded.spans:
+            if span.trained and ranges and ranges[-1][1] == span.start:
+                ranges[-1] = (ranges[-1][0], span.end)
+            elif span.trained:
+                ranges.append((span.start, span.end))
+        tokens = {
+            "unit": "tokens",
+            "text": "",
+            "ids": tuple(encoded.ids),
+            "spans": tuple(_span(span) for span in encoded.spans),
+            "trained": tuple(ranges),
+        }
+        return base.model_copy(update=tokens), found.notes
+
+    def _size(self, row: Trajectory | RenderedRow) -> int:
+        if isinstance(row, RenderedRow) and row.ids:
+            return len(row.ids)
+        texts = [row.text] if isinstance(row, RenderedRow) else _contents(row)
+        if self.tokenizer is None:
+            return sum(map(len, texts))
+        return sum(len(_tokenizer(self.tokenizer).encode(text)) for text in texts)
+
+
+def _contents(row: Trajectory) -> list[str]:
+    return [str(message.get("content") or "") for message in row.messages]
+
+
+@cache
+def _tokenizer(path: Path) -> JsonTokenizer:
+    return JsonTokenizer(path)
+
+
+def _steps(
+    row: Trajectory, form: ToolFormat | None, offered: ToolTable, start: int, end: int
+) -> Steps:
+    cut = {turn.start - start for turn in row.turns if turn.finish_reason == "length"}
+    return read_conversation(row.messages[start:end], form, offered, truncated=cut)
+
+
+def _span(span: Sequence[Any]) -> RenderedSpan:
+    start, end, role, kind, message = span[:5]
+    return RenderedSpan(start=start, end=end, role=role, kind=kind, message=message)
+
+
+def _retold(row: Trajectory, found: Converted, target: str, offered: ToolTable) -> Trajectory:
+    """The trajectory with other messages: spans follow, sampled ids go where the text changed."""
+    told: dict[str, Any] = {
+        "tool_format": target,
+        "tools": tuple(dict(tool.declared) for tool in offered.tools),
+    }
+    if found.messages == row.messages:
+        return row.model_copy(update=told)
+    cuts = found.cuts
+    turns = [new for turn in row.turns for new in _turns(turn, found)]
+    segments = tuple((cuts[start], cuts[end]) for start, end in row.segments)
+    told |= {"messages": found.messages, "turns": tuple(turns), "segments": segments}
+    return row.model_copy(update=told)
+
+
+def _turns(turn: Turn, found: Converted) -> Iterator[Turn]:
+    start, end = found.cuts[turn.start], found.cuts[turn.end]
+    answers = [at for at in range(start, end) if found.messages[at]["role"] == "assistant"]
+    for place, at in enumerate(answers):
+        calls = found.messages[at].get("tool_calls") or ()
+        seen = turn.observations
+        own = seen if len(answers) == 1 else seen[place : place + 1]
+        if len(calls) == len(own):
+            pairs = zip(calls, own, strict=True)
+            own = tuple(one.model_copy(update={"call_id": call["id"]}) for call, one in pairs)
+        new: dict[str, Any] = {
+            "start": at,
+            "end": answers[place + 1] if place + 1 < len(answers) else end,
+            "observations": own,
+        }
+        if place:
+            yield Turn(**new, finish_reason=turn.finish_reason)
+        else:
+            gone = dict.fromkeys(("prompt_len", "completion_ids", "logprobs"))
+            yield turn.model_copy(update=new | gone)

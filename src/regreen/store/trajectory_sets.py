@@ -1,0 +1,73 @@
+"""A set of trajectories in whatever holds it: a run, JSON lines, Parquet, or ATIF documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from regreen.core.errors import UsageError
+from regreen.core.trajectory import Trajectory
+from regreen.store.atif import from_atif, read_atif
+from regreen.store.atomic import replacing
+from regreen.store.jsonl import encode_row, read_jsonl
+from regreen.store.parquet import read_parquet, write_parquet
+from regreen.store.rows import to_record
+from regreen.store.run import RunDirectory
+
+__all__ = ["SUFFIXES", "read_trajectories", "write_rows"]
+
+SUFFIXES = (".jsonl", ".parquet")
+"""Kinds of file that can be written."""
+
+
+def read_trajectories(path: Path) -> Iterator[Trajectory]:
+    """Trajectories of a run directory, a ``.jsonl``, ``.parquet`` or ATIF ``.json`` file.
+
+    A line may hold a trajectory, an ATIF document, a row that conversion put aside, or bare
+    ``messages`` (and ``tools``), which get the file's name and the line's number as their id.
+
+    Raises:
+        UsageError: none of these.
+    """
+    if path.is_dir():
+        with RunDirectory.open(path) as run:
+            yield from run.trajectories()
+    elif path.suffix == ".parquet":
+        for number, row in read_parquet(path, Trajectory):
+            yield to_record(Trajectory, row, f"{path}:{number}")
+    elif path.suffix == ".json":
+        yield read_atif(path)
+    else:
+        for number, row in read_jsonl(path):
+            yield _trajectory(row, path, number)
+
+
+def _trajectory(row: dict[str, Any], path: Path, number: int) -> Trajectory:
+    where = f"{path}:{number}"
+    if str(row.get("schema_version", "")).startswith("ATIF"):
+        return from_atif(row, where)
+    if row.get("schema_name") == "regreen.aside" and isinstance(row.get("trajectory"), dict):
+        return to_record(Trajectory, row["trajectory"], where)
+    if "messages" in row and "rollout_id" not in row and "schema_name" not in row:
+        row = {"rollout_id": f"{path.stem}:{number}", "task": "", "agent": "", **row}
+    return to_record(Trajectory, row, where)
+
+
+def write_rows(path: Path, model: type[BaseModel], rows: Iterable[BaseModel]) -> None:
+    """Replace a ``.jsonl`` or ``.parquet`` file by rows of one kind, as they come.
+
+    Raises:
+        UsageError: another suffix, or a path that cannot be written.
+        InfrastructureError: the disk is full; the old file stands.
+    """
+    if path.suffix == ".parquet":
+        write_parquet(path, model, rows)
+    elif path.suffix == ".jsonl":
+        with replacing(path) as file:
+            file.writelines(encode_row(row.model_dump()) for row in rows)
+    else:
+        what = f"unknown kind of file {path.suffix!r}"
+        raise UsageError(what, where=str(path), mend=f"end the name in {' or '.join(SUFFIXES)}")
