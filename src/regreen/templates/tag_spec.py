@@ -71,6 +71,13 @@ class TagSpec:
         return any(len(_stem(text)) == 1 for text in openings)
 
     @cached_property
+    def free_name(self) -> str:
+        """Pattern of a name that is a tag of its own: any word but those of the other tags."""
+        fixed = re.findall(r"</?([A-Za-z_][\w.-]*)>", "".join((*self.wrap, *self.call)))
+        others = rf"(?!(?:{'|'.join(map(re.escape, dict.fromkeys(fixed)))})>)" if fixed else ""
+        return others + r"[A-Za-z_][\w.-]{0,127}"
+
+    @cached_property
     def stems(self) -> tuple[str, ...]:
         """Beginnings of every tag, as far as they do not depend on a name."""
         if self.named:
@@ -98,7 +105,7 @@ class TagSpec:
 def _tokens(
     syntax: TagSpec, names: tuple[str, ...], keys: tuple[str, ...], name: str, key: str
 ) -> Tokens:
-    every_name = (*names, name) if name else names
+    every_name = tuple(word for word in (*names, name) if word and word not in keys)
     parts: dict[str, tuple[str, tuple[str, ...]]] = {
         "W": (syntax.wrap[0], ()),
         "C": (syntax.call[0], every_name),
@@ -107,6 +114,8 @@ def _tokens(
         "c": (syntax.call[1], (name,) if name else every_name),
         "w": (syntax.wrap[1], ()),
     }
+    if not key:  # no value is open: where names are tags, a closing tag is rather the call's
+        parts["p"] = parts.pop("p")
     alternatives, stems, growing, unfinished = [], [], [], []
     for group, (template, words) in parts.items():
         text = template.strip()
@@ -120,7 +129,8 @@ def _tokens(
             unfinished.append(re.escape(first) + word + _prefix(_inner(rest[-1])))
         stems += [first + word + rest[1] for word in words] if named and words else [first]
         known = words if named else ()
-        pattern = _pattern(text, known, capture=group in "CP", bare=named)
+        unknown = syntax.free_name if named else _WORD
+        pattern = _pattern(text, known, capture=group in "CP", unknown=unknown)
         after = r"(?=[\n<])" if text.endswith("}") else ""
         alternatives.append(f"(?P<{group}>{pattern}{after})")
     marks = tuple(dict.fromkeys(stem for stem in stems if stem))
@@ -183,9 +193,8 @@ def _prefix(text: str) -> str:
     return pattern
 
 
-def _pattern(template: str, words: Sequence[str], *, capture: bool, bare: bool) -> str:
+def _pattern(template: str, words: Sequence[str], *, capture: bool, unknown: str) -> str:
     pieces = []
-    unknown = r"[A-Za-z_][\w.-]{0,127}" if bare else _WORD
     for piece in _FIELD.split(template):
         if piece == "{string}":
             pieces.append(r"(?P<string>[^<>\n\"']*?)")

@@ -285,14 +285,15 @@ class ValueReader:
     def _text_behind(self, at: int) -> Steps[bool]:
         """Whether text behind a whole chain of closing tags is the message's, not the value's.
 
-        It is the value's when another chain comes that nothing in between has opened.
+        It is the value's when another chain comes that nothing in between has opened, and may be
+        when the text was cut.
         """
         opened: list[str] = []
         while True:
             found = self.tokens.pattern.search(self.source.text, at)
             if found is None:
                 if self.source.ended:
-                    return True
+                    return not self.source.truncated
                 at = self.reader.keep(self.source.text, at, self.tokens)
                 yield from self.source.until(self.tokens.chars)
                 continue

@@ -65,7 +65,7 @@ class TagSyntax(TagSpec):
 
     def _marks(self, name: str, key: str) -> tuple[str, ...]:
         closers = (self.param[1].replace("{key}", key), self.call[1].replace("{name}", name))
-        return (*self.stems, *(text.strip() for text in closers))
+        return (*self.stems, *(text.strip() for text in closers if text))
 
     def reader(self, tools: ToolTable) -> TagReader:
         """A reader of such calls; see ``CallSyntax``."""
