@@ -80,6 +80,11 @@ class Dialogue:
         return self._ids + self._next()
 
     @property
+    def new_ids(self) -> list[int]:
+        """The part of ``prompt_ids`` behind ``ids``: what an engine with a cache still needs."""
+        return list(self._next())
+
+    @property
     def ids(self) -> list[int]:
         """Tokens that stand for good: up to the last one sampled."""
         return list(self._ids)
