@@ -173,7 +173,7 @@ class StreamParser:
             keep = len(source.text[:keep].rstrip("\n"))
             source.emit("reasoning", source.text[:keep])
             source.drop(keep)
-            scan = 0
+            scan = max(0, scan - keep)
             yield
 
     def _framing(self, newlines: str) -> Steps[None]:
