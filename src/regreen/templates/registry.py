@@ -40,6 +40,11 @@ FORMATS = {
     "xml_aone": f"{_HERE}.xml_aone:FORMAT",
     "harmony_xml": f"{_HERE}.harmony_xml:FORMAT",
     "continue_block": f"{_HERE}.continue_block:FORMAT",
+    "react": f"{_HERE}.react:FORMAT",
+    "bash_block": f"{_HERE}.bash_block:FORMAT",
+    "swe_agent": f"{_HERE}.bash_block:SWE_AGENT",
+    "aider_diff": f"{_HERE}.aider_diff:FORMAT",
+    "apply_patch": f"{_HERE}.apply_patch:FORMAT",
 }
 """Every built-in format."""
 
@@ -65,6 +70,7 @@ ALIASES = {
     "deepseek_r1": "deepseekr1",
     "pythonic": "llama4_pythonic",
     "llama4": "llama4_pythonic",
+    "mini_swe_agent": "bash_block",
 }
 """Names of vLLM's and SGLang's ``--tool-call-parser`` and others in use, to ours."""
 
