@@ -178,12 +178,12 @@ class TextReader:
         self.stems = syntax.stems
         marks = [re.escape(mark) for mark in syntax.stems]
         if syntax.named:
-            marks.insert(0, rf"(?P<F>(?:(?<=\n)|\A)[^\s`]\S{{0,199}}\n{TICKS})")
+            marks.insert(0, rf"(?P<F>(?:(?<=\n)|\A)[^\s`]{{1,200}}\n{TICKS})")
         guards = f"(?P<G>{guarded(self.stems)})"
         self.opener = re.compile("|".join([*marks, guards]))
         plain = map(re.escape, syntax.form.openers)
         self.unmistakable = re.compile("|".join([*plain, guards]))
-        self._name_growing = re.compile(r"(?:(?<=\n)|\A)[^\s`]\S{0,199}(?:\n`{0,2})?\Z")
+        self._name_growing = re.compile(r"(?:(?<=\n)|\A)[^\s`]{1,200}(?:\n`{0,2})?\Z")
         self._named = syntax.named
 
     def keep(self, text: str, *, midline: bool) -> int:
