@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from regreen.templates.fences import FenceLine, LineText, close_block, fence_for, fence_line
 from regreen.templates.source import Source, Steps
+from regreen.templates.structure import Format
+from regreen.templates.structure_text import EDIT, PATCH
 from regreen.templates.text_calls import Native, Shape, begin_call, end_call
 
 __all__ = ["Patch", "SearchReplace"]
@@ -96,6 +98,10 @@ class SearchReplace:
         while (yield from self._edit(source, name, native)):
             pass
         return True
+
+    def structure(self) -> tuple[Format, tuple[str, ...]]:
+        """The grammar; see ``NativeForm``."""
+        return EDIT, (_SEARCH,)
 
     def _edit(self, source: Source, name: str, native: Native) -> Steps[bool]:
         """Read one edit from its first mark on; whether another follows in the same block."""
@@ -196,6 +202,10 @@ class Patch:
             text.give(2)
         yield from end_call(source, index, reason, '"}')
         return True
+
+    def structure(self) -> tuple[Format, tuple[str, ...]]:
+        """The grammar; see ``NativeForm``."""
+        return PATCH, (_BEGIN,)
 
     def _begins(self, source: Source, at: int) -> Steps[bool]:
         """Whether the line behind the first is one of a patch, so that this is no prose."""

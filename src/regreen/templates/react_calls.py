@@ -16,6 +16,7 @@ from regreen.templates.literals import skip, unwrapped, value
 from regreen.templates.message import ToolCall
 from regreen.templates.source import Source, Steps
 from regreen.templates.structure import CallGrammar
+from regreen.templates.structure_text import react_calls
 from regreen.templates.text_calls import begin_call, end_call
 from regreen.templates.tools import ToolTable
 
@@ -51,7 +52,7 @@ class ReactSyntax:
 
     def structure(self, tools: ToolTable) -> CallGrammar:
         """The grammar; see ``CallSyntax``."""
-        raise NotImplementedError
+        return react_calls(self, tools)
 
 
 class ReactReader:

@@ -9,6 +9,8 @@ from functools import cached_property
 
 from regreen.templates.fences import FenceLine, LineText, fence_for, read_block
 from regreen.templates.source import Source, Steps
+from regreen.templates.structure import Format
+from regreen.templates.structure_text import shell_block
 from regreen.templates.text_calls import Native, Shape, begin_call, end_call
 
 __all__ = ["ShellBlock"]
@@ -55,3 +57,7 @@ class ShellBlock:
         reason = yield from read_block(text, line.run, shell=True, own=self.info)
         yield from end_call(source, index, reason, '"}')
         return True
+
+    def structure(self) -> tuple[Format, tuple[str, ...]]:
+        """The grammar; see ``NativeForm``."""
+        return shell_block(self.info), ()

@@ -42,6 +42,10 @@ class CallGrammar:
     """What text in front must not hold, since a call might begin there."""
     line: bool = False
     """Whether the first call must begin a line."""
+    text: Format | None = None
+    """Text without calls and in front of them, where it is not simply any text without ``bars``."""
+    fenced: bool = True
+    """Whether a call in an open code fence of the text is an example."""
 
 
 def const(value: str) -> Format:

@@ -79,9 +79,11 @@ def message(
     barred = (*(calls.bars if calls else bars),)
     if reasoning is not None:
         barred = (*barred, reasoning.open.strip())
-    body = any_text(barred)
+    body = any_text(barred) if calls is None or calls.text is None else calls.text
     if calls is not None and choice != "none":
-        with_calls = seq(_front(barred, calls.line), calls.many if parallel else calls.one)
+        text = body if calls.text or not calls.fenced else _closed_fences(barred)
+        front = either((NOTHING, seq(text, const("\n")))) if calls.line else text
+        with_calls = seq(front, calls.many if parallel else calls.one)
         body = with_calls if choice == "required" else either((body, with_calls))
     if reasoning is None:
         return body
@@ -94,11 +96,10 @@ def message(
     return seq(optional(opened), body)
 
 
-def _front(bars: Sequence[str], line: bool) -> Format:
-    """Text in front of a call: every code fence in it, at the start of a line, is closed."""
+def _closed_fences(bars: Sequence[str]) -> Format:
+    """Text in which every code fence, at the start of a line, is closed."""
     text = any_text((*bars, _FENCE))
     fence = regex("\n[ \t]*" + _FENCE)
     closed = {"type": "star", "content": seq(fence, text, fence, text)}
     at_once = seq(const(_FENCE), text, fence, text)
-    front = seq(either((text, at_once)), closed)
-    return either((NOTHING, seq(front, const("\n")))) if line else front
+    return seq(either((text, at_once)), closed)

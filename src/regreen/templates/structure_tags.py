@@ -135,7 +135,8 @@ def _stems(template: str, words: Iterable[str] = ()) -> list[str]:
     text = template.strip()
     stem = re.split(r"[\s\"{]", text, maxsplit=1)[0]
     if len(stem) > 2:
-        spaced = text[len(stem) : len(stem) + 1].isspace()
+        rest = text[len(stem) :]
+        spaced = rest[:1].isspace() and not rest.lstrip().startswith("{")
         return [stem + space for space in " \n\t\r"] if spaced else [stem]
     if not stem:
         return []

@@ -19,7 +19,8 @@ from regreen.templates.guard import guarded
 from regreen.templates.literals import value
 from regreen.templates.message import ToolCall
 from regreen.templates.source import Source, Steps
-from regreen.templates.structure import CallGrammar
+from regreen.templates.structure import CallGrammar, Format
+from regreen.templates.structure_text import text_calls
 from regreen.templates.tools import Tool, ToolTable
 
 __all__ = [
@@ -108,6 +109,10 @@ class NativeForm(Protocol):
         """
         ...
 
+    def structure(self) -> tuple[Format, tuple[str, ...]]:
+        """The grammar of a native call, and what text beside calls must not hold."""
+        ...
+
 
 @dataclass(frozen=True)
 class TextSyntax:
@@ -150,7 +155,7 @@ class TextSyntax:
 
     def structure(self, tools: ToolTable) -> CallGrammar:
         """The grammar; see ``CallSyntax``."""
-        raise NotImplementedError
+        return text_calls(self, tools)
 
 
 def _command_of(text: str, tools: ToolTable) -> bool:
