@@ -264,7 +264,7 @@ class StreamParser:
     def _keep(self, text: str, stems: tuple[str, ...]) -> int:
         """Where ``text`` must be held back, because a mark may be growing at its end."""
         keep = hold(text, 0, stems)
-        tail = self._tail.search(text, 0, keep)
+        tail = self._tail.search(text) or self._tail.search(text, 0, keep)
         keep = min(keep, tail.start()) if tail else keep
         keep = min(keep, len(text.rstrip("`")))  # a fence is counted whole
         if JOINER in text:
