@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 import pytest
-from tests.templates.strategies import tools_of
 
 from regreen.core.errors import UsageError
 from regreen.templates import FORMATS, tool_format
@@ -37,6 +36,44 @@ WORDS = [
 Messages = list[dict[str, Any]]
 
 
+def tool(name: str, **fields: str) -> dict[str, Any]:
+    properties = {key: {"type": kind} for key, kind in fields.items()}
+    schema = {"type": "object", "properties": properties}
+    return {"type": "function", "function": {"name": name, "parameters": schema}}
+
+
+GENERAL = [
+    tool("put", path="string", content="string", line="integer"),
+    tool("bash", command="string"),
+]
+NATIVE = [  # what formats with calls of one kind can say
+    tool("bash", command="string"),
+    tool("edit", path="string", search="string", replace="string"),
+    tool("apply_patch", input="string"),
+    tool("python", code="string"),
+]
+FIXED = {"input": "*** Begin Patch\n*** Add File: a.py\n+so it\n*** End Patch", "path": "a.py"}
+
+
+@cache
+def tools_of(name: str) -> list[dict[str, Any]]:
+    """Tools that the format can call."""
+    for offered in (GENERAL, NATIVE):
+        found = [one for one in offered if can_say(name, call(random.Random(0), one, 1), offered)]
+        if found:
+            return found
+    return GENERAL
+
+
+def can_say(name: str, made: Any, offered: Messages) -> bool:
+    message = {"role": "assistant", "content": "", "tool_calls": [made]}
+    try:
+        tool_format(name).completion(message, offered)
+    except UsageError:
+        return False
+    return True
+
+
 @cache
 def qwen() -> JsonTokenizer:
     return JsonTokenizer(qwen_vocabulary())
@@ -59,12 +96,13 @@ def said(rng: random.Random, marks: Iterable[str] = ()) -> str:
     return f"so{' '.join(middle)} it"
 
 
-def call(rng: random.Random, name: str, number: int, marks: Iterable[str] = ()) -> dict[str, Any]:
-    function = rng.choice(tools_of(name))["function"]
-    fields = function["parameters"]["properties"]
+def call(
+    rng: random.Random, offered: Any, number: int, marks: Iterable[str] = ()
+) -> dict[str, Any]:
+    function = offered["function"]
     arguments = {
-        key: number if kind.get("type") == "integer" else said(rng, marks)
-        for key, kind in fields.items()
+        key: number if kind["type"] == "integer" else FIXED.get(key) or said(rng, marks)
+        for key, kind in function["parameters"]["properties"].items()
     }
     body = {"name": function["name"], "arguments": arguments}
     return {"id": f"call_{number}", "type": "function", "function": body}
@@ -78,7 +116,8 @@ def assistant(rng: random.Random, name: str, number: int, marks: Iterable[str] =
     count = rng.randint(0, 3 if form.parallel else 1)
     if count:
         message["tool_calls"] = [
-            call(rng, name, 10 * number + place, marks) for place in range(count)
+            call(rng, rng.choice(tools_of(name)), 10 * number + place, marks)
+            for place in range(count)
         ]
     return message
 
@@ -283,7 +322,7 @@ def test_ordinary_conversations_have_the_ids_of_the_plain_encoding() -> None:
 
 # -- spans and masks ------------------------------------------------------------------------------
 
-TOOLS = tools_of("qwen3_coder")
+TOOLS = GENERAL
 CALL = {
     "id": "c1",
     "type": "function",
@@ -403,7 +442,7 @@ def test_results_that_arrive_one_by_one_are_written_together(name: str) -> None:
         pytest.skip("one call per turn")
     rng = random.Random(name)
     write = renderer(name, "qwen")
-    calls = [call(rng, name, number) for number in range(3)]
+    calls = [call(rng, tools_of(name)[0], number) for number in range(3)]
     message = {"role": "assistant", "content": "so", "tool_calls": calls}
     ids = write.completion(message, tools_of(name))
     prompts = []
