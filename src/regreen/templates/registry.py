@@ -45,6 +45,8 @@ FORMATS = {
     "swe_agent": f"{_HERE}.bash_block:SWE_AGENT",
     "aider_diff": f"{_HERE}.aider_diff:FORMAT",
     "apply_patch": f"{_HERE}.apply_patch:FORMAT",
+    "gemma4": f"{_HERE}.gemma4:FORMAT",
+    "harmony_json": f"{_HERE}.harmony_json:FORMAT",
 }
 """Every built-in format."""
 
@@ -71,6 +73,12 @@ ALIASES = {
     "pythonic": "llama4_pythonic",
     "llama4": "llama4_pythonic",
     "mini_swe_agent": "bash_block",
+    "gemma": "gemma4",
+    "gemma-4": "gemma4",
+    "openai": "harmony_json",
+    "gpt-oss": "harmony_json",
+    "gpt_oss": "harmony_json",
+    "harmony": "harmony_json",
 }
 """Names of vLLM's and SGLang's ``--tool-call-parser`` and others in use, to ours."""
 
