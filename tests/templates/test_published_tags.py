@@ -166,3 +166,23 @@ def test_without_tools_too(
     thinks = any("reasoning_content" in message for message in plain)
     want = published(theirs, plain, None, thinking=thinks, **more)
     assert tool_format(ours).render(plain, None) == want
+
+
+def test_harmony_equals_the_published_one() -> None:
+    messages = [SYSTEM, USER, assistant("It is warm.")]
+    for tools in (TOOLS, None):
+        want = published("openai-gpt-oss-120b", messages, tools)
+        ours = tool_format("harmony_json").render(messages, tools)
+        assert ours == want.replace("Current date: 2026-01-02\n", "")
+
+
+def test_harmony_calls_equal_the_published_ones_but_for_their_header() -> None:
+    messages = [USER, assistant("", ("get_weather", HARD)), result("warm")]
+    want = published("openai-gpt-oss-120b", messages, TOOLS)
+    want = want.replace("Current date: 2026-01-02\n", "")
+    want = want.replace(
+        " to=functions.get_weather<|channel|>commentary json",
+        "<|channel|>commentary to=functions.get_weather <|constrain|>json",
+    )
+    want = want.replace('"warm"', "warm")
+    assert tool_format("harmony_json").render(messages, TOOLS) == want
