@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from regreen.templates.shapes import Shape, Shapes, kind_of
@@ -95,6 +96,7 @@ def _read(text: str, kinds: frozenset[str], *, exact: bool) -> Any:
     return _NOTHING
 
 
+@lru_cache(maxsize=256)
 def _heads(kinds: frozenset[str]) -> re.Pattern[str]:
     """Matches the beginnings of every text that may be read as another type than a string."""
     words = [*_NULLS] if "null" in kinds else []
