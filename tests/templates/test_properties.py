@@ -19,7 +19,7 @@ from regreen.templates.registry import FORMATS
 
 NAMES = sorted(FORMATS)
 DEPTHS = [
-    pytest.param(12, id="quick"),
+    pytest.param(20, id="quick"),
     pytest.param(1500, id="deep", marks=pytest.mark.slow),
 ]
 each_format = pytest.mark.parametrize("name", NAMES)
