@@ -1,7 +1,8 @@
 """Calls whose arguments are JSON: what stands around them, as data, and writing them.
 
 JSON escapes its own quotes, so a marker inside an argument is harmless and needs no guard; only a
-message's text does. Reading is in ``json_reader``.
+message's text does. Marks are in ``json_marks``, reading in
+``json_reader``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from regreen.templates.json_reader import JsonReader, Patterns, patterns
+from regreen.templates.json_marks import Patterns, patterns
+from regreen.templates.json_reader import JsonReader
 from regreen.templates.message import ToolCall
 from regreen.templates.structure import CallGrammar
 from regreen.templates.structure_json import json_calls
