@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from regreen.templates import ALIASES, FORMATS, tool_format
+from regreen.templates.probes import reads_back
 from regreen.templates.reference import aliases, example, reference_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "tool-formats.md"
@@ -27,7 +28,7 @@ def test_every_format_has_a_section_with_an_example_and_a_source(name: str) -> N
     assert form.source, "a format names where it is defined"
     assert form.source in section
     assert all(note in section for note in form.notes)
-    assert example(form) is not None
+    assert all(reads_back(form, [call], example(form).tools) for call in example(form).calls)
     assert "text\n" in section
     assert f"| [`{name}`](#{name}) |" in page
 

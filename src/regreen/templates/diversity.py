@@ -24,10 +24,12 @@ from regreen.templates.chat import CHATML, Results
 from regreen.templates.definitions import json_array, json_lines, nested_xml
 from regreen.templates.format import ToolFormat
 from regreen.templates.listings import attributes, markdown, prose, yaml_like
+from regreen.templates.message import ToolCall
+from regreen.templates.probes import PLAIN, answer, native, reads_back
 from regreen.templates.registry import ALIASES, FORMATS, tool_format
 from regreen.templates.schema_style import SCHEMA_STYLES, restyle
 from regreen.templates.signatures import python_signatures, typescript
-from regreen.templates.tools import ToolTable, tool_table
+from regreen.templates.tools import ToolTable
 from regreen.templates.wording import RESULTS, WORDINGS
 
 __all__ = ["STYLES", "DiversityConfig", "Draw", "Permits", "draw", "drawn_format", "hold_out"]
@@ -54,7 +56,7 @@ _EXAMPLE = {
         "properties": {"first": {"type": "string"}, "second": {"type": "string"}},
     },
 }
-_CALL = {"first": "a value", "second": "a value\nof two lines"}
+_CALL = ToolCall("example_tool", {"first": "a value", "second": "a value\nof two lines"})
 
 
 class DiversityConfig(BaseModel):
@@ -227,20 +229,13 @@ def _place(name: str) -> float:
 def permits(name: str) -> Permits:
     """What can be exchanged in a format, found by trying."""
     form = tool_format(name)
-    return Permits(_reads_back(form), form.channels is None and _reads_back(_in_chatml(form)))
+    tied = native(form) is not None or not _general(form)
+    return Permits(not tied, form.channels is None and _general(_in_chatml(form)))
 
 
-def _reads_back(form: ToolFormat) -> bool:
-    tools = tool_table([_EXAMPLE])
-    call = {"id": "call_0", "function": {"name": _EXAMPLE["name"], "arguments": _CALL}}
-    message = {"role": "assistant", "content": "I look first.", "tool_calls": [call]}
-    try:
-        text = form.completion(message, tools) + form.chat.stops[0]
-    except UsageError:
-        return False
-    read = form.parse(text, tools)
-    same = [(call.name, call.arguments) for call in read.tool_calls] == [("example_tool", _CALL)]
-    return same and read.content.strip() == "I look first."
+def _general(form: ToolFormat) -> bool:
+    """Whether any tool can be called, and the call read back."""
+    return all(reads_back(form, [call], [PLAIN.tool]) for call in PLAIN.calls)
 
 
 @lru_cache(maxsize=4096)
@@ -315,8 +310,7 @@ class _Block:
 
 def _example(form: ToolFormat) -> str:
     """A call of a made-up tool as the format writes it."""
-    call = {"id": "call_0", "function": {"name": _EXAMPLE["name"], "arguments": _CALL}}
-    text = form.completion({"role": "assistant", "tool_calls": [call]}, tool_table([_EXAMPLE]))
+    text = form.completion(answer([_CALL]), [_EXAMPLE])
     if form.reasoning is not None:
         text = text.removeprefix(form.reasoning.empty)
     return text.strip("\n")

@@ -49,7 +49,8 @@ def prose(tools: Iterable[Tool]) -> str:
 
 
 def _paragraph(tool: Tool) -> str:
-    rows = [f"{tool.name}: {tool.description.strip()}".rstrip(": ")]
+    told = tool.description.strip()
+    rows = [f"{tool.name}: {told}" if told else tool.name]
     entries = outline(tool)
     if not entries:
         return "\n".join([*rows, "It needs nothing."])

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from regreen.core.errors import UsageError
 from regreen.templates.diversity import permits
 from regreen.templates.format import ToolFormat
 from regreen.templates.message import ToolCall
+from regreen.templates.probes import PLAIN, SHELL, answer, native
 from regreen.templates.registry import ALIASES, FORMATS, tool_format
 
 __all__ = ["Example", "aliases", "example", "reference_page"]
@@ -27,34 +27,6 @@ class Example(NamedTuple):
     calls: Sequence[ToolCall]
     """Two calls."""
 
-
-def _tool(name: str, description: str, *required: str, **parameters: str) -> dict[str, Any]:
-    properties = {key: {"type": kind} for key, kind in parameters.items()}
-    schema = {"type": "object", "properties": properties, "required": list(required)}
-    function = {"name": name, "description": description, "parameters": schema}
-    return {"type": "function", "function": function}
-
-
-_SEARCH = _tool(
-    "search", "Search files.", "pattern", pattern="string", limit="integer", exact="boolean"
-)
-_BASH = _tool("bash", "Run a command.", "command", command="string")
-_EXAMPLES = (
-    Example(
-        (_SEARCH, _BASH),
-        (
-            ToolCall("search", {"pattern": "größe < 10", "limit": 5, "exact": True}),
-            ToolCall("bash", {"command": "cd src &&\nls"}),
-        ),
-    ),
-    Example(
-        (_BASH,),
-        (
-            ToolCall("bash", {"command": "grep -rn 'größe < 10' src"}),
-            ToolCall("bash", {"command": "cd src &&\nls"}),
-        ),
-    ),
-)
 
 _HEAD = """# Tool-calling formats
 
@@ -72,34 +44,12 @@ def aliases(name: str) -> list[str]:
     return sorted(alias for alias, target in ALIASES.items() if target == name)
 
 
-def example(form: ToolFormat) -> Example | None:
-    """Calls that the format writes and reads back; None when it can say none of those known."""
-    for found in _EXAMPLES:
-        if all(_reads_back(form, [call], found.tools) for call in found.calls):
-            return found
-    return None
-
-
-def _reads_back(form: ToolFormat, calls: Sequence[ToolCall], tools: Any) -> bool:
-    try:
-        text = form.completion(_answer(calls), tools)
-    except UsageError:
-        return False
-    read = form.parse(text + form.chat.stops[0], tools)
-    return [(c.name, c.arguments) for c in read.tool_calls] == [
-        (c.name, c.arguments) for c in calls
-    ]
-
-
-def _answer(calls: Sequence[ToolCall]) -> dict[str, Any]:
-    return {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [
-            {"id": f"call_{place}", "function": {"name": call.name, "arguments": call.arguments}}
-            for place, call in enumerate(calls)
-        ],
-    }
+def example(form: ToolFormat) -> Example:
+    """Two calls, of the kind that the format has a form of its own for, if there is one."""
+    known = native(form)
+    if known is None:
+        return Example((PLAIN.tool, SHELL.tool), (PLAIN.calls[0], SHELL.calls[1]))
+    return Example((known.tool, PLAIN.tool), (known.calls[0], PLAIN.calls[0]))
 
 
 def reference_page() -> str:
@@ -128,12 +78,9 @@ def _traits(form: ToolFormat) -> tuple[str, ...]:
 
 
 def _types(form: ToolFormat) -> str:
-    found = example(form)
-    if found is None or len(found.tools) < 2:
-        return "text only"
-    call = found.calls[0]
-    read = form.parse(form.completion(_answer([call]), found.tools) + form.chat.stops[0], None)
-    same = [one.arguments for one in read.tool_calls] == [call.arguments]
+    call = PLAIN.calls[0]
+    text = form.completion(answer([call]), [PLAIN.tool]) + form.chat.stops[0]
+    same = [one.arguments for one in form.parse(text, None).tool_calls] == [call.arguments]
     return "in the text" if same else "by the schema"
 
 
@@ -165,14 +112,12 @@ def _section(name: str, form: ToolFormat) -> str:
 
 def _shown(form: ToolFormat) -> list[str]:
     found = example(form)
-    if found is None:
-        return []
     calls = found.calls if form.parallel else found.calls[:1]
     results = [
         {"role": "tool", "tool_call_id": f"call_{place}", "content": text}
         for place, text in zip(range(len(calls)), ("src/app.py:3", "app.py"), strict=False)
     ]
-    messages = [{"role": "user", "content": "Where?"}, _answer(calls), *results]
+    messages = [{"role": "user", "content": "Where?"}, answer(calls), *results]
     pieces = form.pieces(messages, found.tools)
     text = "".join(piece.text for piece in pieces if piece.message > 0).strip("\n")
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=2))

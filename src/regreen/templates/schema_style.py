@@ -79,7 +79,8 @@ def _told(entry: Entry, owner: str) -> list[str]:
     for inner in entry.members:
         name = f"{owner}{inner.name}"
         need = "required" if inner.required else "optional"
-        rows.append(f"Field {name} ({inner.words}, {need}): {inner.description}".rstrip(": "))
+        text = f": {inner.description}" if inner.description else ""
+        rows.append(f"Field {name} ({inner.words}, {need}){text}")
         rows += _told(inner, f"{name}.")
     return rows
 
