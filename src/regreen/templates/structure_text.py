@@ -81,7 +81,7 @@ def _blocks(bars: tuple[str, ...], own: str | None) -> Format:
         own: info of the blocks that are calls; None when all other blocks are text.
     """
     text = any_text((*bars, _TICKS))
-    word = seq(regex("[A-Za-z]"), any_text(("`", "\n", "\r", *([own] if own else ()))))
+    word = seq(regex("[A-Za-z]"), any_text(("`", "\n", "\r", *([own, own[1:]] if own else ()))))
     info = word if own == "" else optional(word)
     block = seq(const(_TICKS), info, const("\n"), text, const(f"\n{_TICKS}"))
     last = either((NOTHING, seq(const("\n"), text)))
@@ -91,7 +91,7 @@ def _blocks(bars: tuple[str, ...], own: str | None) -> Format:
 
 # -- native forms -----------------------------------------------------------------------------
 
-_WORDS = ("EOF", "EOT", "END", "PY", "PYTHON", "SH", "CODE", "PATCH", "SCRIPT", "TXT")
+_WORDS = ("EOF", "EOT", "END", "PY", "PYTHON")
 
 
 def shell_block(info: str) -> Format:
@@ -109,9 +109,15 @@ def _documents(rest: Format) -> Iterator[Format]:
     """Here-documents of the usual words, up to the word that ends them."""
     for word in _WORDS:
         mark = either(const(f"<<{quote}{word}{quote}") for quote in ("", "'", '"'))
-        body = any_text((f"\n{word}\n", _TICKS))
+        body = seq(regex(_other_than(word)), any_text((f"\n{word}\n", _TICKS)))
         behind = seq(const("\n"), optional(seq(body, const("\n"))), const(word))
         yield seq(mark, optional(seq(regex("[ \t|>;&)]"), rest)), behind, const("\n"))
+
+
+def _other_than(word: str) -> str:
+    """Pattern of empty lines and the beginning of one that is not ``word``."""
+    begun = [rf"{word[:at]}[^{word[at]}\n`]" for at in range(len(word))]
+    return rf"\n*({'|'.join(begun)}|{word}[^\n`])"
 
 
 _PATH = r"[^\x00-\x20`*:#<>'\"\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f\u2060\u3000]"
