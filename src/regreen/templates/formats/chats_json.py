@@ -24,7 +24,6 @@ XLAM = Chat(
     },
     stops=CHATML.stops,
     specials=CHATML.specials,
-    always_system=True,
 )
 """ChatML of xLAM-2: no newline behind a turn, results in turns of their own."""
 

@@ -6,6 +6,7 @@ Nothing marks the array, so it is a call only where it begins a line and names a
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from regreen.templates.chat import Results
 from regreen.templates.format import ToolFormat
@@ -53,7 +54,7 @@ FORMAT = ToolFormat(
     definitions=definitions,
     calls=CALLS,
     results=Results(each=("", ""), role="tool", folded=False),
-    chat=XLAM,
+    chat=replace(XLAM, default_system=_DEFAULT),
     join_system="\n",
     source="chat template of Salesforce/xLAM-2-32b-fc-r",
     notes=(
