@@ -101,7 +101,7 @@ class StreamParser:
         source.truncated = truncated
         bare = self._without_stops(source.text)
         if bare != source.text:
-            source.text, source.truncated = bare, False
+            source.text = bare
         next(self._steps, None)
         out, source.out = source.out, []
         return out
