@@ -6,11 +6,13 @@ import contextlib
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from regreen.cli.main import main
+from regreen.templates import FORMATS
 
 VERBS = [
     ("quickstart",),
@@ -20,10 +22,12 @@ VERBS = [
     ("rollout",),
     ("grade",),
     ("report",),
+    ("convert",),
     ("doctor",),
     ("plugins",),
 ]
 GOLDEN = Path(__file__).parent / "help"
+RECORDED = Path(__file__).parents[1] / "templates" / "data" / "scripted.jsonl"
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -80,6 +84,27 @@ def test_shared_flags_are_everywhere(verb: tuple[str, ...]) -> None:
         (("rollout", "absent.jsonl", "--agent", "mini", "--run", "{tmp}/r"), 2, "model"),
         (("report", "{tmp}/nothing"), 2, "nothing"),
         (("grade", "absent.jsonl"), 2, "--patches"),
+        (("convert", "absent.jsonl", "--to", "hermes", "-o", "{tmp}/c.jsonl"), 2, "absent.jsonl"),
+        (("convert", "{data}", "--to", "hermess", "-o", "{tmp}/c.jsonl"), 2, "hermes?"),
+        (("convert", "{data}", "--to", "hermes[runes=1]", "-o", "{tmp}/c.jsonl"), 2, "runes"),
+        (("convert", "{data}", "--to", "hermes", "-o", "{tmp}/c.csv"), 2, ".csv"),
+        (("convert", "{data}", "--to", "hermes", "-n", "0", "-o", "{tmp}/c.jsonl"), 2, "--limit"),
+        (("convert", "{data}", "-o", "{tmp}/c.jsonl"), 2, "--to"),
+        (("convert", "{data}", "--to", "hermes", "--diverse", "-o", "{tmp}/c.jsonl"), 2, "--to"),
+        (
+            ("convert", "{data}", "--to", "hermes", "--seed", "1", "-o", "{tmp}/c.jsonl"),
+            2,
+            "--seed",
+        ),
+        (("convert", "{data}", "--to", "openai", "--as", "text", "-o", "{tmp}/c.jsonl"), 2, "text"),
+        (("convert", "{data}", "--to", "hermes", "--as", "ids", "-o", "{tmp}/c.jsonl"), 2, "--as"),
+        (("convert", "{data}", "--diverse", "--hold-out", "no", "-o", "{tmp}/c.jsonl"), 2, "'no'"),
+        (
+            ("convert", "{data}", "--to", "hermes", "--tools", "{data}", "-o", "{tmp}/c.jsonl"),
+            2,
+            "list of tools",
+        ),
+        (("convert", "{data}", "--to", "hermes", "-o", "{data}"), 2, "own source"),
         (("rollout",), 2, "--help"),
         (("bogus",), 2, "bogus"),
         (("doctor", "--bogus"), 2, "--bogus"),
@@ -88,7 +113,9 @@ def test_shared_flags_are_everywhere(verb: tuple[str, ...]) -> None:
 def test_bad_input_gets_what_where_and_mend(
     arguments: tuple[str, ...], code: int, words: str, tmp_path: Path
 ) -> None:
-    given = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
+    shutil.copy(RECORDED, tmp_path / "recorded.jsonl")
+    data = str(tmp_path / "recorded.jsonl")
+    given = [arg.replace("{tmp}", str(tmp_path)).replace("{data}", data) for arg in arguments]
     seen, out, err = run(*given)
 
     assert seen == code, err
@@ -99,7 +126,7 @@ def test_bad_input_gets_what_where_and_mend(
     assert "Traceback" not in err
 
 
-def test_plugins_lists_agents_sandboxes_and_fault_classes() -> None:
+def test_plugins_lists_agents_sandboxes_formats_and_fault_classes() -> None:
     code, out, _ = run("plugins", "--json")
     found = json.loads(out)
 
@@ -107,6 +134,10 @@ def test_plugins_lists_agents_sandboxes_and_fault_classes() -> None:
     assert {"oracle", "nop", "scripted", "mini", "react"} <= set(found["agents"])
     assert {"namespace", "process"} <= set(found["sandboxes"])
     assert len(found["operators"]) >= 24
+    formats = {row["id"]: row for row in found["formats"]}
+    assert set(formats) == set(FORMATS)
+    assert formats["qwen3_coder"]["title"].startswith("Qwen3-Coder")
+    assert "qwen3_xml" in formats["qwen3_coder"]["aliases"]
     assert all(row["summary"] for row in found["operators"])
 
 

@@ -1,0 +1,227 @@
+"""The verb on recorded rollouts: files in, files out, nothing lost on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regreen.cli.main import main
+from regreen.core.trajectory import Trajectory
+from regreen.store.atif import write_atif
+from regreen.store.parquet import read_parquet
+from regreen.store.rendered import RenderedRow
+from regreen.store.rows import to_record
+from regreen.store.run import RunDirectory
+from regreen.store.trajectory_sets import read_trajectories, write_rows
+from regreen.templates import FORMATS
+from regreen.templates.diversity import DiversityConfig, draw, hold_out
+from regreen.templates.tokenizers import JsonTokenizer
+
+RECORDED = Path(__file__).parents[1] / "templates" / "data" / "scripted.jsonl"
+ROWS = list(read_trajectories(RECORDED))
+
+
+def run(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    return int(stop.value.code or 0)
+
+
+def said(row: Trajectory) -> list[Any]:
+    return [
+        (
+            message["role"],
+            message.get("content") or "",
+            [
+                (call["function"]["name"], json.loads(call["function"]["arguments"]))
+                for call in message.get("tool_calls") or ()
+            ],
+        )
+        for message in row.messages
+    ]
+
+
+def test_there_and_back_through_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there, back = tmp_path / "there.parquet", tmp_path / "back.jsonl"
+
+    assert run("convert", RECORDED, "--to", "glm46", "-o", there) == 0
+    assert run("convert", there, "--to", "openai", "-o", back) == 0
+    assert "2 of 2 trajectories" in capsys.readouterr().out
+    prompted, returned = list(read_trajectories(there)), list(read_trajectories(back))
+    assert {row.tool_format for row in prompted} == {"glm46"}
+    assert all("tool_calls" not in message for row in prompted for message in row.messages)
+    for old, new in zip(ROWS, returned, strict=True):
+        assert said(new) == said(old)
+        assert (new.tool_format, new.tools, new.exit_status) == ("openai", old.tools, "submitted")
+        assert new.segments == old.segments
+        assert [(turn.start, turn.end) for turn in new.turns] == [
+            (turn.start, turn.end) for turn in old.turns
+        ]
+        for turn in new.turns:
+            ids = [call["id"] for call in new.messages[turn.start].get("tool_calls") or ()]
+            assert [observation.call_id for observation in turn.observations] == ids
+    assert not list(tmp_path.glob("*.aside.jsonl"))
+
+
+def test_turns_follow_when_calls_are_split(tmp_path: Path) -> None:
+    out = tmp_path / "one.jsonl"
+
+    assert run("convert", RECORDED, "--to", "openhands_xml", "-o", out) == 0
+    for old, new in zip(ROWS, read_trajectories(out), strict=True):
+        calls = sum(len(message.get("tool_calls") or ()) for message in old.messages)
+        assert len(new.turns) == calls
+        for turn in new.turns:
+            assert new.messages[turn.start]["role"] == "assistant"
+            assert "<function=" in new.messages[turn.start]["content"]
+            assert len(turn.observations) == 1
+        assert new.turns[-1].end == len(new.messages)
+        assert [turn.end for turn in new.turns[:-1]] == [turn.start for turn in new.turns[1:]]
+        assert new.segments == ((0, len(new.messages)),)
+
+
+def test_text_rows_train_what_the_model_wrote(tmp_path: Path) -> None:
+    out = tmp_path / "text.parquet"
+
+    assert run("convert", RECORDED, "--to", "qwen3_coder", "--as", "text", "-o", out) == 0
+    rows = [to_record(RenderedRow, row, "") for _, row in read_parquet(out, RenderedRow)]
+    assert [row.rollout_id for row in rows] == [row.rollout_id for row in ROWS]
+    for row, old in zip(rows, ROWS, strict=True):
+        pieces = [row.text[start:end] for start, end in row.trained]
+        assert len(pieces) == len(old.turns)
+        assert all(piece.endswith("<|im_end|>") for piece in pieces)
+        assert all("<tool_response>" not in piece for piece in pieces)
+        assert (row.spans[0].start, row.spans[-1].end) == (0, len(row.text))
+
+
+def test_drawn_formats_are_those_of_the_seed_and_come_back(tmp_path: Path) -> None:
+    out, back = tmp_path / "drawn.jsonl", tmp_path / "back.jsonl"
+
+    assert run("convert", RECORDED, "--diverse", "--seed", "5", "--hold-out", "0.3", "-o", out) == 0
+    config = DiversityConfig(seed=5, held_out=hold_out(FORMATS, 0.3))
+    found = list(read_trajectories(out))
+    assert [row.tool_format for row in found] == [str(draw(config, row.rollout_id)) for row in ROWS]
+    assert run("convert", out, "--to", "openai", "-o", back) == 0
+    contents = [[str(item) for item in said(row) if item[0] == "tool"] for row in ROWS]
+    returned = [
+        [str(item) for item in said(row) if item[0] == "tool"] for row in read_trajectories(back)
+    ]
+    assert returned == contents
+
+
+def test_the_configuration_sets_the_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, out = tmp_path / "c.toml", tmp_path / "drawn.jsonl"
+    config.write_text("[diversity]\nformats = {hermes = 1}\ndefinitions = {yaml = 1}\n")
+
+    assert run("convert", RECORDED, "--diverse", "-c", config, "-o", out, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["draws"]["axes"]["calls"] == {"hermes": 2}
+    assert told["draws"]["axes"]["definitions"] == {"yaml": 2}
+    assert told["draws"]["sizes"]["hermes"] > 10_000
+    assert told["funnel"]["steps"] == [["trajectories", 2], ["converted", 2]]
+    assert "name: bash" in out.read_text()
+
+
+def test_what_cannot_be_converted_is_put_aside_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "mixed.jsonl", tmp_path / "out.jsonl"
+    aside = tmp_path / "out.aside.jsonl"
+    mute = ROWS[0].model_copy(update={"rollout_id": "mute", "messages": ROWS[0].messages[:2]})
+    mute = mute.model_copy(update={"turns": (), "segments": ()})
+    write_rows(source, Trajectory, [mute, ROWS[1]])
+
+    assert run("convert", source, "--to", "hermes", "-o", out) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 2 trajectories" in shown
+    assert "1 put aside: no answer of a model is in it" in shown
+    assert list(read_trajectories(aside)) == [mute]
+    assert run("convert", aside, "--to", "hermes", "-o", tmp_path / "again.jsonl") == 1
+    write_rows(source, Trajectory, [ROWS[1]])
+    assert run("convert", source, "--to", "hermes", "-o", out) == 0
+    assert not aside.exists()
+
+
+def test_every_kind_of_source_is_read(tmp_path: Path) -> None:
+    with RunDirectory.create(tmp_path / "run", config={}, lock={}) as directory:
+        for row in ROWS:
+            directory.append(row)
+    write_rows(tmp_path / "rows.parquet", Trajectory, ROWS)
+    write_atif(tmp_path / "one.json", ROWS[0])
+    bare = {"messages": ROWS[0].messages, "tools": ROWS[0].tools}
+    (tmp_path / "bare.jsonl").write_text(json.dumps(bare) + "\n")
+    texts = {}
+    for name in ("run", "rows.parquet", "one.json", "bare.jsonl"):
+        out = tmp_path / f"{name}.out.jsonl"
+        assert run("convert", tmp_path / name, "--to", "kimik2", "--as", "text", "-o", out) == 0
+        texts[name] = json.loads(out.read_text().splitlines()[0])["text"]
+
+    assert len(set(texts.values())) == 1
+
+
+def test_without_recorded_tools_they_are_inferred_or_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out, tools = tmp_path / "s.jsonl", tmp_path / "o.jsonl", tmp_path / "tools.json"
+    write_rows(source, Trajectory, [ROWS[0].model_copy(update={"tools": ()})])
+    tools.write_text(json.dumps(list(ROWS[0].tools)))
+
+    assert run("convert", source, "--to", "hermes", "-o", out) == 0
+    assert "inferred from the calls" in capsys.readouterr().err
+    (inferred,) = read_trajectories(out)
+    assert {tool["function"]["name"] for tool in inferred.tools} >= {"bash", "edit", "submit"}
+    assert run("convert", source, "--to", "hermes", "--tools", tools, "-o", out) == 0
+    assert "inferred" not in capsys.readouterr().err
+    (told,) = read_trajectories(out)
+    assert told.tools == ROWS[0].tools
+
+
+def test_token_ids_decode_to_the_text(tmp_path: Path) -> None:
+    vocabulary = _byte_vocabulary(tmp_path / "tokenizer.json")
+    ids, text = tmp_path / "ids.jsonl", tmp_path / "text.jsonl"
+    both = ("convert", RECORDED, "--to", "hermes", "-n", "1", "--tokenizer", vocabulary)
+
+    assert run(*both, "--as", "ids", "-o", ids) == 0
+    assert run(*both, "--as", "text", "-o", text) == 0
+    tokens, characters = json.loads(ids.read_text()), json.loads(text.read_text())
+    tokenizer = JsonTokenizer(vocabulary)
+    assert tokenizer.decode(tokens["ids"]) == characters["text"]
+    assert (tokens["unit"], tokens["text"]) == ("tokens", "")
+    for (start, end), (first, last) in zip(tokens["trained"], characters["trained"], strict=True):
+        said = tokenizer.decode(tokens["ids"][start:end])
+        assert said == characters["text"][first:last]
+
+
+def _byte_vocabulary(path: Path) -> Path:
+    pytest.importorskip("tokenizers")
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    model = models.BPE(vocab={char: place for place, char in enumerate(alphabet)}, merges=[])
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken("<|im_start|>"), AddedToken("<|im_end|>")])
+    tokenizer.save(str(path))
+    return path
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+
+    assert run("convert", RECORDED, "--to", "hermes", "-o", out, "--dry-run") == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_source_that_breaks_off_leaves_the_old_result(tmp_path: Path) -> None:
+    source, out = tmp_path / "s.jsonl", tmp_path / "out.jsonl"
+    source.write_text(RECORDED.read_text().splitlines()[0] + "\n{broken\n")
+    out.write_text("old\n")
+
+    assert run("convert", source, "--to", "hermes", "-o", out) == 2
+    assert out.read_text() == "old\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "s.jsonl"]
