@@ -223,12 +223,26 @@ def named_argument(source: Source, at: int, keys: Sequence[str]) -> Steps[bool]:
     return bool(keys) and (source.text[at : at + 1] or "x") in "'\"[{-0123456789"
 
 
-def past_call(source: Source, at: int) -> Steps[int]:
-    """Index behind a well-formed call at ``at`` whose arguments have names; -1 for none."""
+def past_call(source: Source, at: int, *, named: bool = True) -> Steps[int]:
+    """Index behind a well-formed call at ``at``; -1 for none.
+
+    Args:
+        source: the text.
+        at: index of the call's name, which is known to be one.
+        named: whether every argument must have its name.
+    """
     at = yield from source.word(past_name(source, at))
     while not source.text.startswith(")", at):
+        while source.text[at:] == "*" and not source.ended:
+            yield
         match = yield from keyword_at(source, at)
-        at = (yield from skip(source, match.end(), dialect="python")) if match else -1
+        if match:
+            at = match.end()
+        elif source.text.startswith("**", at):
+            at += 2
+        elif named:
+            return -1
+        at = yield from skip(source, at, dialect="python")
         if at < 0:
             return -1
         at = yield from source.word(at)

@@ -47,6 +47,7 @@ FORMATS = {
     "apply_patch": f"{_HERE}.apply_patch:FORMAT",
     "gemma4": f"{_HERE}.gemma4:FORMAT",
     "harmony_json": f"{_HERE}.harmony_json:FORMAT",
+    "code_act": f"{_HERE}.code_act:FORMAT",
 }
 """Every built-in format."""
 
@@ -79,6 +80,8 @@ ALIASES = {
     "gpt-oss": "harmony_json",
     "gpt_oss": "harmony_json",
     "harmony": "harmony_json",
+    "smolagents": "code_act",
+    "codeact": "code_act",
 }
 """Names of vLLM's and SGLang's ``--tool-call-parser`` and others in use, to ours."""
 
