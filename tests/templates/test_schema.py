@@ -115,6 +115,9 @@ def kind(schema: Any) -> ParamType:
         (OBJECT, "{'a': true, 'b': null}", {"a": True, "b": None}),
         (OBJECT, '{"a": 1,}', {"a": 1}),
         (OBJECT, "{'a': '\\d\\n'}", {"a": "\\d\n"}),
+        (OBJECT, '{"a": "\\ud83d\\ude00"}', {"a": "😀"}),
+        (OBJECT, '{"a": "\\ud83d"}', '{"a": "\\ud83d"}'),
+        (OBJECT, "{'a': '\\ud83d'}", "{'a': '\\ud83d'}"),
         (OBJECT, "", {}),
         (OBJECT, " \n", {}),
         (OBJECT, "[1]", "[1]"),
@@ -255,6 +258,17 @@ def test_deep_and_long_text_is_read_or_stays_text(unit: str) -> None:
         for name in ("array", "object"):
             found = kind({"type": name}).value(text)
             assert found == text or isinstance(found, list)
+
+
+def test_depth_is_bounded_in_both_spellings() -> None:
+    for depth, read in ((140, True), (160, False), (900, False)):
+        for opening, closing in (("[", "]"), ('{"a":[', "]}"), ("{'a':[", "]}")):
+            levels = depth // (1 if opening == "[" else 2)
+            text = opening * levels + closing * levels
+            name = "array" if opening == "[" else "object"
+            found = kind({"type": name}).value(text)
+            assert isinstance(found, str) is not read
+            json.dumps(found)
 
 
 def test_a_schema_too_deep_to_follow_reads_as_text() -> None:

@@ -21,7 +21,8 @@ _LOOSE_NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9
 _LONGEST_WHOLE = 400
 """Digits of a whole number that is written with an exponent."""
 _LONGEST_PYTHON = 200_000
-_DEEPEST_PYTHON = 100
+_DEEPEST = 150
+"""Containers inside one another; what is deeper may be more than a reader's stack holds."""
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _KNOWN_ESCAPES = frozenset("\n\\'\"abfnrtv01234567xNuU")
 _NAMES = {"true": True, "false": False, "null": None}
@@ -58,7 +59,34 @@ def read_container(text: str) -> dict[str, Any] | list[Any] | None:
         found = _DECODER.decode(text)
     except (ValueError, RecursionError):
         found = _python(text)
-    return found if isinstance(found, dict | list) else None
+    if not isinstance(found, dict | list) or _too_deep(found, text):
+        return None
+    return found if "\\" not in text or _encodable(found) else None
+
+
+def _too_deep(value: Any, text: str) -> bool:
+    if text.count("[") + text.count("{") <= _DEEPEST:
+        return False
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _encodable(value: Any) -> bool:
+    """Whether no half of a surrogate pair was written as an escape."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _finite(text: str) -> float:
@@ -92,7 +120,7 @@ def _known_escape(match: re.Match[str]) -> str:
 
 def _value(node: ast.expr, depth: int) -> Any:
     """The JSON value of a Python literal."""
-    if depth > _DEEPEST_PYTHON:
+    if depth > _DEEPEST:
         raise ValueError(depth)
     if isinstance(node, ast.List | ast.Tuple):
         return [_value(item, depth + 1) for item in node.elts]
