@@ -279,7 +279,7 @@ def test_a_schema_too_deep_to_follow_reads_as_text() -> None:
 
 
 @given(schemas_and_values())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_value_is_read_from_its_text(pair: tuple[dict[str, Any], Any]) -> None:
     schema, value = pair
     found = kind(schema)
@@ -296,7 +296,7 @@ def test_a_value_is_read_from_its_text(pair: tuple[dict[str, Any], Any]) -> None
 @given(
     schemas_and_values(), texts(["null", "None", "true", "5", "-1.5e3", "{", "[", '"', "'", " "])
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_what_is_certainly_text_stays_so(pair: tuple[dict[str, Any], Any], text: str) -> None:
     found = kind(pair[0])
     certain = False
@@ -361,7 +361,7 @@ def test_says_when_a_text_is_certain(schema: Any, prefix: str, undecided: bool) 
     ),
     st.text(max_size=6),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_schema_and_no_text_raises(schema: Any, text: str) -> None:
     kind(schema).value(text)
     if isinstance(schema, dict):
