@@ -133,22 +133,22 @@ HOSTILE = st.lists(
 
 
 @settings(deadline=None, max_examples=120)
-@given(texts=st.lists(HOSTILE, min_size=1, max_size=3), style=st.sampled_from(sorted(RESULTS)))
+@given(
+    texts=st.lists(HOSTILE, min_size=1, max_size=3),
+    style=st.sampled_from([*sorted(RESULTS), *sorted(FORMATS)]),
+)
 def test_results_are_told_apart_or_refused(texts: list[str], style: str) -> None:
-    calls = [ToolCall("run", {}, f"id{place}") for place in range(len(texts))]
-    turns = wrapped(calls, texts, RESULTS[style])
-    if turns is None:
-        assert len(texts) > 1
-        return
-    messages = [
-        USER,
-        answer(*(call(place) for place in range(len(texts)))),
-        *({"role": "user", "content": turn} for turn in turns),
-    ]
     form = drawn_format(f"qwen3_coder[results={style}]")
-    text = form.completion(messages[1], TOOLS)
-    messages[1] = {"role": "assistant", "content": text}
-    read = read_conversation(messages, form, TOOLS)
+    calls = [call(place, command="ls") for place in range(len(texts))]
+    results = [result(place, text) for place, text in enumerate(texts)]
+    steps = read_calls([USER, answer(*calls), *results])
+    try:
+        prompt = as_prompt(steps, form, TOOLS)
+    except Unconvertible:
+        if len(texts) == 1:
+            raise
+        return
+    read = read_conversation(prompt.messages, form, TOOLS)
     assert [shown for _, shown in read.steps[-1].results] == texts
 
 
