@@ -25,6 +25,7 @@ from regreen.templates.python_calls import (
 from regreen.templates.python_write import arguments
 from regreen.templates.source import Source, Steps, hold
 from regreen.templates.structure import CallGrammar
+from regreen.templates.structure_python import code_calls
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CodeReader", "CodeSyntax", "code_tool"]
@@ -84,7 +85,7 @@ class CodeSyntax:
 
     def structure(self, tools: ToolTable) -> CallGrammar:
         """The grammar; see ``CallSyntax``."""
-        raise NotImplementedError
+        return code_calls(self, tools, code_tool(tools))
 
 
 def _only_calls(text: str, tools: ToolTable) -> bool:

@@ -155,9 +155,8 @@ class ToolFormat:
         """
         table, choice = chosen(tool_table(tools), tool_choice)
         form = message(
-            self.calls.structure(table) if table.tools else None,
+            self.calls.structure(table),
             choice,
-            bars=self.calls.stems,
             reasoning=self.reasoning,
             in_reasoning=in_reasoning,
             parallel=parallel and self.parallel,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from regreen.templates.gemma_reader import GemmaReader
 from regreen.templates.guard import guard
 from regreen.templates.message import ToolCall
 from regreen.templates.structure import CallGrammar
+from regreen.templates.structure_tokens import gemma_calls
 from regreen.templates.tools import ToolTable
 
 __all__ = ["GemmaSyntax", "notation"]
@@ -51,7 +53,7 @@ class GemmaSyntax:
 
     def structure(self, tools: ToolTable) -> CallGrammar:
         """The grammar; see ``CallSyntax``."""
-        raise NotImplementedError
+        return gemma_calls(self.call, tools, partial(notation, key=_key))
 
 
 def notation(value: Any, *, key: Callable[[str], str] | None = None) -> str:

@@ -20,6 +20,7 @@ from regreen.templates.message import ToolCall
 from regreen.templates.parser import StreamParser
 from regreen.templates.source import Source, Steps, hold
 from regreen.templates.structure import CallGrammar
+from regreen.templates.structure_tokens import harmony_calls
 from regreen.templates.write import Piece
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class HarmonySyntax:
 
     def structure(self, tools: ToolTable) -> CallGrammar:
         """The grammar; see ``CallSyntax``."""
-        raise NotImplementedError
+        return harmony_calls(MARKS, tools)
 
 
 def _written(call: ToolCall, guarding: bool) -> str:

@@ -43,7 +43,11 @@ class CallGrammar:
     line: bool = False
     """Whether the first call must begin a line."""
     text: Format | None = None
-    """Text without calls and in front of them, where it is not simply any text without ``bars``."""
+    """Text without calls, where it is not simply any text without ``bars``."""
+    front: Format | None = None
+    """What may stand in front of calls, where it is not simply such text."""
+    marks: tuple[str, ...] = ()
+    """What reasoning must not hold, beside its own end."""
     fenced: bool = True
     """Whether a call in an open code fence of the text is an example."""
 
@@ -78,10 +82,12 @@ def seq(*parts: Format) -> Format:
 
 
 def either(parts: Iterable[Format]) -> Format:
-    """One of several."""
+    """One of several; nothing of none."""
     found: list[Format] = []
     for part in parts:
         found += [part] if part not in found else []
+    if not found:
+        return NOTHING
     return found[0] if len(found) == 1 else {"type": "or", "elements": found}
 
 

@@ -58,10 +58,9 @@ def chosen(tools: ToolTable, choice: ToolChoice) -> tuple[ToolTable, str]:
 
 
 def message(
-    calls: CallGrammar | None,
+    calls: CallGrammar,
     choice: str,
     *,
-    bars: Sequence[str],
     reasoning: Reasoning | None,
     in_reasoning: bool,
     parallel: bool,
@@ -69,31 +68,35 @@ def message(
     """A completion.
 
     Args:
-        calls: the calls; None without tools.
+        calls: the calls; of no use without tools.
         choice: ``none``, ``auto`` or ``required``.
-        bars: what text must not hold where no calls are possible.
         reasoning: how reasoning is marked; None for a format without.
         in_reasoning: whether the prompt has opened the reasoning.
         parallel: whether a message may have several calls.
     """
-    barred = (*(calls.bars if calls else bars),)
+    barred = calls.bars
     if reasoning is not None:
         barred = (*barred, reasoning.open.strip())
-    body = any_text(barred) if calls is None or calls.text is None else calls.text
-    if calls is not None and choice != "none":
-        text = body if calls.text or not calls.fenced else _closed_fences(barred)
-        front = either((NOTHING, seq(text, const("\n")))) if calls.line else text
+    body = calls.text or any_text(barred)
+    if choice != "none":
+        front = calls.front or _front(calls, barred)
         with_calls = seq(front, calls.many if parallel else calls.one)
         body = with_calls if choice == "required" else either((body, with_calls))
     if reasoning is None:
         return body
-    thought = seq(any_text((reasoning.close.strip(),)), const(reasoning.close))
+    marks = (reasoning.close.strip(), *calls.marks)
+    thought = seq(any_text(marks), const(reasoning.close))
     if in_reasoning:
         return seq(thought, body)
     opened = seq(const(reasoning.open), thought)
     if reasoning.empty:
         return seq(either((opened, const(reasoning.empty))), body)
     return seq(optional(opened), body)
+
+
+def _front(calls: CallGrammar, bars: Sequence[str]) -> Format:
+    text = _closed_fences(bars) if calls.fenced else any_text(bars)
+    return either((NOTHING, seq(text, const("\n")))) if calls.line else text
 
 
 def _closed_fences(bars: Sequence[str]) -> Format:

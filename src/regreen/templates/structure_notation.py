@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regreen.templates.structure import Format
-from regreen.templates.structure_schema import Schema, branches
+from regreen.templates.structure_schema import Property, Schema, branches
 
 __all__ = ["Notation", "Rules", "quoted"]
 
@@ -38,6 +38,12 @@ class Notation:
     """Between two items."""
     colon: str = ": "
     """Between a key and its value."""
+    ordered: bool = False
+    """Whether keys are sorted, without regard to case, and do not stand as declared."""
+
+    def order(self, listed: Iterable[Property]) -> list[Property]:
+        """Properties in the order in which they are written."""
+        return sorted(listed, key=lambda row: row[0].lower()) if self.ordered else list(listed)
 
 
 class Rules:
@@ -92,13 +98,11 @@ class Rules:
             return self._array(schema, known, made)
         if kind == "object" and ({"properties", "additionalProperties"} & schema.keys()):
             needed = schema.get("required", ())
-            members = [
-                (quoted(self.notation.key(key) + self.notation.colon), value, key in needed)
-                for key, value in schema.get("properties", {}).items()
-            ]
+            declared = schema.get("properties", {}).items()
+            rows = self.notation.order((key, value, key in needed) for key, value in declared)
             parts = [
-                (f"{head} ({self._value(value, known, made)})", required)
-                for head, value, required in members
+                (f"{self._head(key)} ({self._value(value, known, made)})", required)
+                for key, value, required in rows
             ]
             free = schema.get("additionalProperties")
             more = "" if free in (None, False) else "member"
@@ -108,6 +112,15 @@ class Rules:
                 )
             return self.add(f'"{{" {self.members(parts, more)} "}}"')
         return kind
+
+    def _head(self, key: str) -> str:
+        return quoted(self.notation.key(key) + self.notation.colon)
+
+    def object(self, listed: Iterable[Property]) -> str:
+        """An expression for an object of these properties and no others."""
+        rows = self.notation.order(listed)
+        parts = [(f"{self._head(key)} ({self.value(value)})", need) for key, value, need in rows]
+        return f'"{{" {self.members(parts)} "}}"'
 
     def _array(self, schema: Schema, known: Mapping[str, Schema], made: dict[str, str]) -> str:
         between = quoted(self.notation.between)

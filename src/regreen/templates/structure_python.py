@@ -1,4 +1,4 @@
-"""The grammar of calls written as Python calls in a list.
+"""The grammar of calls written as Python calls, in a list or as lines of a block.
 
 Values are Python literals by their schema; a string may stand in either quotes, or in three of them
 with its lines as they are. Prose must not hold a bracket with the name of an offered tool and a
@@ -11,15 +11,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from regreen.templates.python_write import literal
-from regreen.templates.structure import CallGrammar, Format, const, seq
+from regreen.templates.structure import CallGrammar, Format, any_text, const, either, seq
 from regreen.templates.structure_notation import Notation, Rules, quoted
 from regreen.templates.structure_schema import properties
 
 if TYPE_CHECKING:
+    from regreen.templates.code_blocks import CodeSyntax
     from regreen.templates.python_calls import PythonicSyntax
     from regreen.templates.tools import Tool, ToolTable
 
-__all__ = ["python_calls"]
+__all__ = ["code_calls", "python_calls"]
 
 _CONTROLS = r"\x00-\x08\x0b-\x1f\x7f"
 _STRINGS = (
@@ -48,16 +49,39 @@ def python_calls(syntax: PythonicSyntax, tools: ToolTable) -> CallGrammar:
     marks = [syntax.wrap[0]] if syntax.wrap[0] else []
     line = not syntax.wrapped and bool(syntax.lead)
     one, many = (
-        seq(const(opening + "["), _list(syntax, tools, several), const("]" + closing))
-        for several in (False, True)
+        seq(const(opening + "["), _calls(syntax.quote, tools, between), const("]" + closing))
+        for between in ("", quoted(", "))
     )
     return CallGrammar(one, many, (*marks, *bars), line=line)
 
 
-def _list(syntax: PythonicSyntax, tools: ToolTable, several: bool) -> Format:
-    rules = Rules(_notation(syntax.quote))
+def code_calls(syntax: CodeSyntax, tools: ToolTable, runner: tuple[str, str] | None) -> CallGrammar:
+    """The grammar of a block of calls, or of code.
+
+    Code is any text without the block's end. A block of code that turns out to be nothing but calls
+    is read as those, and they have not been held to their schemas.
+
+    Args:
+        syntax: the block.
+        tools: the tools offered.
+        runner: name and parameter of the tool that runs code; None without one.
+    """
+    opening, closing = syntax.block
+    bars = tuple(f"{opening}{space}\n" for space in ("", " ", "\t", "\r"))
+    found = []
+    for between in ("", quoted("\n")):
+        body = _calls(syntax.quote, tools, between)
+        if runner is not None:
+            body = either((body, any_text((closing,))))
+        found.append(seq(const(f"{opening}\n"), body, const(f"\n{closing}")))
+    return CallGrammar(found[0], found[1], bars)
+
+
+def _calls(quote: str, tools: ToolTable, between: str) -> Format:
+    """One call; several of them where something stands between two."""
+    rules = Rules(_notation(quote))
     call = rules.add(" | ".join(_call(rules, tool) for tool in tools.tools))
-    return rules.grammar(f'{call} (", " {call})*' if several else call)
+    return rules.grammar(f"{call} ({between} {call})*" if between else call)
 
 
 def _call(rules: Rules, tool: Tool) -> str:

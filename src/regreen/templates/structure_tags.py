@@ -96,6 +96,8 @@ class _Call:
         return regex(shape["pattern"]) if "pattern" in shape else any_text(barred)
 
     def _value(self, shape: Schema, barred: Iterable[str]) -> Format:
+        if shape["type"] == "number":
+            return regex(_NUMBER)
         words = {"boolean": ["true", "false"], "null": ["null"]}.get(shape["type"])
         if words is None:
             return schema(shape, (text.rstrip() for text in barred))
@@ -127,6 +129,8 @@ class _Call:
         return list(dict.fromkeys(found))
 
 
+_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?"
+"""As JSON writes it, and finite."""
 _PYTHON = {"true": "True", "false": "False", "null": "None"}
 
 

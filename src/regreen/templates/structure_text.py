@@ -64,7 +64,9 @@ def text_calls(syntax: TextSyntax, tools: ToolTable) -> CallGrammar:
     one = either(forms)
     own = syntax.form.shell[0] if len(syntax.form.shell) == 1 else None
     bars = ("<think>", *_JSON, *marks)
-    return CallGrammar(one, several(one, "\n\n"), bars, line=True, text=_blocks(bars, own))
+    text = _blocks(bars, own)
+    front = either((NOTHING, seq(text, const("\n"))))
+    return CallGrammar(one, several(one, "\n\n"), bars, text=text, front=front)
 
 
 def _command(syntax: TextSyntax, tool: Tool) -> Format:
