@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from hostile_cases import COMMON, EXACT, Case, Wire, hostile, malformed
+from hostile_cases import COMMON, EXACT, KITS, Case, Wire, hostile, malformed
 
 from regreen.templates import ParsedMessage, tool_format
 from regreen.templates.message import ToolCall
@@ -87,7 +87,7 @@ def guard_holds(wire: Wire, case: Case) -> bool:
 
 
 def measure(name: str, count: int, seed: int, show: int) -> dict[str, Any]:
-    form, kit = tool_format(name), COMMON
+    form, kit = tool_format(name), KITS.get(name, COMMON)
     wire = Wire(form, kit, tool_table(kit.tools))
     tally: Counter[str] = Counter()
     wrong: Counter[str] = Counter()

@@ -59,8 +59,12 @@ class Kit:
     unknown: tuple[str, str] | None = None
     """A tool that is not offered."""
 
+    dress: Callable[[str], str] = str
+    """Makes a text one that the tool takes."""
+
     def call(self, text: str, *, last: bool = False) -> ToolCall:
         name, key = self.main
+        text = self.dress(text)
         return ToolCall(name, {**self.first, key: text, **(self.last if last else {})})
 
 
@@ -72,6 +76,36 @@ COMMON = Kit(
     other=("bash", "command"),
     unknown=("deploy", "target"),
 )
+
+
+SHELL = Kit(
+    tools=[tool("bash", command=TEXT)],
+    main=("bash", "command"),
+    dress=lambda text: f"cat > src/app.py <<'END'\n{text}\nEND",
+)
+KITS = {
+    "bash_block": SHELL,
+    "swe_agent": SHELL,
+    "aider_diff": Kit(
+        tools=[tool("edit", path=TEXT, search=TEXT, replace=TEXT)],
+        main=("edit", "replace"),
+        first={"path": "src/app.py", "search": "x = 1\n"},
+        dress=lambda text: text + "\n",
+    ),
+    "apply_patch": Kit(
+        tools=[tool("apply_patch", input=TEXT)],
+        main=("apply_patch", "input"),
+        dress=lambda text: "\n".join(
+            [
+                "*** Begin Patch",
+                "*** Add File: src/app.py",
+                *["+" + line for line in text.split("\n")],
+                "*** End Patch",
+            ]
+        ),
+    ),
+}
+"""Kits of the formats that have a form of their own for one tool, by name."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +156,8 @@ class Wire:
 
     def example(self, which: tuple[str, str], text: str) -> str:
         name, key = which
-        return self.write(ToolCall(name, {key: text}))
+        call = self.kit.call(text) if which == self.kit.main else ToolCall(name, {key: text})
+        return self.write(call)
 
     @property
     def head(self) -> str:
@@ -257,7 +292,7 @@ def hostile(wire: Wire, draw: random.Random, count: int) -> Iterator[Case]:
         calls = tuple(
             wire.kit.call(make(draw, wire), last=draw.random() < 0.5) for _ in range(many)
         )
-        said = draw.choice(("", "I will write the file."))
+        said = draw.choice(("", "I will write the file.")) if form.channels is None else ""
         front = said + form.calls.lead if said or form.leads else ""
         end = draw.choice((form.chat.stops[0], ""))
         yield Case(kind, front + wire.write(*calls) + end, calls, content=said)
@@ -296,6 +331,8 @@ def every_format(wire: Wire, draw: random.Random, value: str) -> Iterator[Case]:
         yield Case("cut anywhere", text[:cut], one, EITHER, truncated=True)
     cut = len(text) - draw.randrange(1, len(wire.tail))
     yield Case("cut in the closing marks", text[:cut], one, EITHER, truncated=True)
+    if form.channels is not None:  # every text has a mark of its own
+        return
     yield Case("text behind the call", f"{text}\n\nI wrote it.", one)
     if form.reasoning is not None:
         opening, closing = form.reasoning.open, form.reasoning.close
