@@ -18,7 +18,10 @@ from regreen.templates.message import Delta
 from regreen.templates.source import Source, Steps, hold
 from regreen.templates.syntax import CallReader
 
-__all__ = ["THINK", "Reasoning", "StreamParser"]
+__all__ = ["FENCE", "THINK", "Reasoning", "StreamParser"]
+
+FENCE = "```"
+"""Opens and closes code in text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class StreamParser:
         self._tail = _tail_pattern(marks)
         if reasoning is not None:
             marks = (*marks, reasoning.open.strip(), reasoning.close.strip())
+        marks = (*marks, FENCE)
         self._stems = tuple(dict.fromkeys((*reader.stems, *marks)))
         self._search = _finder(reader.opener, marks).search
         self._fence = False  # whether a code fence of the text is open
@@ -135,7 +139,7 @@ class StreamParser:
                 return
             source.drop(at + len(opening) if source.text.startswith(opening, at) else at)
         yield from self._framing(marks.open[len(marks.open.rstrip()) :])
-        search = _finder(self._opener_in_reasoning, (*self._stops, opening, closing)).search
+        search = _finder(self._opener_in_reasoning, (*self._stops, opening, closing, FENCE)).search
         scan = 0
         while True:
             end = source.text.find(closing, scan)
@@ -210,9 +214,11 @@ class StreamParser:
                 scan = max(0, scan - self._wait())
                 yield
             elif found.lastgroup in _GUARDED:
-                self._plain(found.start() + 1)
-                source.drop(1)
-                scan = found.end() - found.start() - 2
+                self._plain(found.start())
+                marker = found[0][0] + found[0][2:]
+                source.emit("content", marker)
+                source.drop(len(found[0]))
+                self._midline, self._after_call, scan = True, False, 0
             else:
                 kind = found.lastgroup or ""
                 place = yield from self._call(found.start(), kind)

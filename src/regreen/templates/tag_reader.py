@@ -65,19 +65,22 @@ class TagReader:
         return True
 
     def _begin(self, source: Source, at: int, sure: bool) -> Steps[tuple[str, int, bool] | None]:
+        opening = self.syntax.wrap[0].strip()
+        sure = sure or not self.syntax.lead
+        if not sure and not (opening and source.text.startswith(opening, at)):
+            return None
         match = yield from self.token(source, at, self._outside)
         wrapped = match is not None and match.lastgroup == "W"
         if match is not None and wrapped:
             place = yield from source.word(match.end())
             match = yield from self.token(source, place, self._outside)
-        sure = sure or wrapped or not self.syntax.lead
-        if match is None or match.lastgroup != "C" or not sure:
+        if match is None or match.lastgroup != "C":
             return None
         name, end = match["name"].strip(), match.end()
         place = yield from source.word(end)
         inner = self.syntax.tokens(self.tools, name)
         behind = yield from self.token(source, place, inner)
-        known = self.tools.offers(name)
+        known = self.tools.offers(name) and (bool(self.tools.tools) or not self.syntax.named)
         if place == len(source.text):
             return (name, end, wrapped) if known else None
         if behind is None or behind.lastgroup not in {"P", *self._closers}:
@@ -143,7 +146,10 @@ class TagReader:
             place = yield from source.word(0)
             tag = yield from self.token(source, place, tokens)
             if place == len(source.text):
-                if self.syntax.stop and call.whole and not source.truncated:
+                unmarked = self.syntax.stop or not self.syntax.call[1]
+                if unmarked and call.whole and not source.truncated:
+                    if wrapped:
+                        source.emit("fault", "a call without its closing wrapper", 0)
                     self._complete(source, call)
                 else:
                     self._give_up(source, call, "the text ends inside the call")

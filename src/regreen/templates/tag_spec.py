@@ -210,8 +210,10 @@ def _pattern(template: str, words: Sequence[str], *, capture: bool, unknown: str
 
 
 def _literal(text: str) -> str:
-    return "".join(
-        r"\s+" if part.isspace() else re.escape(part).replace('"', "[\"']?")
-        for part in re.split(r"(\s+)", text)
-        if part
-    )
+    found = []
+    for part in re.split(r"(\s+)", text):
+        if part.isspace():
+            found.append(r"[ \t]+" if part == " " else r"\s+")
+        else:
+            found.append(re.escape(part).replace('"', "[\"']?"))
+    return "".join(found)

@@ -192,6 +192,8 @@ class ValueReader:
             return kinds[0] == "p" or follow != "text"
         if self._nested(kinds) or (kinds.startswith("pp") and "P" in self._open):
             return False
+        if self.reader.syntax.named and kinds.startswith("pp"):
+            return False
         if follow == "end":
             return True
         return (yield from self._real_before(chain, own=own))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from regreen.templates.conversation import Message
 from regreen.templates.guard import JOINER, guard
 from regreen.templates.message import ParsedMessage, ToolCall
+from regreen.templates.parser import FENCE
 from regreen.templates.tools import ToolTable
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _completion(
     if form.channels is not None:
         return form.channels.write(message, tools, index, guarded=text)
     out: list[Piece] = []
-    content, marks = message.content, form.marks[1]
+    content, marks = message.content, (*form.marks[1], FENCE)
     if message.reasoning and form.reasoning is not None:
         opening, closing = form.reasoning.open, form.reasoning.close
         reasoning = guard(message.reasoning, marks) if text else message.reasoning
@@ -195,6 +196,8 @@ def _suspect(form: ToolFormat, message: Message) -> bool:
                 texts.append(value)
             elif isinstance(value, dict | list):
                 texts.append(json.dumps(value, ensure_ascii=False))
+    if message.calls and message.content.count(FENCE) % 2:
+        return True  # the calls would stand inside a code fence
     firsts, marks = form.marks
     for text in texts:
         if JOINER in text:
