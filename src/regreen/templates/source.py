@@ -6,7 +6,9 @@ grammar is written as for a whole text, and streaming equals parsing because it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable
+from functools import lru_cache
 from typing import TypeVar
 
 from regreen.templates.message import Delta, Kind
@@ -85,12 +87,19 @@ class Source:
 
 def hold(text: str, start: int, stems: Iterable[str]) -> int:
     """Where text must be held back because it may be the beginning of one of ``stems``."""
-    keep = len(text)
-    for stem in stems:
-        at = text.find(stem[0], max(start, len(text) - len(stem) + 1))
-        while at >= 0:
-            if at < keep and stem.startswith(text[at:]):
-                keep = at
-                break
-            at = text.find(stem[0], at + 1)
-    return keep
+    marks = tuple(stems)
+    firsts, longest = _firsts(marks)
+    found = firsts.search(text, max(start, len(text) - longest + 1))
+    while found is not None:
+        rest = text[found.start() :]
+        if any(stem != rest and stem.startswith(rest) for stem in marks):
+            return found.start()
+        found = firsts.search(text, found.end())
+    return len(text)
+
+
+@lru_cache(maxsize=256)
+def _firsts(stems: tuple[str, ...]) -> tuple[re.Pattern[str], int]:
+    """What finds their first characters, and the length of the longest."""
+    chars = "|".join(re.escape(char) for char in dict.fromkeys(stem[0] for stem in stems))
+    return re.compile(chars or "(?!)"), max(map(len, stems), default=1)
