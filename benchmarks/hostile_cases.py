@@ -170,6 +170,11 @@ class Wire:
         return self.write(self.kit.call("VALUE")).partition("VALUE")[2]
 
     @property
+    def plain(self) -> bool:
+        """Whether text stands beside calls as it is, without marks of its own."""
+        return "<|channel|>" not in self.head
+
+    @property
     def closers(self) -> list[str]:
         """The marks of the tail, one by one."""
         return self._marks(self.tail)
@@ -180,7 +185,7 @@ class Wire:
         return self._marks(self.head)
 
     def _marks(self, text: str) -> list[str]:
-        tags = [mark for mark in SPLIT.findall(text) if mark.startswith("<")]
+        tags = [mark for mark in SPLIT.findall(text) if re.fullmatch("<.+>", mark)]
         stems = [stem for stem in self.form.calls.stems if stem in text]
         return tags or stems or [line for line in text.splitlines() if line.strip()]
 
@@ -292,7 +297,7 @@ def hostile(wire: Wire, draw: random.Random, count: int) -> Iterator[Case]:
         calls = tuple(
             wire.kit.call(make(draw, wire), last=draw.random() < 0.5) for _ in range(many)
         )
-        said = draw.choice(("", "I will write the file.")) if form.channels is None else ""
+        said = draw.choice(("", "I will write the file.")) if wire.plain else ""
         front = said + form.calls.lead if said or form.leads else ""
         end = draw.choice((form.chat.stops[0], ""))
         yield Case(kind, front + wire.write(*calls) + end, calls, content=said)
@@ -331,7 +336,7 @@ def every_format(wire: Wire, draw: random.Random, value: str) -> Iterator[Case]:
         yield Case("cut anywhere", text[:cut], one, EITHER, truncated=True)
     cut = len(text) - draw.randrange(1, len(wire.tail))
     yield Case("cut in the closing marks", text[:cut], one, EITHER, truncated=True)
-    if form.channels is not None:  # every text has a mark of its own
+    if not wire.plain:
         return
     yield Case("text behind the call", f"{text}\n\nI wrote it.", one)
     if form.reasoning is not None:
