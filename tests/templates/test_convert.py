@@ -281,3 +281,42 @@ def test_tools_are_inferred_from_calls() -> None:
         },
         "required": ["command"],
     }
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), name=st.sampled_from(sorted(FORMATS)))
+def test_hostile_conversations_come_back_the_same_or_are_refused(
+    data: st.DataObject, name: str
+) -> None:
+    form = tool_format(name)
+    marks = sorted({*form.calls.stems, *form.chat.stops, "\n", " x ", "```", '"', "</think>", "é"})
+    texts = st.lists(st.sampled_from(marks), max_size=5).map("".join)
+    number = data.draw(st.integers(1, 3))
+    calls = [
+        call(place, command=data.draw(texts), times=data.draw(st.integers(-3, 1 << 70)))
+        for place in range(number)
+    ]
+    messages = [
+        {"role": "system", "content": data.draw(texts) or "s"},
+        {"role": "user", "content": data.draw(texts)},
+        answer(*calls, text=data.draw(texts)),
+        *(result(place, data.draw(texts)) for place in range(number)),
+        {"role": "assistant", "content": data.draw(texts)},
+    ]
+    steps = read_calls(messages)
+    try:
+        prompt = as_prompt(steps, form, TOOLS)
+    except Unconvertible:
+        return
+    back = as_openai(read_conversation(prompt.messages, form, TOOLS))
+    assert said(back.messages) == expected(steps, form.parallel)
+
+
+def test_reasoning_that_a_format_cannot_write_is_noted() -> None:
+    thought = {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."}
+    steps = read_calls([USER, thought])
+
+    assert as_prompt(steps, tool_format("hermes"), TOOLS).notes == ()
+    notes = ("reasoning was left out: the format has none",)
+    assert as_prompt(steps, tool_format("llama3_json"), TOOLS).notes == notes
+    assert as_text(steps, tool_format("llama3_json"), TOOLS).notes == notes
