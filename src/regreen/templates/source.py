@@ -78,7 +78,7 @@ class Source:
             found = at + len(rest) - len(rest.lstrip())
             if found < len(self.text) and not self.text[found].isspace():
                 return found
-            if found == len(self.text):
+            if found >= len(self.text):
                 if self.ended:
                     return found
                 yield
