@@ -89,7 +89,8 @@ def closer(name: str, group: str) -> str:
 def test_a_call_is_read_without_a_fault(name: str) -> None:
     found = read(name, written(name, EDIT, text="I edit.", thought="Where?"))
     assert (found.content, found.reasoning, calls(found)) == ("I edit.", "Where?", [EDIT])
-    assert found.faults == found.incomplete == ()
+    assert not found.faults
+    assert not found.incomplete
 
 
 @each
@@ -322,7 +323,8 @@ def test_the_last_closing_tag_of_a_file_wins() -> None:
 def test_markup_in_prose_is_no_call() -> None:
     for tools in (TOOLS, None):
         found = read("xml_cline", "Use <b>bold</b> and\n<div>\n<p>text</p>\n", tools=tools)
-        assert found.tool_calls == found.incomplete == ()
+        assert not found.tool_calls
+        assert not found.incomplete
 
 
 def test_continue_reads_a_block_without_its_fence() -> None:

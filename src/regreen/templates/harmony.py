@@ -244,6 +244,10 @@ class HarmonyParser(StreamParser):
         source.calls += 1
         source.emit("call", name, index)
         at = yield from source.word(0)
+        while not source.ended and any(e.startswith(source.text[at : at + 10]) for e in _ENDS):
+            if source.text.startswith(_ENDS, at):
+                break
+            yield
         done, empty = False, source.text.startswith(_ENDS, at) or at == len(source.text)
         if source.text.startswith("{", at):
             give = partial(source.emit, "arguments", index=index)

@@ -93,7 +93,7 @@ class TagReader:
         """Whether a call of an unknown tool is ever closed; until then it may be an example."""
         while True:
             for match in tokens.pattern.finditer(source.text, at):
-                if match.lastgroup in self._closers:
+                if str(match.lastgroup) in self._closers:
                     return True
             if source.ended:
                 return False
