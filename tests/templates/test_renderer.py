@@ -415,6 +415,25 @@ def test_a_mark_that_ends_one_turn_and_opens_the_next_stands_once(vocabulary: st
     assert sum(rendered.loss_mask()) == len(ids)
 
 
+@pytest.mark.parametrize("vocabulary", ["bytes", "qwen", "bare"])
+def test_a_stop_that_is_mere_text_leaves_the_turn_to_be_closed(vocabulary: str) -> None:
+    write = renderer("react", vocabulary)
+    dialogue = Dialogue(write, TOOLS, TALK[:2])
+    dialogue.sampled(write.tokenizer.encode("Thought: so\nObservation:"))
+    dialogue.append({"role": "user", "content": "go on"})
+    text = write.tokenizer.decode(dialogue.prompt_ids)
+    assert "Thought: so\nObservation:<|im_end|>\n<|im_start|>user\ngo on" in text
+
+
+def test_another_special_token_ends_a_turn_too() -> None:
+    write = renderer("qwen3_coder", "qwen")
+    dialogue = Dialogue(write, TOOLS, TALK[:2])
+    dialogue.sampled([*write.tokenizer.encode("so"), write.tokenizer.specials["<|endoftext|>"]])
+    dialogue.append({"role": "user", "content": "go on"})
+    text = write.tokenizer.decode(dialogue.prompt_ids)
+    assert "so<|endoftext|>\n<|im_start|>user\ngo on" in text
+
+
 def test_text_after_the_end_of_a_turn_is_kept_but_not_read() -> None:
     write = renderer("qwen3_coder", "qwen")
     dialogue = Dialogue(write, TOOLS, TALK[:2])

@@ -236,16 +236,21 @@ class Dialogue:
         self._closing = self._owed(index)
 
     def _owed(self, index: int) -> list[Piece]:
-        """What stands behind a completion until its turn is closed, none of it trained on."""
-        ended = bool(self._end_mark)
+        """What stands behind a completion until its turn is closed, none of it trained on.
+
+        A turn ends in the mark its template writes, or in any other special token that the format
+        names as a stop; a stop that is mere text (``Observation:``) leaves the turn open.
+        """
+        form, mark = self.renderer.form, self._end_mark
         calls = self._rows[index].calls[:1]
         rows = [*self._rows[:index], Message("assistant", calls=calls)]
-        pieces = write(self.renderer.form, rows, self.tools, False, index)
+        pieces = write(form, rows, self.tools, False, index)
         own = [piece for piece in pieces if piece.role == "assistant" and piece.message == index]
         last = max((at for at, p in enumerate(own) if p.trained and p.kind != "end"), default=0)
-        behind = own[last + 1 :]
         return [
-            piece._replace(trained=False) for piece in behind if not (ended and piece.kind == "end")
+            piece._replace(trained=False)
+            for piece in own[last + 1 :]
+            if piece.kind != "end" or not (mark == piece.text or mark in form.chat.specials)
         ]
 
     def _message(self, parsed: ParsedMessage) -> dict[str, Any]:
