@@ -126,6 +126,18 @@ def test_the_configuration_sets_the_weights(
     assert "name: bash" in out.read_text()
 
 
+def test_a_variable_sets_the_seed_and_a_flag_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGREEN_SEED", "8")
+    out = tmp_path / "drawn.jsonl"
+    for flags, seed in (((), 8), (("--seed", "9"), 9)):
+        assert run("convert", RECORDED, "--diverse", *flags, "-o", out) == 0
+        drawn = [row.tool_format for row in read_trajectories(out)]
+        config = DiversityConfig(seed=seed)
+        assert drawn == [str(draw(config, row.rollout_id)) for row in ROWS]
+
+
 def test_what_cannot_be_converted_is_put_aside_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -36,8 +36,8 @@ class Tally:
     notes: Counter[str] = field(default_factory=Counter)
     draws: list[tuple[Draw, int]] = field(default_factory=list)
     """Each draw with the tokens, else the characters, that it came to."""
-    aside: list[AsideRow] = field(default_factory=list)
-    """What could not be converted."""
+    first_aside: str = ""
+    """Id and details of the first trajectory put aside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,10 @@ class Conversion:
     """A tokenizer.json, for ids and for counting."""
 
     def rows(
-        self, trajectories: Iterable[Trajectory], tally: Tally
+        self,
+        trajectories: Iterable[Trajectory],
+        tally: Tally,
+        put_aside: Callable[[AsideRow], None],
     ) -> Iterator[Trajectory | RenderedRow]:
         """Rows of every trajectory that can be converted; the others are put aside."""
         for row in trajectories:
@@ -67,7 +70,8 @@ class Conversion:
                 made, notes, choice = self._convert(row)
             except Unconvertible as error:
                 tally.reasons[error.what] += 1
-                tally.aside.append(
+                tally.first_aside = tally.first_aside or f"{row.rollout_id} {error.where}"
+                put_aside(
                     AsideRow(
                         rollout_id=row.rollout_id,
                         reason=error.what,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,8 +19,8 @@ from regreen.core.console import Console
 from regreen.core.errors import UsageError
 from regreen.core.funnel import Funnel
 from regreen.core.trajectory import Trajectory
-from regreen.store.rendered import AsideRow, RenderedRow
-from regreen.store.trajectory_sets import SUFFIXES, read_trajectories, write_rows
+from regreen.store.rendered import RenderedRow
+from regreen.store.trajectory_sets import SUFFIXES, SpareFile, read_trajectories, write_rows
 from regreen.templates.diversity import DiversityConfig, drawn_format, hold_out
 from regreen.templates.draws import draw_statistics
 from regreen.templates.registry import FORMATS, tool_format
@@ -89,7 +90,13 @@ class Wanted(Output):
     def _diversity(self) -> DiversityConfig | None:
         if self.diverse:
             flags = {"seed": self.seed, "held_out": _held(self.hold_out)}
-            return resolve_config(DiversityConfig, file=self.config, table="diversity", flags=flags)
+            return resolve_config(
+                DiversityConfig,
+                file=self.config,
+                table="diversity",
+                environ=dict(os.environ),
+                flags=flags,
+            )
         if self.seed is not None or self.hold_out or self.config:
             msg = "a format is drawn with --diverse only"
             raise UsageError(msg, where="--seed, --hold-out, --config", mend="add --diverse")
@@ -134,9 +141,10 @@ def convert(
         console.note(f"{source} can be converted to {out}; nothing was written")
         return 0
     tally = Tally()
-    rows = job.rows(islice(read_trajectories(source), limit), tally)
-    write_rows(out, Trajectory if job.shape == "messages" else RenderedRow, rows)
-    beside = _put_aside(out, tally.aside)
+    with SpareFile(_beside(out)) as spare:
+        rows = job.rows(islice(read_trajectories(source), limit), tally, spare.put)
+        write_rows(out, Trajectory if job.shape == "messages" else RenderedRow, rows)
+    beside = spare.path if spare.count else None
     if wanted.json:
         console.json(_summary(job, source, out, beside, tally))
     else:
@@ -189,15 +197,6 @@ def _beside(out: Path) -> Path:
     return out.with_suffix(".aside.jsonl")
 
 
-def _put_aside(out: Path, aside: list[AsideRow]) -> Path | None:
-    path = _beside(out)
-    if not aside:
-        path.unlink(missing_ok=True)
-        return None
-    write_rows(path, AsideRow, aside)
-    return path
-
-
 def _summary(
     job: Conversion, source: Path, out: Path, beside: Path | None, tally: Tally
 ) -> dict[str, object]:
@@ -225,8 +224,7 @@ def _tell(
     for name, count in tally.notes.most_common():
         console.note(f"{count:6} times: {name}")
     if beside:
-        first = tally.aside[0]
-        console.note(f"put aside in {beside}; the first: {first.rollout_id} {first.details}")
+        console.note(f"put aside in {beside}; the first: {tally.first_aside}".rstrip())
     if tally.draws:
         drawn = draw_statistics(tally.draws)
         console.table(("axis", "choices", "bits", "most frequent"), drawn.table())

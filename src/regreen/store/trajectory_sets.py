@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 from pydantic import BaseModel
 
@@ -17,7 +19,7 @@ from regreen.store.parquet import read_parquet, write_parquet
 from regreen.store.rows import to_record
 from regreen.store.run import RunDirectory
 
-__all__ = ["SUFFIXES", "read_trajectories", "write_rows"]
+__all__ = ["SUFFIXES", "SpareFile", "read_trajectories", "write_rows"]
 
 SUFFIXES = (".jsonl", ".parquet")
 """Kinds of file that can be written."""
@@ -71,3 +73,39 @@ def write_rows(path: Path, model: type[BaseModel], rows: Iterable[BaseModel]) ->
     else:
         what = f"unknown kind of file {path.suffix!r}"
         raise UsageError(what, where=str(path), mend=f"end the name in {' or '.join(SUFFIXES)}")
+
+
+class SpareFile:
+    """JSON lines of what other rows left over; without any, there is no such file afterwards.
+
+    It becomes ``path`` when the block ends without an exception.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self._stack = ExitStack()
+        self._file: BinaryIO | None = None
+
+    def put(self, row: BaseModel) -> None:
+        """Write a row."""
+        if self._file is None:
+            self._file = self._stack.enter_context(replacing(self.path))
+        self._file.write(encode_row(row.model_dump()))
+        self.count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        if error is None and not self.count:
+            self.path.unlink(missing_ok=True)

@@ -213,7 +213,8 @@ def _pick(chance: random.Random, weights: Mapping[Name, float]) -> Name:
 def hold_out(names: Iterable[str], share: float) -> tuple[str, ...]:
     """The names to hold out, decided by each name alone, so that new names move no old one.
 
-    At least one is held out, and one is not.
+    At least one is held out, and one is not. Train with ``held_out`` set to them; a test of
+    generalisation draws from them alone, by ``formats``.
     """
     ranked = sorted(names, key=_place)
     count = sum(_place(name) < share for name in ranked)
