@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from regreen.templates.diversity import (
 )
 from regreen.templates.draws import draw_statistics, entropy
 from regreen.templates.outline import outline
+from regreen.templates.probes import native
+from regreen.templates.reference import reference_page
 from regreen.templates.schema_style import SCHEMA_STYLES, restyle
 from regreen.templates.tools import tool_table
 from regreen.templates.wording import RESULTS, WORDINGS
@@ -246,3 +249,26 @@ def test_every_wording_stands_around_the_tools_and_an_example() -> None:
     assert len(blocks) == len(WORDINGS)
     assert all("### `bash`" in block for block in blocks)
     assert all("<function=example_tool>\n<parameter=first>" in block for block in blocks)
+
+
+def test_formats_with_a_form_for_one_kind_of_call_keep_their_definitions() -> None:
+    kinds = {name: probe.calls[0].name for name in FORMATS if (probe := native(tool_format(name)))}
+
+    assert kinds["bash_block"] == "bash"
+    assert kinds["aider_diff"] == "edit"
+    assert kinds["apply_patch"] == "apply_patch"
+    assert not {"qwen3_coder", "hermes", "glm46", "kimik2", "gemma4", "toolace"} & set(kinds)
+    for name in FORMATS:
+        assert permits(name).definitions is (name not in kinds)
+    config = DiversityConfig(formats={"bash_block": 1}, definitions={"yaml": 1})
+    choice = draw(config, "one")
+    assert (choice.definitions, choice.schema, choice.order) == ("native", "full", 0)
+
+
+def test_the_shown_configuration_can_be_drawn_from() -> None:
+    page = reference_page().partition("```toml\n")[2].partition("```")[0]
+    config = DiversityConfig.model_validate(tomllib.loads(page)["diversity"])
+
+    assert {draw(config, one).definitions for one in IDS} == {"native", "markdown"}
+    shown = reference_page().rpartition("`hermes[")[2].partition("`")[0]
+    assert Draw.read(f"hermes[{shown}").definitions == "markdown"

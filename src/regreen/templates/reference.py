@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from regreen.templates.diversity import permits
+from regreen.templates.diversity import DiversityConfig, permits
 from regreen.templates.format import ToolFormat
 from regreen.templates.message import ToolCall
 from regreen.templates.probes import PLAIN, SHELL, answer, native
@@ -39,6 +39,25 @@ sampler may exchange them.
 """
 
 
+_DRAWS = """## Draws
+
+`regreen convert --diverse` draws a format for each trajectory, from its id and the seed alone. The
+weights stand in the table `[diversity]` of the file given with `-c`:
+
+```toml
+[diversity]
+seed = 1
+held_out = ["hermes", "react"]
+definitions = {{native = 1, markdown = 1}}
+```
+
+`formats` weighs the formats above (all alike by default), `wordings` the {wordings} wordings of a
+block by their index, and `results` takes the name of any format too. A format that needs its own
+definitions or framing keeps them. What was drawn is recorded as `tool_format` and can be read back:
+`hermes[definitions=markdown,wording=3,order=77]`.
+"""
+
+
 def aliases(name: str) -> list[str]:
     """Other names of a format, servers' parser names among them."""
     return sorted(alias for alias, target in ALIASES.items() if target == name)
@@ -63,7 +82,31 @@ def reference_page() -> str:
         f"| [`{name}`](#{name}) | {' | '.join(_traits(form))} |" for name, form in forms.items()
     ]
     sections = [_section(name, form) for name, form in forms.items()]
-    return "\n".join([_HEAD, *head, *rows, "", *sections])
+    return "\n".join([_HEAD, *head, *rows, "", *sections, _draws()])
+
+
+def _draws() -> str:
+    """What the diversity sampler can choose between."""
+    defaults = DiversityConfig()
+    axes = {
+        "definitions": defaults.definitions,
+        "schemas": defaults.schemas,
+        "results": defaults.results,
+        "chats": defaults.chats,
+    }
+    rows = [
+        f"| `{axis}` | {', '.join(f'`{name}` {weight:g}' for name, weight in weights.items())} |"
+        for axis, weights in axes.items()
+    ]
+    return "\n".join(
+        [
+            _DRAWS.format(wordings=len(defaults.wordings)),
+            "| axis | names and default weights |",
+            "|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def _traits(form: ToolFormat) -> tuple[str, ...]:
