@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regreen.templates.fences import FenceLine, LineText, close_block, fence_for, fence_line
+from regreen.templates.fences import FenceLine, LineText, fence_for, fence_line
 from regreen.templates.source import Source, Steps
 from regreen.templates.structure import Format
 from regreen.templates.structure_text import EDIT, PATCH
@@ -144,7 +144,7 @@ class SearchReplace:
             return "", True
         line = yield from fence_line(source, place)
         if line is not None and not line.info:
-            close_block(source, line)
+            source.drop(line.end)
         else:
             source.emit("fault", "a block of edits that is not closed", 0)
         return "", False
@@ -193,7 +193,6 @@ class Patch:
             if (yield from _line_is(source, 1, _END)):
                 text.give(1 + len(_END))
                 yield from _blanks(source)
-                source.drop(source.text.startswith("\n"))
                 reason = ""
                 break
             if (yield from _line_is(source, 1, _BEGIN)):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from regreen.templates.source import Source, Steps, hold
 
-__all__ = ["TICKS", "FenceLine", "LineText", "close_block", "fence_for", "fence_line", "read_block"]
+__all__ = ["TICKS", "FenceLine", "LineText", "fence_for", "fence_line", "read_block"]
 
 TICKS = "```"
 """The shortest fence."""
@@ -150,7 +150,7 @@ class _HereDocuments:
 
 
 def read_block(value: LineText, run: int, *, shell: bool = False, own: str = "") -> Steps[str]:
-    """Read the text of a block and drop its closing line.
+    """Read the text of a block and drop its closing fence.
 
     Args:
         value: the text behind the opening line.
@@ -175,11 +175,11 @@ def read_block(value: LineText, run: int, *, shell: bool = False, own: str = "")
             place = yield from source.word(line.end)
             if place == len(source.text):
                 source.emit("fault", "a block that ends inside a nested one", 0)
-                close_block(source, line)
+                source.drop(line.end)
                 return ""
             nested -= not hidden
         elif not line.info:
-            close_block(source, line)
+            source.drop(line.end)
             return ""
         elif line.info == own and not hidden and not nested:
             return "another block begins before this one is closed"
@@ -187,8 +187,3 @@ def read_block(value: LineText, run: int, *, shell: bool = False, own: str = "")
             nested += 1
         value.give(line.end)
     return "the block is not closed"
-
-
-def close_block(source: Source, line: FenceLine) -> None:
-    """Drop what stands up to the end of a closing fence, its newline included."""
-    source.drop(line.end + source.text.startswith("\n", line.end))

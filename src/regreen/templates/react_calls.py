@@ -70,7 +70,7 @@ class ReactReader:
         self.stems = syntax.stems
         guards = f"(?P<G>{guarded(self.stems)})"
         self.opener = re.compile("|".join([*map(re.escape, self.stems), guards]))
-        self.unmistakable = re.compile(guards)
+        self.guards = re.compile(guards)
 
     def keep(self, text: str, *, midline: bool) -> int:
         """Nothing beside the stems; see ``TextCallReader``."""
@@ -82,7 +82,9 @@ class ReactReader:
         if not sure or self._over:
             return False
         if text.startswith(OBSERVATION, at):
-            self._over = source.calls > 0
+            while not source.ended and not source.text[at + len(OBSERVATION) :].strip():
+                yield
+            self._over = source.calls > 0 and bool(source.text[at + len(OBSERVATION) :].strip())
             if self._over:
                 source.emit("fault", "an observation the model wrote; the rest is text", 0)
             return False

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from regreen.templates.fences import TICKS, FenceLine, close_block, fence_line
+from regreen.templates.fences import TICKS, FenceLine, fence_line
 from regreen.templates.guard import guarded
 from regreen.templates.literals import value
 from regreen.templates.message import ToolCall
@@ -186,8 +186,7 @@ class TextReader:
             marks.insert(0, rf"(?P<F>(?:(?<=\n)|\A)[^\s`]{{1,200}}\n{TICKS})")
         guards = f"(?P<G>{guarded(self.stems)})"
         self.opener = re.compile("|".join([*marks, guards]))
-        plain = map(re.escape, syntax.form.openers)
-        self.unmistakable = re.compile("|".join([*plain, guards]))
+        self.guards = re.compile(guards)
         self._name_growing = re.compile(r"(?:(?<=\n)|\A)[^\s`]{1,200}(?:\n`{0,2})?\Z")
         self._named = syntax.named
 
@@ -278,7 +277,7 @@ class TextReader:
             if "\n" in source.text[:place]:
                 line = yield from fence_line(source, place)
             if line is not None and not line.info:
-                close_block(source, line)
+                source.drop(line.end)
                 return True
             if first and whole:
                 source.emit("fault", "text behind the arguments of a call", 0)

@@ -1,7 +1,8 @@
 """Messages whose calls are text: a parser that leaves the text's own fences to the reader of calls.
 
 The usual parser takes any mark inside an open fence of the text for an example. Where calls are
-fences themselves only their reader can tell which fence closes which.
+fences themselves only their reader can tell which fence closes which. Reasoning is full of fences
+and labels too, so no call is looked for in it, even if it is never closed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Protocol
 
 from regreen.templates.conversation import Message
 from regreen.templates.guard import guard
-from regreen.templates.parser import THINK, Reasoning, StreamParser
+from regreen.templates.parser import FENCE, THINK, Reasoning, StreamParser
 from regreen.templates.source import Steps
 from regreen.templates.syntax import CallReader, CallSyntax
 from regreen.templates.tools import ToolTable
@@ -25,8 +26,8 @@ __all__ = ["TextCallReader", "TextCallSyntax", "TextChannels", "TextParser"]
 class TextCallReader(CallReader, Protocol):
     """A reader that follows the text between calls too."""
 
-    unmistakable: re.Pattern[str]
-    """Finds a call in reasoning that is never closed, and guarded markers as group G."""
+    guards: re.Pattern[str]
+    """Finds guarded markers, as group G."""
 
     def keep(self, text: str, *, midline: bool) -> int:
         """Where ``text`` must be held back, beside what may become a stem.
@@ -76,7 +77,7 @@ class TextParser(StreamParser):
 
     @property
     def _opener_in_reasoning(self) -> re.Pattern[str]:
-        return self._blocks.unmistakable
+        return self._blocks.guards
 
     def _text(self) -> Steps[None]:
         if self._prefaces:
@@ -125,7 +126,7 @@ class TextChannels:
     ) -> list[Piece]:
         """A message; see ``Channels``."""
         opening, closing = self.reasoning.open, self.reasoning.close
-        marks = (*self.calls.stems, *self.stops, opening.strip(), closing.strip())
+        marks = (*self.calls.stems, *self.stops, opening.strip(), closing.strip(), FENCE)
         out: list[Piece] = []
         if message.reasoning:
             thought = guard(message.reasoning, marks) if guarded else message.reasoning
