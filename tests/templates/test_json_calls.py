@@ -222,8 +222,16 @@ def test_what_is_not_clear_is_incomplete(case: str) -> None:
     assert "{" not in found.content
 
 
-def test_a_call_is_read_behind_one_given_up() -> None:
-    broken = GIVEN_UP["quotes inside a string"]
+@pytest.mark.parametrize(
+    "broken",
+    [
+        GIVEN_UP["quotes inside a string"],
+        '<tool_call>\n{"name": "bash", <what> "arguments": {}}\n</tool_call>',
+        '<tool_call>\n{"name": "bash", "arguments": {"a": <what>}}\n</tool_call>',
+        '<tool_call>\n{"name": "bash", "arguments": {}, "x": <what>}\n</tool_call>',
+    ],
+)
+def test_a_call_is_read_behind_one_given_up(broken: str) -> None:
     found = read("hermes", f"{broken}\n<tool_call>\n{CALL}\n</tool_call>")
     assert (calls(found), len(found.incomplete), found.content) == (LS, 1, "")
 

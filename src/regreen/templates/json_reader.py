@@ -174,7 +174,7 @@ class JsonReader:
         name, held, at, first = "", -1, at + 1, True
         while True:
             at = yield from source.word(at)
-            char = source.text[at : at + 1]
+            char, item = source.text[at : at + 1], at
             if char == "}":
                 bare = run.weak and held < 0
                 return None if bare or not name else _Head(name, held if held >= 0 else at)
@@ -199,7 +199,7 @@ class JsonReader:
                     return None
             if at < 0:
                 known = name and self.tools.offers(name) and not run.weak
-                return _Head(name, len(source.text), whole=False) if known else None
+                return _Head(name, item, whole=False) if known else None
 
     def _key(self, source: Source, at: int) -> Steps[tuple[str, int]]:
         """A key and the index behind its colon; -1 when there is none."""
