@@ -434,6 +434,18 @@ def test_another_special_token_ends_a_turn_too() -> None:
     assert "so<|endoftext|>\n<|im_start|>user\ngo on" in text
 
 
+def test_a_mark_between_the_messages_of_one_turn_does_not_end_it() -> None:
+    write = renderer("harmony_json", "bytes")
+    marks = {write.tokenizer.decode([token]) for token in write.stop_ids}
+    assert "<|call|>" in marks
+    assert "<|end|>" not in marks
+    two = {**TALK[2], "tool_calls": [CALL, {**CALL, "id": "c2"}]}
+    parsed = write.parse(write.completion(two, TOOLS), TOOLS)
+    assert (parsed.reasoning, parsed.content, len(parsed.tool_calls)) == ("hm", "yes", 2)
+    again = [*write.completion(TALK[2], TOOLS), *write.tokenizer.encode("assistant")]
+    assert len(write.parse(again, TOOLS).tool_calls) == 1
+
+
 def test_text_after_the_end_of_a_turn_is_kept_but_not_read() -> None:
     write = renderer("qwen3_coder", "qwen")
     dialogue = Dialogue(write, TOOLS, TALK[:2])

@@ -16,7 +16,7 @@ from regreen.templates.message import ParsedMessage
 from regreen.templates.token_spans import Marked, Rendered, encode_pieces
 from regreen.templates.tokenizers import Tokenizer
 from regreen.templates.tools import ToolTable, tool_table
-from regreen.templates.write import Piece, write
+from regreen.templates.write import Piece, completion, write
 
 __all__ = ["Renderer"]
 
@@ -34,11 +34,16 @@ class Renderer:
         self.form = form
         self.tokenizer = tokenizer
         specials = tokenizer.specials
-        self.stop_ids = tuple(specials[stop] for stop in form.chat.stops if stop in specials)
+        said = completion(form, Message("assistant", "x", "y"), tool_table(None))
+        inner = [stop for stop in form.chat.stops if any(stop in piece.text for piece in said)]
+        stops = [stop for stop in form.chat.stops if stop not in inner]
+        self.stop_ids = tuple(specials[stop] for stop in stops if stop in specials)
         """Ids that end an assistant's turn, to be given to the engine."""
-        self.stop_texts = tuple(stop for stop in form.chat.stops if stop not in specials)
+        self.stop_texts = tuple(stop for stop in stops if stop not in specials)
         """Stop marks that this vocabulary has no token for."""
         self._pattern = pattern_of(specials)
+        opening = Piece(form.chat.turns["assistant"][0], "assistant", "frame", -1, False)
+        self._next_part = encode_pieces(tokenizer, [self._framing(opening)]).ids if inner else []
         self._closes = bool(form.chat.turns["assistant"][1].strip())
 
     def encode(
@@ -73,10 +78,7 @@ class Renderer:
             pieces = write(self.form, messages, table, generation, begin)
             return pieces if self._closes else _shared_ends(pieces, self.form.chat.stops)
 
-        closing = [
-            Marked(piece, [match.span() for match in self._pattern.finditer(piece.text)])
-            for piece in lead
-        ]
+        closing = [self._framing(piece) for piece in lead]
         found = marked(again, rows, tools, self._pattern, begin)
         return encode_pieces(self.tokenizer, _without(standing, [*closing, *found]))
 
@@ -106,14 +108,21 @@ class Renderer:
         truncated: bool = False,
         in_reasoning: bool = False,
     ) -> ParsedMessage:
-        """Read sampled ids, up to the first that ends the turn; see ``ToolFormat.parse``."""
-        kept: list[int] = []
-        for token in ids:
-            kept.append(token)
-            if token in self.stop_ids:
+        """Read sampled ids, up to the first that ends the turn; see ``ToolFormat.parse``.
+
+        Where a turn is several messages (gpt-oss), a mark with another message behind it ends none.
+        """
+        kept, more = list(ids), self._next_part
+        for place, token in enumerate(kept, 1):
+            if token in self.stop_ids and not (more and kept[place : place + len(more)] == more):
+                del kept[place:]
                 break
         text = self.tokenizer.decode(kept)
         return self.form.parse(text, tools, truncated=truncated, in_reasoning=in_reasoning)
+
+    def _framing(self, piece: Piece) -> Marked:
+        """A piece that holds nothing of a message: every special token in it is the format's."""
+        return Marked(piece, [match.span() for match in self._pattern.finditer(piece.text)])
 
     def end_mark(self, ids: Sequence[int]) -> str:
         """The mark at the end of sampled ids that ended the turn; empty when it was cut."""
