@@ -68,6 +68,7 @@ class ValueReader:
         self._whole: list[str] = []  # the value so far, when it is not given out as it comes
         self._lines = False
         self._line_start = True  # of the first character of ``source.text``
+        self._row: tuple[str, int] | None = None  # closing tags in a row that are none of ours
         self._literal = False  # a joiner in front: text, whatever it looks like
 
     def read(self) -> Steps[bool]:
@@ -106,8 +107,7 @@ class ValueReader:
                 source.drop(behind)
                 return own
             else:
-                self._pop(str(tag.lastgroup))
-                scan = tag.end()
+                scan = self._step_over(tag)
 
     # -- giving out -------------------------------------------------------------------------
 
@@ -167,6 +167,18 @@ class ValueReader:
         template = self.reader.syntax.param[1]
         return tag.lastgroup == "P" and "{key}" in template and tag["key"] != self.key
 
+    def _step_over(self, tag: re.Match[str]) -> int:
+        """Take a closing tag for the value's, with those behind it that are judged alike.
+
+        Returns:
+            The index behind them.
+        """
+        kinds, end = self._row or (str(tag.lastgroup), tag.end())
+        self._row = None
+        for kind in kinds:
+            self._pop(kind)
+        return end
+
     def _pop(self, kind: str) -> None:
         opener = kind.upper()
         if opener in self._open:
@@ -190,6 +202,9 @@ class ValueReader:
         own = set(kinds) == {"p"}
         if not self.kind.kinds & _FOREIGN and not self._literal:
             return kinds[0] == "p" or follow != "text"
+        if follow in {"p", "c", "w"}:  # no order of closing tags, wherever in the row one looks
+            self._row = kinds, chain.end
+            return False
         if self._nested(kinds) or (kinds.startswith("pp") and "P" in self._open):
             return False
         if self.reader.syntax.named and kinds.startswith("pp"):
@@ -204,7 +219,7 @@ class ValueReader:
             return kinds[0] == "p" or len(set(kinds)) > 1 or not self.reader.syntax.wrap[1]
         if follow == "P":
             return own and self._fits(chain)
-        if own or follow in {"p", "c", "w"} or not self._enough(chain):
+        if own or not self._enough(chain):
             return False
         return (yield from self._text_behind(chain.end))
 
