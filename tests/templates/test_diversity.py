@@ -272,3 +272,20 @@ def test_the_shown_configuration_can_be_drawn_from() -> None:
     assert {draw(config, one).definitions for one in IDS} == {"native", "markdown"}
     shown = reference_page().rpartition("`hermes[")[2].partition("`")[0]
     assert Draw.read(f"hermes[{shown}").definitions == "markdown"
+
+
+def test_nothing_is_called_optional_that_prose_calls_required() -> None:
+    config = DiversityConfig(schemas={"required_in_prose": 1})
+    seen = set()
+    for one in IDS:
+        choice = draw(config, one)
+        block = drawn_format(str(choice)).definitions(tool_table(TOOLS))
+        seen.add(choice.schema)
+        if choice.schema == "required_in_prose":
+            assert "Required: path." in block
+            assert "optional" not in block.partition("How far.")[0]
+            assert "path?" not in block
+            assert 'required="false"' not in block
+            assert "path: str = ..." not in block
+
+    assert seen == {"full", "required_in_prose"}

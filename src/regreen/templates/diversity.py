@@ -29,7 +29,7 @@ from regreen.templates.probes import PLAIN, answer, native, reads_back
 from regreen.templates.registry import ALIASES, FORMATS, tool_format
 from regreen.templates.schema_style import SCHEMA_STYLES, restyle
 from regreen.templates.signatures import python_signatures, typescript
-from regreen.templates.tools import ToolTable
+from regreen.templates.tools import ToolTable, tool_table
 from regreen.templates.wording import RESULTS, WORDINGS
 
 __all__ = ["STYLES", "DiversityConfig", "Draw", "Permits", "draw", "drawn_format", "hold_out"]
@@ -48,6 +48,7 @@ STYLES = {
     "python": python_signatures,
 }
 """Styles of definitions by name."""
+_SHOW_REQUIRED = ("json_lines", "json_array", "nested_xml", "yaml")
 _CHATS = {"chatml": CHATML}
 _EXAMPLE = {
     "name": "example_tool",
@@ -177,6 +178,9 @@ class Permits:
     """Any tool can be called in it, so any definition fits; False where its tools are fixed."""
     chat: bool
     """Its completions are read back the same in ChatML."""
+    required: bool
+    """Its own definitions show the schema's list of required parameters, so that it can be told in
+    prose instead without a contradiction."""
 
 
 def draw(config: DiversityConfig, trajectory: str) -> Draw:
@@ -193,6 +197,9 @@ def draw(config: DiversityConfig, trajectory: str) -> Draw:
     chat = _pick(chance, config.chats)
     if not allowed.definitions:
         definitions, schema, order = NATIVE, "full", 0
+    shown = allowed.required if definitions == NATIVE else definitions in _SHOW_REQUIRED
+    if schema == "required_in_prose" and not shown:
+        schema = "full"
     return Draw(
         calls=name,
         definitions=definitions,
@@ -231,7 +238,12 @@ def permits(name: str) -> Permits:
     """What can be exchanged in a format, found by trying."""
     form = tool_format(name)
     tied = native(form) is not None or not _general(form)
-    return Permits(not tied, form.channels is None and _general(_in_chatml(form)))
+    block = form.definitions(tool_table([PLAIN.tool]))
+    return Permits(
+        definitions=not tied,
+        chat=form.channels is None and _general(_in_chatml(form)),
+        required=re.search(r'\[\s*"pattern",\s*"limit",\s*"exact"\s*\]', block) is not None,
+    )
 
 
 def _general(form: ToolFormat) -> bool:
