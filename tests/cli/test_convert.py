@@ -158,6 +158,40 @@ def test_what_cannot_be_converted_is_put_aside_whole(
     assert not aside.exists()
 
 
+def test_a_row_that_contradicts_itself_is_put_aside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "odd.jsonl", tmp_path / "out.jsonl"
+    odd = ROWS[0].model_copy(update={"tool_format": "runes"})
+    short = ROWS[0].model_copy(update={"messages": ROWS[0].messages[:4]})
+    write_rows(source, Trajectory, [odd, short, ROWS[1]])
+
+    assert run("convert", source, "--to", "hermes", "-o", out, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["funnel"]["rejected"] == {
+        "its format is not known": 1,
+        "its turns do not fit its messages": 1,
+    }
+    assert run("convert", source, "--from", "openai", "--to", "hermes", "-o", out, "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["funnel"]["rejected"]) == 1
+
+
+def test_segments_are_rows_of_their_own(tmp_path: Path) -> None:
+    source, out = tmp_path / "two.jsonl", tmp_path / "out.jsonl"
+    end = len(ROWS[0].messages)
+    row = ROWS[0].model_copy(update={"segments": ((0, 6), (6, end))})
+    write_rows(source, Trajectory, [row])
+
+    assert run("convert", source, "--to", "glm47", "--as", "text", "-o", out) == 0
+    rows = [RenderedRow.model_validate_json(line) for line in out.read_text().splitlines()]
+    assert [one.segment for one in rows] == [0, 1]
+    assert sum(len(one.trained) for one in rows) == len(row.turns)
+    assert run("convert", source, "--to", "openhands_xml", "-o", out) == 0
+    (told,) = read_trajectories(out)
+    (first, cut), (begin, last) = told.segments
+    assert (first, cut, last) == (0, begin, len(told.messages))
+    assert told.messages[cut - 1]["role"] == "user"
+
+
 def test_every_kind_of_source_is_read(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "run", config={}, lock={}) as directory:
         for row in ROWS:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from regreen.core.errors import UsageError
 from regreen.core.trajectory import Trajectory, Turn
 from regreen.store.rendered import AsideRow, RenderedRow, RenderedSpan
 from regreen.templates.convert import Converted, as_openai, as_prompt, as_text, read_conversation
@@ -91,8 +92,8 @@ class Conversion:
     def _convert(
         self, row: Trajectory
     ) -> tuple[Sequence[Trajectory | RenderedRow], list[str], Draw | None]:
-        name = self.source or row.tool_format
-        form = None if name in {"", OPENAI} else drawn_format(name)
+        form = _known(self.source or row.tool_format)
+        _check_spans(row)
         offered, notes = self._offered(row, form)
         choice = draw(self.diversity, row.rollout_id) if self.diversity else None
         target = str(choice) if choice else self.to
@@ -167,6 +168,26 @@ class Conversion:
         if self.tokenizer is None:
             return sum(map(len, texts))
         return sum(len(_tokenizer(self.tokenizer).encode(text)) for text in texts)
+
+
+def _known(name: str) -> ToolFormat | None:
+    """The format of a source; None when an endpoint parsed its calls.
+
+    Raises:
+        Unconvertible: there is no such format.
+    """
+    try:
+        return None if name in {"", OPENAI} else drawn_format(name)
+    except UsageError as error:
+        what = "its format is not known"
+        raise Unconvertible(what, where=error.what) from error
+
+
+def _check_spans(row: Trajectory) -> None:
+    spans = [(turn.start, turn.end) for turn in row.turns] + list(row.segments)
+    if not all(0 <= start <= end <= len(row.messages) for start, end in spans):
+        what = "its turns do not fit its messages"
+        raise Unconvertible(what, where=f"{len(row.messages)} messages")
 
 
 def _contents(row: Trajectory) -> list[str]:
