@@ -23,7 +23,7 @@ test: install
 	$(BIN)/python -m pytest -q -n 2
 
 test-slow: install
-	$(BIN)/python -m pytest -q -m slow
+	REGREEN_HYPOTHESIS=searching $(BIN)/python -m pytest -q -m slow
 
 check: install
 	$(BIN)/ruff format --check src tests benchmarks

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import settings
 
 from regreen.grading.place import Place, compile_environment
 from regreen.sandbox import provider
@@ -17,6 +19,12 @@ from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.environments import BuiltEnvironment
 from regreen.tasks.installed import installed_environment, installed_tools
 from regreen.tasks.sources import resolve
+
+# The default run tries the same examples each time, so that it tells what a change has done and
+# not what chance has found; `make test-slow` searches.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.register_profile("searching", deadline=None)
+settings.load_profile(os.environ.get("REGREEN_HYPOTHESIS", "repeatable"))
 
 T = TypeVar("T")
 TINY = {
