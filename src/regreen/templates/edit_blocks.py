@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regreen.templates.fences import FenceLine, LineText, fence_for, fence_line
+from regreen.templates.fences import TICKS, FenceLine, LineText, fence_for, fence_line
 from regreen.templates.source import Source, Steps
 from regreen.templates.structure import Format
 from regreen.templates.structure_text import EDIT, PATCH
@@ -145,8 +145,11 @@ class SearchReplace:
         line = yield from fence_line(source, place)
         if line is not None and not line.info:
             source.drop(line.end)
-        else:
-            source.emit("fault", "a block of edits that is not closed", 0)
+            return "", False
+        rest = source.text[place : place + len(_SEARCH)]
+        if TICKS.startswith(rest) or _SEARCH.startswith(rest):
+            return "the block is not closed", False
+        source.emit("fault", "a block of edits that is not closed", 0)
         return "", False
 
 
