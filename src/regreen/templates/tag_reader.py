@@ -92,9 +92,12 @@ class TagReader:
     def _closed(self, source: Source, at: int, tokens: Tokens) -> Steps[bool]:
         """Whether a call of an unknown tool is ever closed; until then it may be an example."""
         while True:
-            for match in tokens.pattern.finditer(source.text, at):
+            match = self.find(source, at, tokens)
+            if match is not None:
                 if str(match.lastgroup) in self._closers:
                     return True
+                at = match.end()
+                continue
             if source.ended:
                 return False
             at = self.keep(source.text, at, tokens)
@@ -107,9 +110,21 @@ class TagReader:
             if match is None and source.ended and self._stopped(source, at):
                 source.text = source.text[:at] + self.syntax.call[1]
                 continue
-            if match is not None or source.ended or not _growing(source.text, at, tokens):
+            if match is not None and not self._unsure(source, match):
                 return match
+            if match is None and (source.ended or not _growing(source.text, at, tokens)):
+                return None
             yield
+
+    def find(self, source: Source, at: int, tokens: Tokens) -> re.Match[str] | None:
+        """The next tag from ``at`` on that is certainly one."""
+        match = tokens.pattern.search(source.text, at)
+        return None if match is not None and self._unsure(source, match) else match
+
+    def _unsure(self, source: Source, match: re.Match[str]) -> bool:
+        if not self.syntax.open_ended or source.ended:
+            return False
+        return match.end() == len(source.text)
 
     def _stopped(self, source: Source, at: int) -> bool:
         """Whether the text ends with a stop word that a closing tag begins with."""
@@ -172,7 +187,7 @@ class TagReader:
     def _stray_text(self, source: Source, at: int, tokens: Tokens) -> Steps[None]:
         source.emit("fault", "text between the parameters of a call", 0)
         while True:
-            match = tokens.pattern.search(source.text, at)
+            match = self.find(source, at, tokens)
             if match is not None or source.ended:
                 source.drop(match.start() if match else len(source.text))
                 return

@@ -71,6 +71,12 @@ class TagSpec:
         return any(len(_stem(text)) == 1 for text in openings)
 
     @cached_property
+    def open_ended(self) -> bool:
+        """Whether a tag is known to be whole only by what follows it."""
+        tags = (*self.wrap, *self.call, *self.param)
+        return any(tag.strip() and not tag.strip().endswith((">", "}")) for tag in tags)
+
+    @cached_property
     def free_name(self) -> str:
         """Pattern of a name that is a tag of its own: any word but those of the other tags."""
         fixed = re.findall(r"</?([A-Za-z_][\w.-]*)>", "".join((*self.wrap, *self.call)))
@@ -131,7 +137,7 @@ def _tokens(
         known = words if named else ()
         unknown = syntax.free_name if named else _WORD
         pattern = _pattern(text, known, capture=group in "CP", unknown=unknown)
-        after = r"(?=[\n<])" if text.endswith("}") else ""
+        after = r"(?=[\n<])" if text.endswith("}") else "" if text.endswith(">") else r"(?![\w`])"
         alternatives.append(f"(?P<{group}>{pattern}{after})")
     marks = tuple(dict.fromkeys(stem for stem in stems if stem))
     guards = syntax.stems if syntax.named else marks

@@ -80,7 +80,7 @@ class ValueReader:
         """
         source, search = self.source, self.tokens.pattern.search
         yield from self._begin()
-        scan = 0
+        scan, loose = 0, self.reader.syntax.open_ended
         while True:
             tag = search(source.text, scan)
             if tag is None:
@@ -88,6 +88,9 @@ class ValueReader:
                     self._give(len(source.text))
                     return False
                 scan = self._give(self.reader.keep(source.text, scan, self.tokens))
+                yield
+            elif loose and tag.end() == len(source.text) and not source.ended:
+                scan = self._give(tag.start())
                 yield
             elif tag.lastgroup == "G":
                 self._give(tag.start() + 1, keep_newline=False)
@@ -287,7 +290,7 @@ class ValueReader:
             return False
         at = tag.end()
         while True:
-            found = self.tokens.pattern.search(self.source.text, at)
+            found = self.reader.find(self.source, at, self.tokens)
             if found is not None and found.lastgroup in {"p", "c"}:
                 chain = yield from self._chain(found)
                 return chain.kinds != "p" * len(chain.kinds) or chain.follow in {"P", "end"}
@@ -307,7 +310,7 @@ class ValueReader:
         """
         opened: list[str] = []
         while True:
-            found = self.tokens.pattern.search(self.source.text, at)
+            found = self.reader.find(self.source, at, self.tokens)
             if found is None:
                 if self.source.ended:
                     return not self.source.truncated
