@@ -262,12 +262,11 @@ def test_what_a_grammar_admits_is_read_without_a_fault(name: str) -> None:
         for call in read.tool_calls:
             assert fits(call.arguments, schemas[call.name], schemas[call.name]), (text, call)
         calls += len(read.tool_calls)
-        if isinstance(form.calls, TagSyntax) and not form.calls.named:
-            said_first = text.find(read.reasoning) + len(read.reasoning)
-            begin = text.find(read.content, said_first)
-            opened = text.count(form.calls.param[0].split("{")[0], begin + len(read.content))
+        if isinstance(form.calls, TagSyntax) and read.tool_calls and not read.reasoning:
+            begin = text.index((form.calls.wrap[0] or form.calls.call[0].split("{")[0]).strip())
+            opened = text.count(form.calls.param[0].split("{")[0], begin)
             given = sum(len(call.arguments) for call in read.tool_calls)
-            assert begin < 0 or not given or opened == given, text
+            assert form.calls.named or opened == given, text
     assert drawn >= DRAWS * 0.7
     assert calls >= 5
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["KINDS", "Shape", "Shapes", "kind_of"]
+__all__ = ["ALIASES", "KINDS", "Shape", "Shapes", "kind_of"]
 
 KINDS = ("null", "boolean", "integer", "number", "object", "array", "string")
 """JSON's types, a whole number apart; ``number`` admits ``integer`` too."""
@@ -19,7 +19,7 @@ KINDS = ("null", "boolean", "integer", "number", "object", "array", "string")
 Shape = dict[str, tuple[Any, ...] | None]
 """The types a value can have, each with its only values; None for any."""
 
-_ALIASES = {
+ALIASES = {
     "int": "integer",
     "float": "number",
     "double": "number",
@@ -31,6 +31,7 @@ _ALIASES = {
     "tuple": "array",
     "None": "null",
 }
+"""Names of types that schemas use in place of JSON's."""
 _IMPLIED = {
     "object": ("properties", "additionalProperties", "required", "patternProperties"),
     "array": ("items", "prefixItems", "minItems", "maxItems"),
@@ -153,7 +154,7 @@ def _declared(schema: Mapping[str, Any]) -> Shape:
     """What ``type`` says; without it what other keywords imply, and anything without those."""
     if "type" in schema:
         names = schema["type"]
-        found = [_ALIASES.get(name, name) for name in _list(names) or [names] if _named(name)]
+        found = [ALIASES.get(name, name) for name in _list(names) or [names] if _named(name)]
     elif {"$ref", "anyOf", "oneOf", "allOf", "enum", "const"} & schema.keys():
         found = []  # they say it
     else:

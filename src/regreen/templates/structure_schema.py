@@ -21,8 +21,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from regreen.templates.shapes import _ALIASES as ALIASES
-from regreen.templates.shapes import Shapes
+from regreen.templates.shapes import ALIASES, Shapes
 from regreen.templates.tools import Tool
 
 __all__ = ["Property", "argument_schema", "branches", "properties"]
@@ -341,8 +340,8 @@ def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> Schema:
     """A schema that asks for what both ask, as far as the subset can say it."""
     out = dict(left)
     for key, value in right.items():
-        if key not in out:
-            out[key] = value
+        if type(out.get(key)) is not type(value) and key != "type":
+            out.setdefault(key, value)  # a spoilt keyword
         elif key == "properties" and isinstance(value, Mapping):
             both = {
                 name: {"allOf": [out[key][name], value[name]]} for name in value if name in out[key]
@@ -352,11 +351,12 @@ def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> Schema:
             out[key] = [*out[key], *value]
         elif key == "enum" and isinstance(value, list):
             out[key] = [one for one in out[key] if one in value] or value
-        elif key in {"minimum", "exclusiveMinimum", "minItems"}:
+        elif key in {"minimum", "exclusiveMinimum", "minItems"} and not isinstance(value, str):
             out[key] = max(out[key], value)
-        elif key in {"maximum", "exclusiveMaximum", "maxItems"}:
+        elif key in {"maximum", "exclusiveMaximum", "maxItems"} and not isinstance(value, str):
             out[key] = min(out[key], value)
         elif key == "type":
+            out.setdefault(key, value)
             mine, theirs = _kinds({"type": out[key]}), _kinds({"type": value})
             out[key] = [kind for kind in mine if kind in theirs] or value
         elif key == "additionalProperties" and value is False:
