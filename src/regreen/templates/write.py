@@ -211,8 +211,9 @@ def _suspect(form: ToolFormat, message: Message) -> bool:
 def _reads_back(
     form: ToolFormat, message: Message, pieces: Sequence[Piece], tools: ToolTable
 ) -> bool:
-    read = form.parse("".join(piece.text for piece in pieces) + form.chat.stops[0], tools)
-    return _said(read) == _said_by(form, message)
+    text, said = "".join(piece.text for piece in pieces), _said_by(form, message)
+    ends = ("", form.chat.stops[0])  # endpoints give the end mark, or keep it
+    return all(_said(form.parse(text + end, tools)) == said for end in ends)
 
 
 def _said(read: ParsedMessage) -> tuple[object, ...]:
