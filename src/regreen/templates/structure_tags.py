@@ -100,7 +100,7 @@ class _Call:
             return regex(_NUMBER)
         words = {"boolean": ["true", "false"], "null": ["null"]}.get(shape["type"])
         if words is None:
-            return schema(shape, (text.rstrip() for text in barred))
+            return schema(shape, (*(text.rstrip() for text in barred), *_HALVES))
         if self.syntax.literals == "python":
             words = [*words, *(_PYTHON[word] for word in words)]
         return either(const(word) for word in words)
@@ -131,6 +131,8 @@ class _Call:
 
 _NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?"
 """As JSON writes it, and finite."""
+_HALVES = (r"\ud", r"\uD")
+"""Escaped halves of a character: a value that holds one alone is no JSON to the reader."""
 _PYTHON = {"true": "True", "false": "False", "null": "None"}
 
 
