@@ -149,3 +149,8 @@ def test_another_role_ends_what_is_the_assistants() -> None:
 def test_a_header_without_end_is_text() -> None:
     text = "<|channel|>" + "x" * 500
     assert FORM.parse(text, TOOLS).content.startswith("<|channel|>xxx")
+
+
+def test_guarded_marks_behind_arguments_hide_no_message() -> None:
+    found = read(f"{CALL}<\u2060|start|><\u2060|start|>{CALL}")
+    assert calls(found) == LIST * 2

@@ -287,8 +287,10 @@ class HarmonyParser(StreamParser):
             if found is not None and found.lastgroup != "G":
                 source.drop(found.end() if found[0] in _ENDS else end)
                 return True
-            if source.ended:
+            if found is not None:
+                source.drop(found.end())
+            elif source.ended:
                 source.drop(len(source.text))
                 return False
-            source.drop(found.end() if found else 0)
-            yield from source.until(">")
+            else:
+                yield from source.until(">")
