@@ -43,6 +43,11 @@ def test_shown_commands_exist_with_their_flags(command: str) -> None:
         assert re.search(rf"(?<![\w-]){flag}(?![\w-])", shown), flag
 
 
+@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", README, re.M | re.S))
+def test_shown_python_runs(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_links_lead_somewhere() -> None:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     for page in pages:
