@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from regreen.core.errors import PrerequisiteError, UsageError
@@ -43,6 +43,7 @@ def test_text_without_specials_has_the_ids_of_the_plain_encoding() -> None:
 @settings(deadline=None, max_examples=200)
 @given(TEXT)
 def test_any_text_without_specials_has_the_ids_of_the_plain_encoding(text: str) -> None:
+    assume("<" not in text)
     assert qwen().encode(text) == plain().encode(text, add_special_tokens=False).ids
 
 

@@ -103,7 +103,12 @@ class ToolFormat:
         return "".join(piece.text for piece in completion(self, only, tool_table(tools)))
 
     def parse(
-        self, text: str, tools: Tools, *, truncated: bool = False, in_reasoning: bool = False
+        self,
+        text: str,
+        tools: Tools,
+        *,
+        truncated: bool | None = None,
+        in_reasoning: bool = False,
     ) -> ParsedMessage:
         """Read a completion.
 
@@ -112,7 +117,7 @@ class ToolFormat:
         Args:
             text: what the model wrote behind the generation prompt, end mark included or not.
             tools: the tools offered; None accepts any name and reads values as text.
-            truncated: the endpoint cut the completion, see ``StreamParser.finish``.
+            truncated: whether the endpoint cut the completion, see ``StreamParser.finish``.
             in_reasoning: the prompt has opened the reasoning.
         """
         parser = self.stream(tools, in_reasoning=in_reasoning)

@@ -66,7 +66,7 @@ class StreamParser:
         self._in_reasoning = in_reasoning and reasoning is not None
         self._source = Source()
         marks = tuple(stops)
-        self._stops = marks
+        self._stops = self._source.stops = marks
         self._tail = _tail_pattern(marks)
         if reasoning is not None:
             marks = (*marks, reasoning.open.strip(), reasoning.close.strip())
@@ -90,13 +90,14 @@ class StreamParser:
             source.out = []
         return out
 
-    def finish(self, *, truncated: bool = False) -> list[Delta]:
+    def finish(self, *, truncated: bool | None = None) -> list[Delta]:
         """Say that nothing more comes; returns the rest.
 
         Args:
-            truncated: the endpoint cut the completion (finish reason ``length``): a call at its
-                very end is then incomplete, even if its last tag was seen, because that tag may
-                have been part of a value.
+            truncated: whether the endpoint cut the completion (finish reason ``length``). True:
+                a call at its very end is incomplete, even if its last tag was seen, because that
+                tag may have been part of a value. False: the model ended by itself, so tags at
+                the end are the call's own. None: not known, and nothing is assumed.
         """
         source = self._source
         if source.ended:
@@ -106,6 +107,7 @@ class StreamParser:
         bare = self._without_stops(source.text)
         if bare != source.text:
             source.text = bare
+            source.truncated = bool(truncated)  # the mark says that the model ended by itself
         next(self._steps, None)
         out, source.out = source.out, []
         return out

@@ -50,7 +50,9 @@ def read_prompted(
         check_text(message, index)
         role, end = message["role"], index + 1
         if role == "assistant":
-            read = form.parse(text_of(message.get("content")), tools, truncated=index in truncated)
+            read = form.parse(
+                text_of(message.get("content")), tools, truncated=index in truncated or None
+            )
             if read.incomplete:
                 why = f"message {index}: {read.incomplete[0].name}: {read.incomplete[0].reason}"
                 msg = "a call is incomplete"

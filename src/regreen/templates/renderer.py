@@ -105,7 +105,7 @@ class Renderer:
         ids: Iterable[int],
         tools: Tools,
         *,
-        truncated: bool = False,
+        truncated: bool | None = None,
         in_reasoning: bool = False,
     ) -> ParsedMessage:
         """Read sampled ids, up to the first that ends the turn; see ``ToolFormat.parse``.

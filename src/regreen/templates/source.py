@@ -26,13 +26,24 @@ class Source:
     Indices into ``text`` stay valid while a reader waits; ``drop`` alone moves them.
     """
 
-    __slots__ = ("_held", "_wanted", "calls", "ended", "fenced", "out", "text", "truncated")
+    __slots__ = (
+        "_held",
+        "_wanted",
+        "calls",
+        "ended",
+        "fenced",
+        "out",
+        "stops",
+        "text",
+        "truncated",
+    )
 
     def __init__(self) -> None:
         self.text = ""
         self.ended = False
-        self.truncated = False
+        self.truncated: bool | None = None
         self.fenced = False  # whether a code fence of the text is open
+        self.stops: tuple[str, ...] = ()  # marks that end the turn
         self.out: list[Delta] = []
         self.calls = 0
         self._wanted = ""
@@ -70,6 +81,18 @@ class Source:
         """Wait until one of ``chars`` arrives, at a cost that does not grow with what is held."""
         self._wanted = chars
         yield
+
+    def ending(self, at: int) -> bool:
+        """Whether the text from ``at`` on may be nothing but marks that end the turn."""
+        rest = self.text[at : at + 256]
+        while rest:
+            if any(stop.startswith(rest) for stop in self.stops):
+                return True
+            mark = next((stop for stop in self.stops if rest.startswith(stop)), "")
+            if not mark:
+                return False
+            rest = rest[len(mark) :].lstrip()
+        return True
 
     def word(self, at: int) -> Steps[int]:
         """Index of the first character from ``at`` on that is no white space; the end if none."""

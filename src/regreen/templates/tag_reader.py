@@ -261,10 +261,12 @@ class TagReader:
             self, source, name=call.name, key=key, index=call.index, kind=kind, used=call.keys
         )
         call.whole = yield from value.read()
+        if not call.whole and source.text and self.syntax.call[1]:
+            source.emit("fault", "a parameter without its closing tag", 0)
 
 
 _TAGS = "two closing tags of the call are missing"
-_JSON = ParamType(frozenset({"object", "array", "integer", "number", "boolean", "null", "string"}))
+_JSON = ParamType(frozenset({"object", "array", "integer", "number", "boolean", "null"}))
 
 
 def _growing(text: str, at: int, tokens: Tokens) -> bool:

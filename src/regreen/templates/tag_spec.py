@@ -92,6 +92,11 @@ class TagSpec:
         found = [_stem(template.strip()) for template in every]
         return tuple(dict.fromkeys(stem for stem in found if len(stem) > 2))
 
+    @cached_property
+    def flat(self) -> bool:
+        """Whether calls are written without any newline."""
+        return "\n" not in "".join((*self.wrap, *self.call, *self.param))
+
     @property
     def framed(self) -> tuple[bool, bool]:
         """Whether a newline in front of a value, and one behind it, belongs to the tags."""

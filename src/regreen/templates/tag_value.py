@@ -70,6 +70,8 @@ class ValueReader:
         self._line_start = True  # of the first character of ``source.text``
         self._row: tuple[str, int] | None = None  # closing tags in a row that are none of ours
         self._literal = False  # a joiner in front: text, whatever it looks like
+        self._given = 0  # characters of the value that are no longer in the source
+        self._opened_at = -1  # where the value's last opening tag of a parameter ends
 
     def read(self) -> Steps[bool]:
         """Read to the closing tag and give the value out.
@@ -95,13 +97,16 @@ class ValueReader:
             elif tag.lastgroup == "G":
                 self._give(tag.start() + 1, keep_newline=False)
                 source.drop(1)
+                self._given += 1
                 scan = tag.end() - tag.start() - 2
             elif tag.lastgroup in {"W", "C", "P"}:
                 if tag.lastgroup == "P" and (yield from self._lost_closer(tag)):
                     self._close(tag.start())
+                    source.emit("fault", "a parameter without its closing tag", 0)
                     return True
                 if self._starts_line(tag) and not self._foreign(tag):
                     self._open.append(tag.lastgroup)
+                    self._opened_at = self._given + tag.end()
                 scan = tag.end()
             elif (yield from self._real(tag)):
                 own = tag.lastgroup == "p"
@@ -143,6 +148,7 @@ class ValueReader:
             else:
                 self._whole.append(piece)
             self.source.drop(end)
+            self._given += end
         return 0
 
     def _close(self, end: int) -> None:
@@ -160,6 +166,8 @@ class ValueReader:
     # -- judging a tag ----------------------------------------------------------------------
 
     def _starts_line(self, tag: re.Match[str]) -> bool:
+        if self.reader.syntax.flat:
+            return True
         at, text = tag.start() - 1, self.source.text
         while at >= 0 and text[at] in " \t":
             at -= 1
@@ -203,18 +211,41 @@ class ValueReader:
         chain = yield from self._chain(tag)
         kinds, follow = chain.kinds, chain.follow
         own = set(kinds) == {"p"}
+        self._drop_unfilled(tag)
         if not self.kind.kinds & _FOREIGN and not self._literal:
             return kinds[0] == "p" or follow != "text"
         if follow in {"p", "c", "w"}:  # no order of closing tags, wherever in the row one looks
             self._row = kinds, chain.end
             return False
+        if follow == "end" and self.source.truncated is False and self._whole_chain(kinds):
+            return True
         if self._nested(kinds) or (kinds.startswith("pp") and "P" in self._open):
-            return False
-        if self.reader.syntax.named and kinds.startswith("pp"):
+            lone = follow == "P" and set(self._open) == {"P"} and self._unused(chain.next)
+            return lone and (yield from self._goes_on(chain))
+        if kinds.startswith("pp") and self._last_of_many(tag):
             return False
         if follow == "end":
             return True
         return (yield from self._real_before(chain, own=own))
+
+    def _drop_unfilled(self, tag: re.Match[str]) -> None:
+        """Forget an opening tag right in front: a parameter without a value has two newlines."""
+        if all(self.reader.syntax.framed) and self._open[-1:] == ["P"]:
+            if self._given + tag.start() == self._opened_at + 1:
+                self._open.pop()
+
+    def _last_of_many(self, tag: re.Match[str]) -> bool:
+        """Whether the first of several closing tags of a parameter is the value's own text."""
+        syntax = self.reader.syntax
+        if all(syntax.framed) and not syntax.inline and not self._starts_line(tag):
+            return True
+        return syntax.named and self._seen_lines(tag)
+
+    def _whole_chain(self, kinds: str) -> bool:
+        """Whether these are all the closing tags that a call needs, each once."""
+        syntax = self.reader.syntax
+        needed = zip("pcw", (syntax.param[1], syntax.call[1], syntax.wrap[1]), strict=True)
+        return kinds == "".join(kind for kind, tag in needed if tag)
 
     def _real_before(self, chain: _Chain, *, own: bool) -> Steps[bool]:
         kinds, follow = chain.kinds, chain.follow
@@ -223,6 +254,8 @@ class ValueReader:
         if follow == "P":
             return own and self._fits(chain)
         if own or not self._enough(chain):
+            return False
+        if kinds[0] != "p" and not self._starts_line(chain.first):
             return False
         return (yield from self._text_behind(chain.end))
 
@@ -239,13 +272,50 @@ class ValueReader:
     def _fits(self, chain: _Chain) -> bool:
         """Whether an opening tag behind our closing tag can be the next parameter."""
         tag = chain.next
-        if tag is None or self._open:
+        if tag is None or "P" in self._open:
             return False
-        key = tag["key"].strip()
-        if key in self.used:
+        if tag["key"].strip() in self.used:
+            return False
+        return self._unused(tag) or not self._seen_lines(chain.first)
+
+    def _unused(self, tag: re.Match[str] | None) -> bool:
+        """Whether an opening tag is of a parameter that the call may still have."""
+        if tag is None or tag["key"].strip() in self.used:
             return False
         keys = self.reader.tools.keys(self.name)
-        return not keys or key in keys or not self._seen_lines(chain.first)
+        return not keys or tag["key"].strip() in keys
+
+    def _goes_on(self, chain: _Chain) -> Steps[bool]:
+        """Whether the parameters that follow go on to the end of the call.
+
+        Asked where the value has opened a parameter, but no call around it: were the closing tag
+        that one's, ours would still have to come before the call is closed.
+        """
+        at = chain.next.end() if chain.next else chain.end
+        while True:
+            found = yield from self._next_closer(at)
+            if found is None:
+                return False
+            inner = yield from self._chain(found)
+            if set(inner.kinds) != {"p"}:
+                return True
+            if inner.next is None or inner.follow != "P":
+                return False
+            at = inner.next.end()
+
+    def _next_closer(self, at: int) -> Steps[re.Match[str] | None]:
+        """The next tag that closes a parameter or a call; None when none comes."""
+        while True:
+            found = self.reader.find(self.source, at, self.tokens)
+            if found is not None and found.lastgroup in {"p", "c"}:
+                return found
+            if found is not None:
+                at = found.end()
+            elif self.source.ended:
+                return None
+            else:
+                at = self.reader.keep(self.source.text, at, self.tokens)
+                yield from self.source.until(self.tokens.chars)
 
     def _seen_lines(self, tag: re.Match[str]) -> bool:
         """Whether the value has several lines."""
@@ -263,6 +333,8 @@ class ValueReader:
         kinds, end = str(tag.lastgroup), tag.end()
         while True:
             place = yield from source.word(end)
+            while place < len(source.text) and not source.ended and source.ending(place):
+                yield
             if place >= len(source.text):
                 return _Chain(tag, kinds, end, "end")
             found = yield from self.reader.token(source, place, self.tokens)
@@ -288,19 +360,11 @@ class ValueReader:
         key = tag["key"].strip()
         if self._open or key in self.used or key not in keys or not self._starts_line(tag):
             return False
-        at = tag.end()
-        while True:
-            found = self.reader.find(self.source, at, self.tokens)
-            if found is not None and found.lastgroup in {"p", "c"}:
-                chain = yield from self._chain(found)
-                return chain.kinds != "p" * len(chain.kinds) or chain.follow in {"P", "end"}
-            if found is not None:
-                at = found.end()
-                continue
-            if self.source.ended:
-                return True
-            at = self.reader.keep(self.source.text, at, self.tokens)
-            yield from self.source.until(self.tokens.chars)
+        found = yield from self._next_closer(tag.end())
+        if found is None:
+            return True
+        chain = yield from self._chain(found)
+        return chain.kinds != "p" * len(chain.kinds) or chain.follow in {"P", "end"}
 
     def _text_behind(self, at: int) -> Steps[bool]:
         """Whether text behind a whole chain of closing tags is the message's, not the value's.
@@ -326,5 +390,5 @@ class ValueReader:
                 opened.append(kind)
             elif kind.upper() in opened:
                 opened.remove(kind.upper())
-            elif kind in {"p", "c", "w"} and self._starts_line(found):
+            elif self._starts_line(found):
                 return False
