@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ValueReader"]
 
+_UNDECIDED = 4_400
+"""Characters after which a value that may still be of another type is not asked again."""
 _FOREIGN = frozenset({"string", "array", "object"})
 
 
@@ -146,10 +148,20 @@ class ValueReader:
             if self._streams:
                 self.source.emit("arguments", encode_basestring(piece)[1:-1], self.index)
             else:
-                self._whole.append(piece)
+                self._hold(piece)
             self.source.drop(end)
             self._given += end
         return 0
+
+    def _hold(self, piece: str) -> None:
+        """Keep a piece until the value's type is known: from then on, text is given out."""
+        self._whole.append(piece)
+        if self._given > _UNDECIDED:
+            return
+        head = "".join(self._whole)
+        if not self.kind.undecided(head):
+            self._literal = True
+            self.source.emit("arguments", '"' + encode_basestring(head)[1:-1], self.index)
 
     def _close(self, end: int) -> None:
         framed = self.reader.syntax.framed[1]
@@ -210,29 +222,33 @@ class ValueReader:
         """Whether a closing tag ends the value."""
         chain = yield from self._chain(tag)
         kinds, follow = chain.kinds, chain.follow
-        own = set(kinds) == {"p"}
         self._drop_unfilled(tag)
-        if not self.kind.kinds & _FOREIGN and not self._literal:
-            return kinds[0] == "p" or follow != "text"
-        if follow in {"p", "c", "w"}:  # no order of closing tags, wherever in the row one looks
-            self._row = kinds, chain.end
-            return False
-        if follow == "end" and self.source.truncated is False and self._whole_chain(kinds):
-            return True
+        settled = self._settled(chain)
+        if settled is not None:
+            return settled
         if self._nested(kinds) or (kinds.startswith("pp") and "P" in self._open):
             lone = follow == "P" and set(self._open) == {"P"} and self._unused(chain.next)
             return lone and (yield from self._goes_on(chain))
         if kinds.startswith("pp") and self._last_of_many(tag):
             return False
-        if follow == "end":
-            return True
-        return (yield from self._real_before(chain, own=own))
+        return follow == "end" or (yield from self._real_before(chain))
+
+    def _settled(self, chain: _Chain) -> bool | None:
+        """What needs no look at the tags that the value has opened; None when it does."""
+        kinds, follow = chain.kinds, chain.follow
+        if not self.kind.kinds & _FOREIGN and not self._literal:
+            return kinds[0] == "p" or follow != "text"
+        if follow in {"p", "c", "w"}:  # no order of closing tags, wherever in the row one looks
+            self._row = kinds, chain.end
+            return False
+        ended = follow == "end" and self.source.truncated is False
+        return True if ended and self._whole_chain(kinds) else None
 
     def _drop_unfilled(self, tag: re.Match[str]) -> None:
         """Forget an opening tag right in front: a parameter without a value has two newlines."""
-        if all(self.reader.syntax.framed) and self._open[-1:] == ["P"]:
-            if self._given + tag.start() == self._opened_at + 1:
-                self._open.pop()
+        unfilled = self._given + tag.start() == self._opened_at + 1
+        if unfilled and all(self.reader.syntax.framed) and self._open[-1:] == ["P"]:
+            self._open.pop()
 
     def _last_of_many(self, tag: re.Match[str]) -> bool:
         """Whether the first of several closing tags of a parameter is the value's own text."""
@@ -247,8 +263,10 @@ class ValueReader:
         needed = zip("pcw", (syntax.param[1], syntax.call[1], syntax.wrap[1]), strict=True)
         return kinds == "".join(kind for kind, tag in needed if tag)
 
-    def _real_before(self, chain: _Chain, *, own: bool) -> Steps[bool]:
+    def _real_before(self, chain: _Chain) -> Steps[bool]:
+        """Whether a closing tag ends the value, judged by what comes behind it."""
         kinds, follow = chain.kinds, chain.follow
+        own = set(kinds) == {"p"}
         if follow in {"W", "C"} and (yield from self._offered(chain.next)):
             return kinds[0] == "p" or len(set(kinds)) > 1 or not self.reader.syntax.wrap[1]
         if follow == "P":
