@@ -19,9 +19,9 @@ from typing import Any
 from hostile_cases import COMMON, EXACT, KITS, Case, Wire, hostile, malformed
 
 from regreen.templates import ParsedMessage, tool_format
+from regreen.templates.calls.tag_spec import TagSpec
 from regreen.templates.message import ToolCall
 from regreen.templates.registry import FORMATS
-from regreen.templates.tag_spec import TagSpec
 from regreen.templates.tools import tool_table
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from regreen.templates import ToolFormat
+from regreen.templates.calls.tag_spec import TagSpec
 from regreen.templates.message import ToolCall
-from regreen.templates.tag_spec import TagSpec
 from regreen.templates.tools import ToolTable
 
 TEXT = {"type": "string"}

@@ -17,8 +17,8 @@ from regreen.store.rows import to_record
 from regreen.store.run import RunDirectory
 from regreen.store.trajectory_sets import read_trajectories, write_rows
 from regreen.templates import FORMATS
-from regreen.templates.diversity import DiversityConfig, draw, hold_out
-from regreen.templates.tokenizers import JsonTokenizer
+from regreen.templates.diversity.draw import DiversityConfig, draw, hold_out
+from regreen.templates.tokens.tokenizers import JsonTokenizer
 
 RECORDED = Path(__file__).parents[1] / "templates" / "data" / "scripted.jsonl"
 ROWS = list(read_trajectories(RECORDED))

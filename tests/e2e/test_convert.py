@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from regreen.store.trajectory_sets import read_trajectories
 from regreen.templates import FORMATS, tool_format
-from regreen.templates.convert import as_openai, as_prompt, read_conversation
-from regreen.templates.steps import sequential
+from regreen.templates.conversion.convert import as_openai, as_prompt, read_conversation
+from regreen.templates.conversion.steps import sequential
 from regreen.templates.tools import tool_table
 
 if TYPE_CHECKING:

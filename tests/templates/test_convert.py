@@ -14,13 +14,19 @@ from regreen.core.trajectory import Trajectory
 from regreen.store.trajectory_sets import read_trajectories
 from regreen.templates import FORMATS, ToolCall, tool_format
 from regreen.templates.chat import Results
-from regreen.templates.convert import as_openai, as_prompt, as_text, read_conversation
-from regreen.templates.diversity import DiversityConfig, draw, drawn_format, permits
-from regreen.templates.prompted import unwrapped, wrapped
+from regreen.templates.conversion.convert import as_openai, as_prompt, as_text, read_conversation
+from regreen.templates.conversion.prompted import unwrapped, wrapped
+from regreen.templates.conversion.steps import (
+    Steps,
+    Unconvertible,
+    infer_tools,
+    read_calls,
+    sequential,
+)
+from regreen.templates.diversity.draw import DiversityConfig, draw, drawn_format, permits
+from regreen.templates.diversity.wording import RESULTS
 from regreen.templates.reference import example
-from regreen.templates.steps import Steps, Unconvertible, infer_tools, read_calls, sequential
 from regreen.templates.tools import ToolTable, tool_table
-from regreen.templates.wording import RESULTS
 
 RECORDED = list(read_trajectories(Path(__file__).parent / "data" / "scripted.jsonl"))
 GENERAL = [name for name in sorted(FORMATS) if permits(name).definitions]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regreen.templates.definitions import json_array, json_lines, nested_xml
-from regreen.templates.listings import attributes, markdown, prose, yaml_like
-from regreen.templates.outline import outline
-from regreen.templates.signatures import python_signatures, typescript
+from regreen.templates.definitions.listings import attributes, markdown, prose, yaml_like
+from regreen.templates.definitions.outline import outline
+from regreen.templates.definitions.signatures import python_signatures, typescript
+from regreen.templates.definitions.styles import json_array, json_lines, nested_xml
 from regreen.templates.tools import tool_table
 
 STYLES = [

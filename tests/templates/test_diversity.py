@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from regreen.core.errors import UsageError
 from regreen.templates import FORMATS, tool_format
-from regreen.templates.diversity import (
+from regreen.templates.definitions.outline import outline
+from regreen.templates.diversity.draw import (
     STYLES,
     DiversityConfig,
     Draw,
@@ -24,13 +25,12 @@ from regreen.templates.diversity import (
     hold_out,
     permits,
 )
-from regreen.templates.draws import draw_statistics, entropy
-from regreen.templates.outline import outline
-from regreen.templates.probes import native
+from regreen.templates.diversity.probes import native
+from regreen.templates.diversity.schema_style import SCHEMA_STYLES, restyle
+from regreen.templates.diversity.statistics import draw_statistics, entropy
+from regreen.templates.diversity.wording import RESULTS, WORDINGS
 from regreen.templates.reference import reference_page
-from regreen.templates.schema_style import SCHEMA_STYLES, restyle
 from regreen.templates.tools import tool_table
-from regreen.templates.wording import RESULTS, WORDINGS
 
 TOOLS: list[dict[str, Any]] = [
     {
@@ -68,7 +68,7 @@ def test_a_draw_depends_on_seed_and_id_only() -> None:
 
 def test_another_process_draws_the_same() -> None:
     code = (
-        "from regreen.templates.diversity import *\n"
+        "from regreen.templates.diversity.draw import *\n"
         "print([str(draw(DiversityConfig(seed=1), f't{i}')) for i in range(20)])"
     )
     said = subprocess.run(

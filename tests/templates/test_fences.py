@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.templates.text_formats import BLOCK, SHELL, made, message, read
 
-from regreen.templates.fences import fence_for
+from regreen.templates.calls.fences import fence_for
 from regreen.templates.registry import tool_format
 
 

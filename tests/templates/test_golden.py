@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from regreen.templates import FORMATS, tool_format
-from regreen.templates.convert import Rendered, as_text, read_conversation
+from regreen.templates.conversion.convert import Rendered, as_text, read_conversation
 from regreen.templates.reference import example
 from regreen.templates.tools import tool_table
 

@@ -12,8 +12,8 @@ from tests.templates.xgrammar_core import Grammar
 
 from regreen.core.errors import UsageError
 from regreen.templates import tool_format
+from regreen.templates.calls.tags import TagSyntax
 from regreen.templates.registry import FORMATS
-from regreen.templates.tags import TagSyntax
 
 each_format = pytest.mark.parametrize("name", sorted(FORMATS))
 TEXT = {"type": "string"}

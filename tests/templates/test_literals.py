@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regreen.templates.literals import DEEPEST, Dialect, skip, strict, unwrapped, value
+from regreen.templates.calls.literals import DEEPEST, Dialect, skip, strict, unwrapped, value
 from regreen.templates.source import Source
 
 TEXTS = st.one_of(

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regreen.templates.calls.python_write import arguments, literal
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.llama4_pythonic import FORMAT as LLAMA4
 from regreen.templates.formats.toolace import FORMAT as TOOLACE
 from regreen.templates.message import Delta, ParsedMessage, collect
-from regreen.templates.python_write import arguments, literal
 
 
 def tool(name: str, **properties: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from regreen.templates import ALIASES, FORMATS, tool_format
-from regreen.templates.probes import reads_back
+from regreen.templates.diversity.probes import reads_back
 from regreen.templates.reference import aliases, example, reference_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "tool-formats.md"

@@ -11,10 +11,10 @@ import pytest
 
 from regreen.core.errors import UsageError
 from regreen.templates import FORMATS, tool_format
-from regreen.templates.byte_tokenizer import ByteTokenizer
-from regreen.templates.dialogue import Dialogue
-from regreen.templates.renderer import Renderer
-from regreen.templates.tokenizers import JsonTokenizer, Tokenizer, qwen_vocabulary
+from regreen.templates.tokens.byte_tokenizer import ByteTokenizer
+from regreen.templates.tokens.dialogue import Dialogue
+from regreen.templates.tokens.renderer import Renderer
+from regreen.templates.tokens.tokenizers import JsonTokenizer, Tokenizer, qwen_vocabulary
 
 CONVERSATIONS = 1000
 NAMES = sorted(FORMATS)

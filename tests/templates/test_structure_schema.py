@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.templates.xgrammar_core import Grammar
 
-from regreen.templates.structure import schema
-from regreen.templates.structure_schema import argument_schema
+from regreen.templates.grammar.parts import schema
+from regreen.templates.grammar.schema import argument_schema
 from regreen.templates.tools import tool_table
 
 

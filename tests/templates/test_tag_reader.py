@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regreen.templates import ParsedMessage, tool_format
+from regreen.templates.calls.tags import TagSyntax
 from regreen.templates.guard import JOINER
 from regreen.templates.message import collect
-from regreen.templates.tags import TagSyntax
 
 
 def tool(name: str, **kinds: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from regreen.core.errors import PrerequisiteError, UsageError
-from regreen.templates.byte_tokenizer import ByteTokenizer
-from regreen.templates.tokenizers import JsonTokenizer, Tokenizer, qwen_vocabulary
+from regreen.templates.tokens.byte_tokenizer import ByteTokenizer
+from regreen.templates.tokens.tokenizers import JsonTokenizer, Tokenizer, qwen_vocabulary
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 SOURCES = sorted(Path(json.__file__).parent.glob("*.py"))

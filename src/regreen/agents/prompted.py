@@ -16,7 +16,7 @@ from regreen.inference.completion import Completion
 from regreen.inference.messages import Message, MessageList
 from regreen.templates import ParsedMessage, ToolCall, ToolFormat
 from regreen.templates.conversation import text_of
-from regreen.templates.prompted import joined_system, wrap, wrapped
+from regreen.templates.conversion.prompted import joined_system, wrap, wrapped
 from regreen.templates.tools import ToolTable, tool_table
 
 __all__ = ["PromptedModel"]

@@ -12,11 +12,17 @@ from typing import Any, Literal
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Trajectory, Turn
 from regreen.store.rendered import AsideRow, RenderedRow, RenderedSpan
-from regreen.templates.convert import Converted, as_openai, as_prompt, as_text, read_conversation
-from regreen.templates.diversity import DiversityConfig, Draw, draw, drawn_format
+from regreen.templates.conversion.convert import (
+    Converted,
+    as_openai,
+    as_prompt,
+    as_text,
+    read_conversation,
+)
+from regreen.templates.conversion.steps import Steps, Unconvertible, infer_tools
+from regreen.templates.diversity.draw import DiversityConfig, Draw, draw, drawn_format
 from regreen.templates.format import ToolFormat
-from regreen.templates.steps import Steps, Unconvertible, infer_tools
-from regreen.templates.tokenizers import JsonTokenizer
+from regreen.templates.tokens.tokenizers import JsonTokenizer
 from regreen.templates.tools import ToolTable, tool_table
 
 __all__ = ["OPENAI", "Conversion", "Tally"]
@@ -143,7 +149,7 @@ class Conversion:
         )
         if self.tokenizer is None or self.shape == "text":
             return base, found.notes
-        from regreen.templates.renderer import Renderer
+        from regreen.templates.tokens.renderer import Renderer
 
         encoded = Renderer(form, _tokenizer(self.tokenizer)).encode(found.messages, offered)
         ranges: list[tuple[int, int]] = []

@@ -21,10 +21,10 @@ from regreen.core.funnel import Funnel
 from regreen.core.trajectory import Trajectory
 from regreen.store.rendered import RenderedRow
 from regreen.store.trajectory_sets import SUFFIXES, SpareFile, read_trajectories, write_rows
-from regreen.templates.diversity import DiversityConfig, drawn_format, hold_out
-from regreen.templates.draws import draw_statistics
+from regreen.templates.diversity.draw import DiversityConfig, drawn_format, hold_out
+from regreen.templates.diversity.statistics import draw_statistics
 from regreen.templates.registry import FORMATS, tool_format
-from regreen.templates.tokenizers import JsonTokenizer
+from regreen.templates.tokens.tokenizers import JsonTokenizer
 
 __all__ = ["convert"]
 

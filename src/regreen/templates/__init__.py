@@ -1,15 +1,15 @@
 """Tool-calling formats: render, parse, stream, mask and constrain, from one specification each."""
 
-from regreen.templates.byte_tokenizer import ByteTokenizer
 from regreen.templates.chat import CHATML, Chat, Results
-from regreen.templates.dialogue import Dialogue, Sample
 from regreen.templates.format import ToolFormat
 from regreen.templates.message import Delta, IncompleteCall, ParsedMessage, ToolCall, collect
 from regreen.templates.parser import Reasoning, StreamParser
 from regreen.templates.registry import ALIASES, FORMATS, tool_format
-from regreen.templates.renderer import Renderer
-from regreen.templates.token_spans import Rendered, Span
-from regreen.templates.tokenizers import JsonTokenizer, Tokenizer, qwen_vocabulary
+from regreen.templates.tokens.byte_tokenizer import ByteTokenizer
+from regreen.templates.tokens.dialogue import Dialogue, Sample
+from regreen.templates.tokens.renderer import Renderer
+from regreen.templates.tokens.spans import Rendered, Span
+from regreen.templates.tokens.tokenizers import JsonTokenizer, Tokenizer, qwen_vocabulary
 from regreen.templates.write import Piece
 
 __all__ = [

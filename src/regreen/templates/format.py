@@ -14,9 +14,9 @@ from typing import Any
 
 from regreen.templates.chat import CHATML, Chat, Results
 from regreen.templates.conversation import CallId, normalise, numbered
+from regreen.templates.grammar.message import ToolChoice, chosen, message
 from regreen.templates.message import ParsedMessage, collect
 from regreen.templates.parser import THINK, Reasoning, StreamParser
-from regreen.templates.structure_message import ToolChoice, chosen, message
 from regreen.templates.syntax import CallSyntax
 from regreen.templates.tools import ToolTable, tool_table
 from regreen.templates.warm import Warm

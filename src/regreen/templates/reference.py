@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from regreen.templates.diversity import DiversityConfig, permits
+from regreen.templates.diversity.draw import DiversityConfig, permits
+from regreen.templates.diversity.probes import PLAIN, SHELL, answer, native
 from regreen.templates.format import ToolFormat
 from regreen.templates.message import ToolCall
-from regreen.templates.probes import PLAIN, SHELL, answer, native
 from regreen.templates.registry import ALIASES, FORMATS, tool_format
 
 __all__ = ["Example", "aliases", "example", "reference_page"]

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
+from regreen.templates.grammar.parts import CallGrammar
 from regreen.templates.message import ToolCall
 from regreen.templates.source import Source, Steps
-from regreen.templates.structure import CallGrammar
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CallReader", "CallSyntax"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from regreen.templates.calls.edit_blocks import Patch
+from regreen.templates.calls.text_calls import TextSyntax
+from regreen.templates.calls.text_channels import TextChannels
 from regreen.templates.chat import CHATML, Results
-from regreen.templates.definitions_text import plain_list, shell_rules
-from regreen.templates.edit_blocks import Patch
+from regreen.templates.definitions.blocks import plain_list, shell_rules
 from regreen.templates.format import ToolFormat
-from regreen.templates.text_calls import TextSyntax
-from regreen.templates.text_channels import TextChannels
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT"]

@@ -5,10 +5,10 @@ Calls of tools are lines of the block; the wording is ours.
 
 from __future__ import annotations
 
+from regreen.templates.calls.code_blocks import CodeSyntax
 from regreen.templates.chat import Results
-from regreen.templates.code_blocks import CodeSyntax
+from regreen.templates.definitions.signatures import python_signatures
 from regreen.templates.format import ToolFormat
-from regreen.templates.signatures import python_signatures
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT", "RULES"]

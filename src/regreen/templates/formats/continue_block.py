@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from regreen.templates.calls.tags import TagSyntax
 from regreen.templates.chat import Results
+from regreen.templates.definitions.outline import outline
 from regreen.templates.format import ToolFormat
-from regreen.templates.outline import outline
-from regreen.templates.tags import TagSyntax
 from regreen.templates.tools import Tool, ToolTable
 
 __all__ = ["FORMAT"]

@@ -5,11 +5,11 @@ The published template shows no tools, so the text that defines them is our own.
 
 from __future__ import annotations
 
+from regreen.templates.calls.json_calls import JsonSyntax
 from regreen.templates.chat import Results
-from regreen.templates.definitions import json_lines
+from regreen.templates.definitions.styles import json_lines
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats_json import DEEPSEEK
-from regreen.templates.json_calls import JsonSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT", "RESULTS", "definitions"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from regreen.templates.calls.tags import TagSyntax
 from regreen.templates.chat import Results
-from regreen.templates.definitions import json_functions
+from regreen.templates.definitions.styles import json_functions
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats_tags import DEEPSEEK_V32
 from regreen.templates.parser import Reasoning
-from regreen.templates.tags import TagSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["FORMAT"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from regreen.templates.calls.gemma_calls import GemmaSyntax, notation
 from regreen.templates.chat import Chat, Results
 from regreen.templates.format import ToolFormat
-from regreen.templates.gemma_calls import GemmaSyntax, notation
 from regreen.templates.parser import Reasoning
 from regreen.templates.tools import Tool, ToolTable
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from regreen.templates.calls.tags import TagSyntax
 from regreen.templates.chat import Results
-from regreen.templates.definitions import json_lines
+from regreen.templates.definitions.styles import json_lines
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats_tags import GLM47
 from regreen.templates.formats.glm46 import HEADING
 from regreen.templates.parser import Reasoning
-from regreen.templates.tags import TagSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["FORMAT"]

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from regreen.templates.calls.harmony import MARKS, HarmonyChannels, HarmonySyntax
 from regreen.templates.chat import Chat, Results
 from regreen.templates.format import ToolFormat
-from regreen.templates.harmony import MARKS, HarmonyChannels, HarmonySyntax
 from regreen.templates.parser import Reasoning
 from regreen.templates.tools import Tool, ToolTable
 

@@ -5,10 +5,10 @@ The text of the tool block is the published template's, to the byte; tests compa
 
 from __future__ import annotations
 
+from regreen.templates.calls.json_calls import JsonSyntax
 from regreen.templates.chat import Results
-from regreen.templates.definitions import json_lines
+from regreen.templates.definitions.styles import json_lines
 from regreen.templates.format import ToolFormat
-from regreen.templates.json_calls import JsonSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT", "RESULTS", "definitions"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 
+from regreen.templates.calls.json_calls import JsonSyntax
 from regreen.templates.chat import Results
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats_json import KIMI
-from regreen.templates.json_calls import JsonSyntax
 from regreen.templates.message import ToolCall
 from regreen.templates.parser import Reasoning
 from regreen.templates.tools import ToolTable

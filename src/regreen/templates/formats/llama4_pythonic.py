@@ -6,11 +6,11 @@ template asks for JSON and only its servers' replacements ask for Python.
 
 from __future__ import annotations
 
+from regreen.templates.calls.python_calls import PythonicSyntax
 from regreen.templates.chat import Results
-from regreen.templates.definitions import json_lines
+from regreen.templates.definitions.styles import json_lines
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats_llama import LLAMA4
-from regreen.templates.python_calls import PythonicSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT", "RULES"]

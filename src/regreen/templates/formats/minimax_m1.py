@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from regreen.templates.calls.json_calls import JsonSyntax
 from regreen.templates.chat import Results
-from regreen.templates.definitions import json_lines
+from regreen.templates.definitions.styles import json_lines
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats_json import MINIMAX_M1
-from regreen.templates.json_calls import JsonSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT"]

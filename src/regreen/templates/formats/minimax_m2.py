@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from regreen.templates.calls.tags import TagSyntax
 from regreen.templates.chat import Results
-from regreen.templates.definitions import json_functions
+from regreen.templates.definitions.styles import json_functions
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats_tags import MINIMAX_M2
-from regreen.templates.tags import TagSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["FORMAT"]

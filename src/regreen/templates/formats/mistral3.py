@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from regreen.templates.calls.json_calls import JsonSyntax
 from regreen.templates.chat import Results
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats_json import MISTRAL
-from regreen.templates.json_calls import JsonSyntax
 from regreen.templates.parser import Reasoning
 from regreen.templates.tools import ToolTable
 

@@ -5,11 +5,11 @@ The text of the tool block is the published template's, to the byte; tests compa
 
 from __future__ import annotations
 
+from regreen.templates.calls.tags import TagSyntax
 from regreen.templates.chat import Results
-from regreen.templates.definitions import nested_xml
+from regreen.templates.definitions.styles import nested_xml
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats import QWEN_CODER
-from regreen.templates.tags import TagSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT", "RULES"]

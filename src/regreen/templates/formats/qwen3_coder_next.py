@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from regreen.templates.chat import Results
-from regreen.templates.definitions import nested_xml
+from regreen.templates.definitions.styles import nested_xml
 from regreen.templates.formats import qwen3_coder
 from regreen.templates.tools import ToolTable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from regreen.templates.chat import Results
-from regreen.templates.definitions import json_lines
+from regreen.templates.definitions.styles import json_lines
 from regreen.templates.formats import qwen3_coder
 from regreen.templates.formats.chats_tags import QWEN35
 from regreen.templates.tools import ToolTable

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from regreen.templates.calls.react_calls import ANSWER, OBSERVATION, ReactSyntax
+from regreen.templates.calls.text_channels import TextChannels
 from regreen.templates.chat import CHATML, Results
-from regreen.templates.definitions_text import plain_list
+from regreen.templates.definitions.blocks import plain_list
 from regreen.templates.format import ToolFormat
-from regreen.templates.react_calls import ANSWER, OBSERVATION, ReactSyntax
-from regreen.templates.text_channels import TextChannels
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT"]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 
+from regreen.templates.calls.python_calls import PythonicSyntax
 from regreen.templates.chat import Results
 from regreen.templates.format import ToolFormat
 from regreen.templates.formats.chats_llama import LLAMA3
-from regreen.templates.python_calls import PythonicSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from regreen.templates.calls.tags import TagSyntax
 from regreen.templates.chat import Results
-from regreen.templates.definitions import json_lines
+from regreen.templates.definitions.styles import json_lines
 from regreen.templates.format import ToolFormat
-from regreen.templates.tags import TagSyntax
 from regreen.templates.tools import ToolTable
 
 __all__ = ["FORMAT"]

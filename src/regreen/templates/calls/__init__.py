@@ -1,0 +1,1 @@
+"""How calls are written and read, by family: tags, JSON, Python, text."""

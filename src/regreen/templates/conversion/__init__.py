@@ -1,0 +1,1 @@
+"""Conversations from one format into another."""

@@ -1,0 +1,1 @@
+"""How a model is told its tools, by style."""

@@ -1,0 +1,1 @@
+"""Drawing formats and styles for training data, by seed."""

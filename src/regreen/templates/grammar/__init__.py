@@ -1,0 +1,1 @@
+"""Completions described to a constrained decoder."""
