@@ -86,7 +86,7 @@ def guard_holds(wire: Wire, case: Case) -> bool:
     return bare(wire.form.parse(text, wire.table).tool_calls) == bare(case.calls)
 
 
-def measure(name: str, count: int, seed: int, show: int) -> dict[str, Any]:
+def measure(name: str, count: int, seed: int, show: int, told: bool) -> dict[str, Any]:
     form, kit = tool_format(name), KITS.get(name, COMMON)
     wire = Wire(form, kit, tool_table(kit.tools))
     tally: Counter[str] = Counter()
@@ -96,7 +96,8 @@ def measure(name: str, count: int, seed: int, show: int) -> dict[str, Any]:
         ("malformed", malformed(wire, random.Random(f"{name} {seed} malformed"), count)),
     ):
         for case in cases:
-            read = form.parse(case.text, wire.table, truncated=case.truncated)
+            known = case.truncated if told else None
+            read = form.parse(case.text, wire.table, truncated=known)
             result = outcome(case, read)
             if family == "hostile" and result != "exact":
                 doubt = ambiguous(wire, case, read) or contested(wire, case, read)
@@ -150,10 +151,12 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=240, help="per format and family")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=int, default=0, help="print so many wrong cases per format")
+    parser.add_argument("--untold", action="store_true", help="say nothing of how the text ended")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     names = options.format or sorted(FORMATS)
-    rows = [measure(name, options.cases, options.seed, options.show) for name in names]
+    told = not options.untold
+    rows = [measure(name, options.cases, options.seed, options.show, told) for name in names]
     print(json.dumps(rows, indent=2) if options.json else table(rows))
 
 
