@@ -34,6 +34,9 @@ check: install
 bench: install
 	$(BIN)/python benchmarks/sandbox.py
 	$(BIN)/python benchmarks/inject.py
+	$(BIN)/python benchmarks/templates.py
+	$(BIN)/python benchmarks/renderer.py
+	$(BIN)/python benchmarks/hostile.py
 
 docs: install
 	$(BIN)/python -c "from regreen.tasks.operators.reference import reference_page as page; print(page(), end='')" > docs/reference/fault-classes.md
