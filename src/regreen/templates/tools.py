@@ -37,6 +37,16 @@ class Tool:
         """Type of each declared parameter."""
         return param_types(self.parameters)
 
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """Parameters that a call must have."""
+        named = self.parameters.get("required")
+        return (
+            frozenset(key for key in named if isinstance(key, str))
+            if isinstance(named, list)
+            else frozenset()
+        )
+
     def type_of(self, key: str) -> ParamType:
         """Type of a parameter; text when nothing is known of it."""
         return self.types.get(key, TEXT)
@@ -63,6 +73,11 @@ class ToolTable:
         tool = self.by_name.get(name)
         return TEXT if tool is None else tool.type_of(key)
 
+    def required(self, name: str) -> frozenset[str]:
+        """Parameters that a call of a tool must have; none when it is unknown."""
+        tool = self.by_name.get(name)
+        return frozenset() if tool is None else tool.required
+
     def keys(self, name: str) -> Sequence[str]:
         """Declared parameters of a tool; none when it is unknown."""
         tool = self.by_name.get(name)
@@ -73,39 +88,46 @@ _tables: dict[bytes, ToolTable] = {}
 
 
 def tool_table(tools: Iterable[Mapping[str, Any]] | ToolTable | None) -> ToolTable:
-    """The table of a client's tools.
+    """The table of a client's tools; never raises.
 
     Args:
         tools: in OpenAI shape, wrapped in ``{"type": "function", ...}`` or bare. Namespaces are
-            flattened; tools of other types are skipped, because no format can call them.
+            flattened; tools of other types, and what declares no tool at all, are skipped, because
+            no format can call them.
     """
     if isinstance(tools, ToolTable):
         return tools
-    rows = list(tools or ())
+    rows = list(tools) if isinstance(tools, Iterable) else []
     try:
         key = marshal.dumps(rows, 2)
     except ValueError:  # not plain JSON data: nothing to find it by
         return ToolTable(tuple(_functions(rows)))
-    found = _tables.get(key)
+    found = _tables.pop(key, None)
     if found is None:
-        found = ToolTable(tuple(_functions(rows)))
+        # Of a copy: the caller may change its own later, and other callers share the table.
+        found = ToolTable(tuple(_functions(marshal.loads(key))))
         while len(_tables) >= _KEPT:
-            _tables.pop(next(iter(_tables)), None)
-        _tables[key] = found
+            _tables.pop(next(iter(_tables), b""), None)
+    _tables[key] = found  # again as the newest
     return found
 
 
-def _functions(rows: Iterable[Mapping[str, Any]]) -> Iterable[Tool]:
+def _functions(rows: Iterable[Any]) -> Iterable[Tool]:
     for row in rows:
+        if not isinstance(row, Mapping):
+            continue
         if row.get("type") == "namespace":
-            yield from _functions(row.get("tools") or ())
+            inner = row.get("tools")
+            yield from _functions(inner if isinstance(inner, list | tuple) else ())
             continue
         body = row.get("function", row)
-        if row.get("type", "function") == "function" and isinstance(body.get("name"), str):
-            schema = body.get("parameters")
+        if not isinstance(body, Mapping) or row.get("type", "function") != "function":
+            continue
+        if isinstance(body.get("name"), str):
+            schema, description = body.get("parameters"), body.get("description")
             yield Tool(
                 body["name"],
-                body.get("description") or "",
+                description if isinstance(description, str) else "",
                 schema if isinstance(schema, Mapping) else {},
                 row,
             )

@@ -161,13 +161,7 @@ class TagReader:
             place = yield from source.word(0)
             tag = yield from self.token(source, place, tokens)
             if place == len(source.text):
-                unmarked = self.syntax.stop or not self.syntax.call[1]
-                if unmarked and call.whole and not source.truncated:
-                    if wrapped:
-                        source.emit("fault", "a call without its closing wrapper", 0)
-                    self._complete(source, call)
-                else:
-                    self._give_up(source, call, "the text ends inside the call")
+                self._ended(source, call, wrapped)
                 return None
             if tag is None:
                 yield from self._stray_text(source, place, tokens)
@@ -182,7 +176,21 @@ class TagReader:
                     source.drop(tag.end())
                 return (yield from self._finish(source, call, wrapped, tokens))
             else:
-                return self._unclosed(source, call, tag)
+                return (yield from self._unclosed(source, call, tag))
+
+    def _ended(self, source: Source, call: _Call, wrapped: bool) -> None:
+        """The text ends behind a parameter: one closing tag is missing, or the text was cut."""
+        syntax = self.syntax
+        required = self.tools.required(call.name)
+        unmarked = syntax.stop or not syntax.call[1]  # the format has texts that end like this
+        alone = source.truncated is False and not syntax.wrap[1]
+        told = source.truncated is False or (source.truncated is None and bool(required))
+        if call.whole and ((unmarked and told) or alone):
+            if wrapped or not unmarked:
+                source.emit("fault", "a call without its last closing tag", 0)
+            self._complete(source, call, mended=True)
+        else:
+            self._give_up(source, call, "the text ends inside the call")
 
     def _stray_text(self, source: Source, at: int, tokens: Tokens) -> Steps[None]:
         source.emit("fault", "text between the parameters of a call", 0)
@@ -217,35 +225,51 @@ class TagReader:
         if (call.whole or (closed and closing)) and not cut:
             if not closed and wrapped:
                 source.emit("fault", "a call without its closing wrapper", 0)
-            self._complete(source, call)
+            self._complete(source, call, mended=not call.whole or (wrapped and not closed))
         else:
             self._give_up(source, call, "the text ends where the call does" if cut else _TAGS)
         return None
 
-    def _unclosed(self, source: Source, call: _Call, tag: re.Match[str]) -> re.Match[str] | None:
+    def _unclosed(
+        self, source: Source, call: _Call, tag: re.Match[str]
+    ) -> Steps[re.Match[str] | None]:
         """A wrapper's end, or another call, in place of the call's closing tag."""
-        if not call.whole:
-            self._give_up(source, call, _TAGS)
-        else:
-            source.emit("fault", "a call without its closing tag", 0)
-            self._complete(source, call)
-        if tag.lastgroup == "C" and self.syntax.grouped:
-            return tag
+        cut = False
         if tag.lastgroup == "w":
             source.drop(tag.end())
-        return None
+            place = yield from source.word(0)
+            cut = bool(source.truncated) and place == len(source.text)
+        if not call.whole or cut:
+            self._give_up(source, call, "the text ends where the call does" if cut else _TAGS)
+        else:
+            source.emit("fault", "a call without its closing tag", 0)
+            self._complete(source, call, mended=True)
+        return tag if tag.lastgroup == "C" and self.syntax.grouped else None
 
-    def _complete(self, source: Source, call: _Call) -> None:
+    def satisfied(self, name: str, keys: set[str]) -> bool:
+        """Whether a call has every argument that its tool requires."""
+        return self.tools.required(name) <= keys
+
+    def _complete(self, source: Source, call: _Call, *, mended: bool = False) -> None:
+        """End a call; one that was mended and lacks arguments may well have lost them."""
+        if mended and not self.satisfied(call.name, call.keys):
+            self._give_up(source, call, "a closing tag and required arguments are missing")
+            return
         source.emit("arguments", "}" if call.keys else "{}", call.index)
         source.emit("end", "", call.index)
 
     def _give_up(self, source: Source, call: _Call, reason: str) -> None:
         source.emit("incomplete", reason, call.index)
 
+    def key_of(self, name: str, tag: re.Match[str]) -> str:
+        """The parameter that a tag opens; white space counts only where it is declared."""
+        key = tag["key"]
+        return key if key in self.tools.keys(name) else key.strip()
+
     # -- one value --------------------------------------------------------------------------
 
     def _param(self, source: Source, call: _Call, tag: re.Match[str]) -> Steps[None]:
-        key = tag["key"].strip()
+        key = self.key_of(call.name, tag)
         kind = self.tools.type_of(call.name, key)
         if "{string}" in self.syntax.param[0]:
             kind = TEXT if tag["string"] != "false" else _JSON

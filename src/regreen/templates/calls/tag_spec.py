@@ -127,6 +127,8 @@ def _tokens(
     }
     if not key:  # no value is open: where names are tags, a closing tag is rather the call's
         parts["p"] = parts.pop("p")
+    if name and syntax.named and not every_name:  # each tool has a parameter of its own name
+        del parts["C"]
     alternatives, stems, growing, unfinished = [], [], [], []
     for group, (template, words) in parts.items():
         text = template.strip()
@@ -141,6 +143,10 @@ def _tokens(
         stems += [first + word + rest[1] for word in words] if named and words else [first]
         known = words if named else ()
         unknown = syntax.free_name if named else _WORD
+        if group == "P":
+            odd = [key for key in keys if not re.fullmatch(unknown + ">", key + ">")]
+            unknown = "|".join([*map(re.escape, sorted(odd, key=len, reverse=True)), unknown])
+            unfinished += [_prefix(first + key + rest[1]) for key in odd]
         pattern = _pattern(text, known, capture=group in "CP", unknown=unknown)
         after = r"(?=[\n<])" if text.endswith("}") else "" if text.endswith(">") else r"(?![\w`])"
         alternatives.append(f"(?P<{group}>{pattern}{after})")
@@ -212,7 +218,8 @@ def _pattern(template: str, words: Sequence[str], *, capture: bool, unknown: str
         elif _FIELD.fullmatch(piece):
             known = "|".join(re.escape(word) for word in dict.fromkeys(words))
             mark = f"?P<{piece[1:-1]}>" if capture else "?:"
-            pieces.append(f"({mark}{known or unknown})")
+            quote = "[\"']?" if pieces and pieces[-1].endswith("=") else ""
+            pieces.append(f"{quote}({mark}{known or unknown}){quote}")
         else:
             loose = re.sub(r">\s*<", "><", piece).split("><")
             text = r">\s*<".join(_literal(part) for part in loose)

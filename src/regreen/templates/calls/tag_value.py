@@ -103,7 +103,7 @@ class ValueReader:
                 scan = tag.end() - tag.start() - 2
             elif tag.lastgroup in {"W", "C", "P"}:
                 if tag.lastgroup == "P" and (yield from self._lost_closer(tag)):
-                    self._close(tag.start())
+                    self._close(self._before_separator(tag.start()))
                     source.emit("fault", "a parameter without its closing tag", 0)
                     return True
                 if self._starts_line(tag) and not self._foreign(tag):
@@ -174,6 +174,12 @@ class ValueReader:
         else:
             value = self.kind.value("".join(self._whole))
             self.source.emit("arguments", json.dumps(value, ensure_ascii=False), self.index)
+
+    def _before_separator(self, end: int) -> int:
+        """Index in front of the newline that stands between two parameters."""
+        syntax = self.reader.syntax
+        apart = syntax.param[1].endswith("\n") and not syntax.framed[1]
+        return end - 1 if apart and self.source.text[:end].endswith("\n") else end
 
     # -- judging a tag ----------------------------------------------------------------------
 
@@ -270,7 +276,7 @@ class ValueReader:
         if follow in {"W", "C"} and (yield from self._offered(chain.next)):
             return kinds[0] == "p" or len(set(kinds)) > 1 or not self.reader.syntax.wrap[1]
         if follow == "P":
-            return own and self._fits(chain)
+            return own and (yield from self._fits(chain))
         if own or not self._enough(chain):
             return False
         if kinds[0] != "p" and not self._starts_line(chain.first):
@@ -287,21 +293,27 @@ class ValueReader:
             return True
         return needed == 2 and self._seen_lines(chain.first)
 
-    def _fits(self, chain: _Chain) -> bool:
+    def _fits(self, chain: _Chain) -> Steps[bool]:
         """Whether an opening tag behind our closing tag can be the next parameter."""
         tag = chain.next
         if tag is None or "P" in self._open:
             return False
-        if tag["key"].strip() in self.used:
+        if self._unused(tag):
+            return True
+        again = self.reader.key_of(self.name, tag) in self.used
+        if self._open or (again and self._seen_lines(chain.first)):
             return False
-        return self._unused(tag) or not self._seen_lines(chain.first)
+        fits = yield from self._goes_on(chain)
+        if fits and again:
+            self.source.emit("fault", "a parameter twice", 0)
+        return fits
 
     def _unused(self, tag: re.Match[str] | None) -> bool:
-        """Whether an opening tag is of a parameter that the call may still have."""
-        if tag is None or tag["key"].strip() in self.used:
+        """Whether an opening tag is of a declared parameter that the call does not have yet."""
+        if tag is None:
             return False
-        keys = self.reader.tools.keys(self.name)
-        return not keys or tag["key"].strip() in keys
+        key, keys = self.reader.key_of(self.name, tag), self.reader.tools.keys(self.name)
+        return key not in self.used and (not keys or key in keys)
 
     def _goes_on(self, chain: _Chain) -> Steps[bool]:
         """Whether the parameters that follow go on to the end of the call.
@@ -375,7 +387,7 @@ class ValueReader:
     def _lost_closer(self, tag: re.Match[str]) -> Steps[bool]:
         """Whether a parameter that opens inside the value shows that our closing tag is missing."""
         keys = self.reader.tools.keys(self.name)
-        key = tag["key"].strip()
+        key = self.reader.key_of(self.name, tag)
         if self._open or key in self.used or key not in keys or not self._starts_line(tag):
             return False
         found = yield from self._next_closer(tag.end())
@@ -394,9 +406,10 @@ class ValueReader:
         while True:
             found = self.reader.find(self.source, at, self.tokens)
             if found is None:
+                keep = self.reader.keep(self.source.text, at, self.tokens)
                 if self.source.ended:
-                    return not self.source.truncated
-                at = self.reader.keep(self.source.text, at, self.tokens)
+                    return self._message_goes_on(keep)
+                at = keep
                 yield from self.source.until(self.tokens.chars)
                 continue
             at, kind = found.end(), str(found.lastgroup)
@@ -410,3 +423,10 @@ class ValueReader:
                 opened.remove(kind.upper())
             elif self._starts_line(found):
                 return False
+
+    def _message_goes_on(self, keep: int) -> bool:
+        """Whether text up to the end, behind a whole chain, is the message's."""
+        if self.source.truncated is None:
+            whole = keep == len(self.source.text)  # else the text ends in half a tag
+            return whole and self.reader.satisfied(self.name, self.used)
+        return not self.source.truncated

@@ -55,8 +55,9 @@ def nested_xml(tools: Iterable[Tool], *, python_scalars: bool = False) -> str:
             rows.append(f"<description>{_trimmed(body['description'])}</description>")
         rows.append("<parameters>")
         properties = tool.parameters.get("properties")
-        for key, fields in properties.items() if isinstance(properties, Mapping) else ():
+        for key, schema in properties.items() if isinstance(properties, Mapping) else ():
             rows += ["<parameter>", f"<name>{key}</name>"]
+            fields = schema if isinstance(schema, Mapping) else {}
             if "type" in fields:
                 rows.append(f"<type>{fields['type']}</type>")
             if "description" in fields:
