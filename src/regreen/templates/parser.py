@@ -67,13 +67,13 @@ class StreamParser:
         self._source = Source()
         marks = tuple(stops)
         self._stops = self._source.stops = marks
-        self._tail = _tail_pattern(marks)
         if reasoning is not None:
             marks = (*marks, reasoning.open.strip(), reasoning.close.strip())
         marks = (*marks, FENCE)
         self._stems = tuple(dict.fromkeys((*reader.stems, *marks)))
         self._search = _finder(reader.opener, marks).search
         self._fence = False  # whether a code fence of the text is open
+        self._ticks = 0  # backticks at the end of the text so far that make no fence yet
         self._midline = False
         self._after_call = False  # whether nothing but white space came behind a call
         self._steps: Steps[None] = self._message()
@@ -104,7 +104,7 @@ class StreamParser:
             return []
         source.end()
         source.truncated = truncated
-        bare = self._without_stops(source.text)
+        bare = source.text[: self._tail(source.text, len(source.text))]
         if bare != source.text:
             source.text = bare
             source.truncated = bool(truncated)  # the mark says that the model ended by itself
@@ -112,14 +112,17 @@ class StreamParser:
         out, source.out = source.out, []
         return out
 
-    def _without_stops(self, text: str) -> str:
-        """``text`` without the marks at its very end that say the turn is over."""
-        while True:
-            rest = text.rstrip()
-            mark = next((mark for mark in self._stops if rest.endswith(mark)), "")
+    def _tail(self, text: str, end: int) -> int:
+        """Where the marks begin that stand last in ``text[:end]`` and say the turn is over."""
+        at = end
+        for _ in range(_MARKS):
+            low = max(0, at - _MARKS)
+            place = low + len(text[low:at].rstrip())
+            mark = next((mark for mark in self._stops if text.endswith(mark, 0, place)), "")
             if not mark:
-                return text
-            text = rest[: -len(mark)]
+                break
+            at = place - len(mark)
+        return at
 
     # -- the message ------------------------------------------------------------------------
 
@@ -164,7 +167,8 @@ class StreamParser:
             if call is not None:
                 real = yield from self._held_call(call.start(), closing)
                 if real and not source.truncated:
-                    source.emit("reasoning", source.text[: call.start()].rstrip("\n"))
+                    cut = call.start() - _newlines(source.text[: call.start()])
+                    source.emit("reasoning", source.text[:cut])
                     source.drop(call.start())
                     source.emit("fault", "a call inside reasoning that is never closed", 0)
                     return
@@ -176,7 +180,7 @@ class StreamParser:
                 source.emit("fault", "reasoning that is never closed", 0)
                 return
             keep = self._keep(source.text, (marks.close, *self._stems))
-            keep = len(source.text[:keep].rstrip("\n"))
+            keep -= _newlines(source.text[:keep])
             source.emit("reasoning", source.text[:keep])
             source.drop(keep)
             scan = max(0, scan - keep)
@@ -257,8 +261,10 @@ class StreamParser:
         """Give out text as content."""
         text = self._source.text[:end]
         if text:
-            if text.count("```") % 2:
+            ticks = "`" * self._ticks + text
+            if ticks.count(FENCE) % 2:
                 self._fence = not self._fence
+            self._ticks = (len(ticks) - len(ticks.rstrip("`"))) % len(FENCE)
             self._midline = not text.endswith("\n")
             self._after_call = False
             self._source.emit("content", text)
@@ -272,9 +278,8 @@ class StreamParser:
     def _keep(self, text: str, stems: tuple[str, ...]) -> int:
         """Where ``text`` must be held back, because a mark may be growing at its end."""
         keep = hold(text, 0, stems)
-        tail = self._tail.search(text) or self._tail.search(text, 0, keep)
-        keep = min(keep, tail.start()) if tail else keep
-        keep = min(keep, len(text.rstrip("`")))  # a fence is counted whole
+        tail = self._tail(text, len(text))
+        keep = min(keep, tail if tail < len(text) else self._tail(text, keep))
         if JOINER in text:
             growing = _growing_guard(self._stems).search(text)
             keep = min(keep, growing.start()) if growing else keep
@@ -294,6 +299,8 @@ class StreamParser:
         return keep
 
 
+_MARKS = 64
+"""Most end marks, and most white space behind each, that are taken from the end of a text."""
 _GUARDED = frozenset({"G", "guarded"})
 
 
@@ -305,10 +312,9 @@ def _finder(opener: re.Pattern[str], marks: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"{opener.pattern}|(?P<guarded>{guarded(marks)})", opener.flags)
 
 
-@lru_cache(maxsize=64)
-def _tail_pattern(marks: tuple[str, ...]) -> re.Pattern[str]:
-    some = "|".join(re.escape(mark) for mark in marks)
-    return re.compile(rf"(?:(?:{some})\s*)+\Z" if marks else r"(?!)")
+def _newlines(text: str) -> int:
+    """Newlines at the end of reasoning, of the two that are taken for framing."""
+    return 2 if text.endswith("\n\n") else 1 if text.endswith("\n") else 0
 
 
 @lru_cache(maxsize=64)

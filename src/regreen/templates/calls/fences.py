@@ -22,7 +22,7 @@ __all__ = ["TICKS", "FenceLine", "LineText", "fence_for", "fence_line", "read_bl
 TICKS = "```"
 """The shortest fence."""
 
-_LINE = re.compile(r"(`{3,})[ \t]*([^\n`]{0,200}?)[ \t\r]*(?=\n|\Z)")
+_LINE = re.compile(r"(`{3,})[ \t]*+((?:[^\s`](?:[^\n`]{0,198}[^\s`])?)?)[ \t\r]*+(?=\n|\Z)")
 _GROWING = re.compile(r"`*[^\n`]{0,200}\Z")
 _RUNS = re.compile(r"^`{3,}", re.MULTILINE)
 _WORD = re.compile(r"[^\s`]+")

@@ -32,6 +32,10 @@ _OBJECT = "the arguments are no object"
 _MARK = "the call's closing mark is missing"
 
 
+_OPENINGS = 8
+"""Opening marks in a row that are read as one."""
+
+
 @dataclass(slots=True)
 class _Run:
     """Calls of one opening."""
@@ -92,8 +96,8 @@ class JsonReader:
         return True
 
     def _openings(self, source: Source, at: int, run: _Run) -> Steps[int]:
-        """Step over opening marks; returns where a call must begin."""
-        while True:
+        """Step over opening marks, a few at most; returns where a call must begin."""
+        for _ in range(_OPENINGS):
             at = yield from source.word(at)
             mark = yield from self._token(source, at)
             if mark is not None and mark.lastgroup == "o":
@@ -104,6 +108,7 @@ class JsonReader:
                 at += 1
             else:
                 return at
+        return at
 
     def _token(self, source: Source, at: int) -> Steps[re.Match[str] | None]:
         """The mark at ``at``, waiting while it may still be growing."""

@@ -8,6 +8,7 @@ them; only a quote loses it.
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable
@@ -64,7 +65,8 @@ def scalar(word: str, python: bool, fault: Fault) -> str:
     found = _NUMBER.fullmatch(word)
     if found is not None:
         whole = word.isdigit() or word[1:].isdigit()
-        return word if not whole or len(word.lstrip("-")) <= _LONGEST else ""
+        fits = len(word.lstrip("-")) <= _LONGEST if whole else math.isfinite(float(word))
+        return word if fits else ""
     if word in _WORDS:
         text, dialect = _WORDS[word]
         if dialect != ("python" if python else "json"):

@@ -24,7 +24,7 @@ __all__ = ["ANSWER", "OBSERVATION", "ReactReader", "ReactSyntax"]
 
 ANSWER, OBSERVATION = "Final Answer:", "Observation:"
 _ACTION, _INPUT = "Action:", "Action Input:"
-_NAME = re.compile(r"Action:[ \t]*([^\n]{1,200}?)[ \t\r]*\n\s*")
+_NAME = re.compile(r"Action:[ \t]*+(\S(?:[^\n]{0,198}\S)?)[ \t\r]*+\n\s*")
 _NAME_GROWING = re.compile(r"Action:[^\n]{0,210}(?:\n\s*)?\Z")
 _FENCE = re.compile(r"\s*```(?:json)?[ \t\r]*\n\s*")
 _FENCE_GROWING = re.compile(r"\s*(?:`{0,2}|```[json]{0,4}[ \t\r]*)\Z")

@@ -46,6 +46,7 @@ class TagReader:
         self._outside = syntax.tokens(tools)
         self._closers = "c" if syntax.call[1] else "w"
         self.opener, self.stems = syntax.opener(tools)
+        self._unclosed_behind = -1  # characters at the end that no call of any name is closed in
 
     # -- finding a call ---------------------------------------------------------------------
 
@@ -91,6 +92,9 @@ class TagReader:
 
     def _closed(self, source: Source, at: int, tokens: Tokens) -> Steps[bool]:
         """Whether a call of an unknown tool is ever closed; until then it may be an example."""
+        left = len(source.text) - at
+        if source.ended and left <= self._unclosed_behind:
+            return False
         while True:
             match = self.find(source, at, tokens)
             if match is not None:
@@ -99,6 +103,8 @@ class TagReader:
                 at = match.end()
                 continue
             if source.ended:
+                if not self.syntax.named:
+                    self._unclosed_behind = max(left, self._unclosed_behind)
                 return False
             at = self.keep(source.text, at, tokens)
             yield from source.until(tokens.chars)

@@ -34,7 +34,9 @@ __all__ = [
 ]
 
 _COMMAND = re.compile(r"([^\s<]{1,128})[ \t]*<<-?[ \t]*(['\"]?)JSON\2[ \t\r]*\n")
-_COMMAND_GROWING = re.compile(r"[^\s<]{0,128}[ \t]*(?:<<?-?[ \t]*['\"]?J?S?O?N?['\"]?[ \t\r]*)?\Z")
+_COMMAND_GROWING = re.compile(
+    r"[^\s<]{0,128}[ \t]*+(?:<<?-?[ \t]*+['\"]?J?S?O?N?['\"]?[ \t\r]*+)?\Z"
+)
 
 
 class Native(NamedTuple):
