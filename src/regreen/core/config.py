@@ -60,9 +60,13 @@ def resolve_config(
         first = error.errors(include_url=False, include_context=False)[0]
         parts = [str(part) for part in first["loc"]]
         keys = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
-        where = next((origins[key] for key in keys if key in origins), model.__name__)
+        where = next((origins[key] for key in keys if key in origins), "")
+        if not parts:  # a rule about several keys: name all who gave one
+            where = ", ".join(dict.fromkeys(origins.values()))
+        key = ".".join(parts) or ", ".join(origins)
         what = f"{'.'.join(parts) or model.__name__}: {first['msg']}"
-        raise UsageError(what, where=where, mend="give a value of this kind") from error
+        mend = f"correct {key or 'the settings'}" + (f" in [{table}]" if table else "")
+        raise UsageError(what, where=where or model.__name__, mend=mend) from error
 
 
 def config_digest(config: BaseModel | Mapping[str, Any]) -> str:
