@@ -57,6 +57,7 @@ def answer(*calls: dict[str, Any], text: str = "") -> dict[str, Any]:
 
 
 USER = {"role": "user", "content": "Do it."}
+DEEP = '{"command": ' + "[" * 3000 + "]" * 3000 + "}"
 
 
 def said(messages: Any) -> list[tuple[Any, ...]]:
@@ -224,11 +225,28 @@ def test_system_text_and_its_absence_come_back() -> None:
             [{"role": "user", "content": [{"type": "image_url"}]}, {"role": "assistant"}],
             "no text",
         ),
+        ([{"role": "assistant", "content": [None]}], "no text"),
+        ([{"role": "assistant"}, {"role": ["user"]}], "no known role"),
+        ([{"role": "assistant", "tool_calls": "x"}], "no list"),
+        ([{"role": "assistant", "tool_calls": [None]}], "names no function"),
+        ([{"role": "assistant", "tool_calls": [{"function": None}]}], "names no function"),
+        ([answer({"function": {"name": "run", "arguments": DEEP}})], "no JSON object"),
     ],
 )
 def test_what_cannot_be_converted_says_why(messages: list[dict[str, Any]], reason: str) -> None:
     with pytest.raises(Unconvertible, match=reason):
         read_conversation(messages, None, TOOLS)
+
+
+def test_ids_that_are_numbers_become_text() -> None:
+    numbered = {**call(0, command="ls"), "id": 7}
+    messages = [USER, answer(numbered), {**result(0, "a"), "tool_call_id": 7}]
+
+    steps = read_conversation(messages, None, TOOLS)
+    assert as_openai(steps).messages[1]["tool_calls"][0]["id"] == "7"
+    assert as_openai(steps).messages[2]["tool_call_id"] == "7"
+    assert "a" in as_text(steps, tool_format("gemma4"), TOOLS).text
+    assert len(as_prompt(steps, tool_format("gemma4"), TOOLS).messages) == 4
 
 
 def test_an_incomplete_call_is_refused_and_a_departure_is_noted() -> None:

@@ -1,7 +1,7 @@
 """Messages in OpenAI chat shape, made uniform: what clients really send, read once.
 
 Clients send content as text, as parts, as null or not at all; arguments as an object or as JSON
-text; a ``developer`` role; system messages in the middle.
+text; a ``developer`` role; system messages in the middle; ids that are numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from regreen.core.errors import UsageError
 from regreen.templates.message import ToolCall
 
-__all__ = ["CallId", "Message", "normalise", "numbered"]
+__all__ = ["CallId", "Message", "id_of", "loaded", "normalise", "numbered", "text_of"]
 
 CallId = Callable[[ToolCall, int], str]
 """The id a format writes for a call, given the call and its number in the conversation."""
@@ -49,20 +49,21 @@ def normalise(
         known: what the first of them were read as before.
 
     Raises:
-        UsageError: a message without a role, or calls whose arguments are no object.
+        UsageError: a message without a role, or calls that are none or whose arguments are no
+            object.
     """
     rows = list(known)
     names = {call.id: call.name for row in rows for call in row.calls if call.id}
     for index, message in islice(enumerate(messages), len(rows), None):
-        role = message.get("role")
+        role = message.get("role") if isinstance(message, Mapping) else None
         if role == "assistant":
             row = _assistant(message, index)
             names.update({call.id: call.name for call in row.calls if call.id})
         elif role == "tool":
-            call_id = message.get("tool_call_id") or ""
-            name = message.get("name") or names.get(call_id, "")
+            call_id = id_of(message.get("tool_call_id"))
+            name = text_of(message.get("name")) or names.get(call_id, "")
             row = Message("tool", text_of(message.get("content")), name=name, call_id=call_id)
-        elif role in {"system", "developer", "user"}:
+        elif isinstance(role, str) and role in {"system", "developer", "user"}:
             row = Message("user" if role == "user" else "system", text_of(message.get("content")))
         else:
             what = f"message {index} has no role that a conversation knows: {role!r}"
@@ -105,24 +106,41 @@ def numbered(rows: Sequence[Message], call_id: CallId | None) -> Sequence[Messag
 
 def _assistant(message: Mapping[str, Any], index: int) -> Message:
     reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-    calls = tuple(_call(call, index) for call in message.get("tool_calls") or ())
+    given = message.get("tool_calls") or ()
+    if not isinstance(given, list | tuple):
+        what = f"message {index} has calls that are no list"
+        raise UsageError(what, where=str(given)[:200], mend="give a list of calls, or none")
+    calls = tuple(_call(call, index) for call in given)
     return Message("assistant", text_of(message.get("content")), text_of(reasoning), calls)
 
 
-def _call(call: Mapping[str, Any], index: int) -> ToolCall:
-    function = call.get("function", call)
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments or "{}")
-        except ValueError:
-            arguments = None
-    elif arguments is None:
-        arguments = {}
-    if not isinstance(arguments, dict) or not isinstance(function.get("name"), str):
+def _call(call: Any, index: int) -> ToolCall:
+    function = call.get("function", call) if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        what = f"message {index} has a call that names no function"
+        raise UsageError(what, where=str(call)[:200], mend="drop the call or name its function")
+    arguments = loaded(function.get("arguments"))
+    if not isinstance(arguments, dict):
         what = f"message {index} has a call whose arguments are no JSON object"
         raise UsageError(what, where=str(function)[:200], mend="drop the call or mend its JSON")
-    return ToolCall(function["name"], arguments, call.get("id") or "")
+    return ToolCall(function["name"], arguments, id_of(call.get("id")))
+
+
+def loaded(arguments: Any) -> Any:
+    """Arguments as an object, from JSON text too; what is no JSON, or nested too deep, is None."""
+    if arguments is None:
+        return {}
+    if not isinstance(arguments, str):
+        return arguments
+    try:
+        return json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        return None
+
+
+def id_of(given: Any) -> str:
+    """A call's id as text; some clients send numbers."""
+    return given if isinstance(given, str) else "" if given is None else str(given)
 
 
 def text_of(content: Any) -> str:
@@ -132,6 +150,6 @@ def text_of(content: Any) -> str:
     if content is None:
         return ""
     if isinstance(content, list):
-        parts = [part if isinstance(part, str) else part.get("text") or "" for part in content]
-        return "".join(parts)
+        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+        return "".join(part for part in parts if isinstance(part, str))
     return json.dumps(content, ensure_ascii=False)

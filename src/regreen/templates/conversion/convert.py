@@ -13,7 +13,7 @@ from typing import Any
 
 from regreen.core.errors import UsageError
 from regreen.templates.conversation import Message as Row
-from regreen.templates.conversation import normalise, numbered
+from regreen.templates.conversation import id_of, normalise, numbered
 from regreen.templates.conversion.prompted import joined_system, read_prompted, wrapped
 from regreen.templates.conversion.steps import Steps, Unconvertible, read_calls, sequential
 from regreen.templates.format import ToolFormat
@@ -80,9 +80,13 @@ def as_openai(steps: Steps) -> Converted:
     cuts = [0] * (steps.length + 1)
     for step in steps.steps:
         _cut(cuts, step.index, step.length, len(messages))
-        messages.append(dict(step.message))
+        message = dict(step.message)
+        if step.calls:
+            message["tool_calls"] = [_with_text_id(call) for call in step.calls]
+        messages.append(message)
         for call, (_, text) in zip(step.calls, step.results, strict=False):
-            messages.append({"role": "tool", "tool_call_id": call.get("id") or "", "content": text})
+            shown = {"role": "tool", "tool_call_id": id_of(call.get("id")), "content": text}
+            messages.append(shown)
     return _converted(messages, cuts, steps.notes)
 
 
@@ -146,6 +150,10 @@ def as_text(steps: Steps, form: ToolFormat, tools: ToolTable) -> Rendered:
     spans, trained = _spans(pieces)
     text = "".join(piece.text for piece in pieces)
     return Rendered(text, spans, trained, messages, (*steps.notes, *notes))
+
+
+def _with_text_id(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**call, "id": id_of(call["id"])} if "id" in call else call
 
 
 def _rows(steps: Steps, form: ToolFormat, tools: ToolTable) -> tuple[list[Row], list[str]]:

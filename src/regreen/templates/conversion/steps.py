@@ -6,13 +6,12 @@ through this form. What cannot be put into it is refused with a reason that can 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from regreen.core.errors import UsageError
-from regreen.templates.conversation import text_of
+from regreen.templates.conversation import id_of, loaded, text_of
 
 __all__ = ["Step", "Steps", "Unconvertible", "infer_tools", "read_calls", "sequential"]
 
@@ -71,6 +70,9 @@ def read_calls(messages: Sequence[Message]) -> Steps:
             msg = "a result answers no call"
             raise Unconvertible(msg, where=f"message {index}")
         calls = message.get("tool_calls") or ()
+        if not isinstance(calls, list | tuple):
+            msg = "a message's calls are no list"
+            raise Unconvertible(msg, where=f"message {index}")
         for call in calls:
             _check_call(call, index)
         end = index + 1
@@ -94,8 +96,8 @@ def _matched(
         raise Unconvertible(msg, where=f"message {start - 1}")
     by_id: dict[str, list[int]] = {}
     for index in range(start, end):
-        by_id.setdefault(messages[index].get("tool_call_id") or "", []).append(index)
-    found = [by_id.get(call.get("id") or "", []) for call in calls]
+        by_id.setdefault(id_of(messages[index].get("tool_call_id")), []).append(index)
+    found = [by_id.get(id_of(call.get("id")), []) for call in calls]
     chosen = [rows.pop(0) if rows else -1 for rows in found]
     rest = iter([index for index in range(start, end) if index not in chosen])
     order = [index if index >= 0 else next(rest) for index in chosen]
@@ -109,25 +111,25 @@ def check_text(message: Message, index: int) -> None:
         Unconvertible: which message.
     """
     where = f"message {index}"
-    if message.get("role") not in {"system", "developer", "user", "assistant", "tool"}:
+    role = message.get("role")
+    known = {"system", "developer", "user", "assistant", "tool"}
+    if not isinstance(role, str) or role not in known:
         msg = "a message has no known role"
         raise Unconvertible(msg, where=where)
     content = message.get("content")
     for part in content if isinstance(content, list) else ():
-        if isinstance(part, Mapping) and not isinstance(part.get("text"), str):
+        text = part.get("text") if isinstance(part, Mapping) else part
+        if not isinstance(text, str):
             msg = "a message holds a part that is no text"
             raise Unconvertible(msg, where=where)
 
 
-def _check_call(call: Message, index: int) -> None:
-    function = call.get("function", call)
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments or "{}")
-        except ValueError:
-            arguments = ()
-    if not isinstance(arguments, Mapping | None) or not isinstance(function.get("name"), str):
+def _check_call(call: Any, index: int) -> None:
+    function = call.get("function", call) if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        msg = "a call names no function"
+        raise Unconvertible(msg, where=f"message {index}")
+    if not isinstance(loaded(function.get("arguments")), Mapping):
         msg = "a call's arguments are no JSON object"
         raise Unconvertible(msg, where=f"message {index}")
 
@@ -168,9 +170,7 @@ def infer_tools(calls: Iterable[Message]) -> list[dict[str, Any]]:
     seen: dict[str, list[Mapping[str, Any]]] = {}
     for call in calls:
         function = call.get("function", call)
-        arguments = function.get("arguments") or {}
-        given = json.loads(arguments) if isinstance(arguments, str) else arguments
-        seen.setdefault(function["name"], []).append(given)
+        seen.setdefault(function["name"], []).append(loaded(function.get("arguments")))
     return [_inferred(name, rows) for name, rows in seen.items()]
 
 
