@@ -41,6 +41,15 @@ class Chat:
     roles: Mapping[str, str] = field(default_factory=lambda: {"developer": "system"})
     """Roles that are written as another."""
 
+    @property
+    def ends_with_next(self) -> bool:
+        """Whether the mark that opens the next turn is what ends an assistant's.
+
+        The model samples that mark, so it is trained, as the end of the assistant's message. Behind
+        the last message of a conversation there is no next turn, and no mark.
+        """
+        return not self.turns["assistant"][1].strip()
+
 
 @dataclass(frozen=True)
 class Results:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from regreen.templates.conversation import Message, normalise, numbered
 from regreen.templates.tools import ToolTable
-from regreen.templates.write import Piece, write
+from regreen.templates.write import Piece, turns
 
 if TYPE_CHECKING:
     from regreen.templates.format import ToolFormat
@@ -109,7 +109,7 @@ class Warm:
     def _pieces(
         self, rows: Sequence[Message], tools: ToolTable, begin: int, *, generation: bool = False
     ) -> list[Piece]:
-        return write(self._form, numbered(rows, self._form.call_id), tools, generation, begin)
+        return turns(self._form, numbered(rows, self._form.call_id), tools, generation, begin)
 
     def _keep(self, found: _Rendered, known: _Rendered | None, done: int) -> _Rendered:
         """Remember a rendering; it takes the place of the one it continues, or of the oldest."""

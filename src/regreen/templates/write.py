@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from regreen.templates.format import ToolFormat
     from regreen.templates.parser import StreamParser
 
-__all__ = ["Channels", "Piece", "completion", "write"]
+__all__ = ["Channels", "Piece", "completion", "end_mark", "turns", "write"]
 
 
 class Piece(NamedTuple):
@@ -60,6 +60,27 @@ def write(
     ``begin`` is the first message to write where those before it stand already: what belongs to
     no message of the rest is left out.
     """
+    pieces = turns(form, messages, tools, generation, begin)
+    return _shared_ends(pieces, form.chat.stops) if form.chat.ends_with_next else pieces
+
+
+def end_mark(form: ToolFormat, message: Message) -> str:
+    """The mark with which a model ends the turn in which it said ``message``."""
+    chat = form.chat
+    if chat.ends_with_next:
+        opening = chat.turns[form.results.role if message.calls else "user"][0]
+        return next((stop for stop in chat.stops if opening.startswith(stop)), "")
+    return ((message.calls and chat.called) or chat.turns["assistant"][1]).rstrip("\n")
+
+
+def turns(
+    form: ToolFormat,
+    messages: Sequence[Message],
+    tools: ToolTable,
+    generation: bool,
+    begin: int = 0,
+) -> list[Piece]:
+    """As ``write``, each turn by itself: a mark that two turns share belongs to the second."""
     chat = form.chat
     out: list[Piece] = []
     start = (tools.tools and chat.start_with_tools) or chat.start
@@ -91,10 +112,10 @@ def write(
             out += completion(form, message, tools, index)
         else:
             out.append(Piece(message.content, message.role, "text", index, False))
-        end_mark = closing.rstrip("\n") if trained else ""
-        if end_mark:
-            out.append(Piece(end_mark, message.role, "end", index, True))
-        out.append(Piece(closing[len(end_mark) :], message.role, "frame", index, False))
+        mark = closing.rstrip("\n") if trained else ""
+        if mark:
+            out.append(Piece(mark, message.role, "end", index, True))
+        out.append(Piece(closing[len(mark) :], message.role, "frame", index, False))
         index += 1
     if generation:
         opening = chat.generation or chat.turns["assistant"][0]
@@ -102,6 +123,24 @@ def write(
             opening = chat.resumed
         out.append(Piece(opening, "assistant", "frame", -1, False))
     return out
+
+
+def _shared_ends(pieces: Sequence[Piece], stops: Sequence[str]) -> list[Piece]:
+    """The mark that ends an assistant's turn and opens the next is what the model samples."""
+    found: list[Piece] = []
+    speaker: int | None = None
+    for piece in pieces:
+        row = piece
+        if row.role == "assistant" and row.message >= 0:
+            speaker = row.message
+        elif speaker is not None and row.text:
+            mark = next((stop for stop in stops if row.text.startswith(stop)), "")
+            if mark:
+                found.append(Piece(mark, "assistant", "end", speaker, True))
+                row = row._replace(text=row.text[len(mark) :])
+            speaker = None
+        found.append(row)
+    return found
 
 
 def _system(form: ToolFormat, text: str, tools: ToolTable, out: list[Piece]) -> None:

@@ -54,7 +54,9 @@ FORMAT = ToolFormat(
     trims=True,
     source="chat template of zai-org/GLM-4.5-Air, the same for 4.6",
     notes=(
-        "A turn ends where the next begins: the model samples that turn's mark.",
+        "A turn ends where the next begins: the model samples that turn's mark, and it is trained.",
+        "The last answer of a conversation has no such mark and trains no stop; "
+        "`Renderer.encode(close=True)` adds it.",
         "The published template empties the reasoning of earlier turns, which changes what stands "
         "when a turn is added; reasoning is kept here.",
     ),

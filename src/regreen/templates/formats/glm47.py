@@ -42,6 +42,9 @@ FORMAT = ToolFormat(
     trims=True,
     source="chat template of zai-org/GLM-4.7-Flash as llama.cpp keeps it",
     notes=(
+        "A turn ends where the next begins: the model samples that turn's mark, and it is trained.",
+        "The last answer of a conversation has no such mark and trains no stop; "
+        "`Renderer.encode(close=True)` adds it.",
         "A message without reasoning begins with a closing tag alone.",
         "The published prompt opens the reasoning, which a message without any would contradict; "
         "the model opens it here.",

@@ -16,7 +16,7 @@ from regreen.templates.tokens.marks import marked, pattern_of
 from regreen.templates.tokens.spans import Marked, Rendered, encode_pieces
 from regreen.templates.tokens.tokenizers import Tokenizer
 from regreen.templates.tools import ToolTable, tool_table
-from regreen.templates.write import Piece, completion, write
+from regreen.templates.write import Piece, completion, end_mark, write
 
 __all__ = ["Renderer"]
 
@@ -44,14 +44,28 @@ class Renderer:
         self._pattern = pattern_of(specials)
         opening = Piece(form.chat.turns["assistant"][0], "assistant", "frame", -1, False)
         self._next_part = encode_pieces(tokenizer, [self._framing(opening)]).ids if inner else []
-        self._closes = bool(form.chat.turns["assistant"][1].strip())
 
     def encode(
-        self, messages: Messages, tools: Tools, *, add_generation_prompt: bool = False
+        self,
+        messages: Messages,
+        tools: Tools,
+        *,
+        add_generation_prompt: bool = False,
+        close: bool = False,
     ) -> Rendered:
-        """A conversation as token ids with spans; see ``ToolFormat.render``."""
+        """A conversation as token ids with spans; see ``ToolFormat.render``.
+
+        Args:
+            messages: in OpenAI chat shape.
+            tools: in OpenAI shape; None for none.
+            add_generation_prompt: end with the opening of an assistant's turn.
+            close: end the last answer too where only a next turn would (GLM), with the mark that
+                the model samples there, so that it is trained to stop. Published templates write
+                none, so these ids are one more than those of ``render``. Elsewhere of no effect.
+        """
         rows = numbered(normalise(messages), self.form.call_id)
-        return self.encode_rows(rows, tool_table(tools), generation=add_generation_prompt)
+        generation = add_generation_prompt
+        return self.encode_rows(rows, tool_table(tools), generation=generation, close=close)
 
     def encode_rows(
         self,
@@ -59,6 +73,7 @@ class Renderer:
         tools: ToolTable,
         *,
         generation: bool,
+        close: bool = False,
         begin: int = 0,
         lead: Iterable[Piece] = (),
         standing: str = "",
@@ -69,6 +84,7 @@ class Renderer:
             rows: all messages so far; those before ``begin`` are not encoded.
             tools: the tools offered.
             generation: end with the opening of an assistant's turn.
+            close: end the last answer where only a next turn would; see ``encode``.
             begin: first message to encode.
             lead: pieces of framing to put in front.
             standing: a mark that stands already, left out where the new text begins with it.
@@ -76,7 +92,10 @@ class Renderer:
 
         def again(messages: Sequence[Message], table: ToolTable) -> list[Piece]:
             pieces = write(self.form, messages, table, generation, begin)
-            return pieces if self._closes else _shared_ends(pieces, self.form.chat.stops)
+            if close and self.form.chat.ends_with_next and messages[-1].role == "assistant":
+                mark = end_mark(self.form, messages[-1])
+                pieces.append(Piece(mark, "assistant", "end", len(messages) - 1, True))
+            return pieces
 
         closing = [self._framing(piece) for piece in lead]
         found = marked(again, rows, tools, self._pattern, begin)
@@ -93,10 +112,10 @@ class Renderer:
             before: the conversation so far; formats that number their calls count on.
         """
         before = before or [{"role": "user", "content": ""}]  # so that nothing else is encoded
-        calls = message.get("tool_calls")
-        after = {"role": "tool", "content": ""} if calls else {"role": "user", "content": ""}
-        rows = numbered(normalise([*before, message, after]), self.form.call_id)
-        rendered = self.encode_rows(rows, tool_table(tools), generation=False, begin=len(before))
+        rows = numbered(normalise([*before, message]), self.form.call_id)
+        rendered = self.encode_rows(
+            rows, tool_table(tools), generation=False, close=True, begin=len(before)
+        )
         spans = [span for span in rendered.spans if span.trained]
         return rendered.ids[spans[0].start : spans[-1].end] if spans else []
 
@@ -132,24 +151,6 @@ class Renderer:
             return self.tokenizer.decode(ids[-1:])
         text = self.tokenizer.decode(ids) if self.stop_texts else ""
         return next((stop for stop in self.stop_texts if text.endswith(stop)), "")
-
-
-def _shared_ends(pieces: Sequence[Piece], stops: Sequence[str]) -> list[Piece]:
-    """Where a turn ends in the mark that opens the next, that mark is what the model samples."""
-    found: list[Piece] = []
-    speaker: int | None = None
-    for piece in pieces:
-        row = piece
-        if row.role == "assistant" and row.message >= 0:
-            speaker = row.message
-        elif speaker is not None and row.text:
-            mark = next((stop for stop in stops if row.text.startswith(stop)), "")
-            if mark:
-                found.append(Piece(mark, "assistant", "end", speaker, True))
-                row = row._replace(text=row.text[len(mark) :])
-            speaker = None
-        found.append(row)
-    return found
 
 
 def _without(standing: str, pieces: list[Marked]) -> list[Marked]:
