@@ -22,9 +22,9 @@ from regreen.templates.diversity.draw import (
     Draw,
     draw,
     drawn_format,
-    hold_out,
     permits,
 )
+from regreen.templates.diversity.families import family, hold_out, shown_alike
 from regreen.templates.diversity.probes import native
 from regreen.templates.diversity.schema_style import SCHEMA_STYLES, restyle
 from regreen.templates.diversity.statistics import draw_statistics, entropy
@@ -121,12 +121,67 @@ def test_held_out_formats_are_never_drawn() -> None:
 
 def test_a_name_is_held_out_whatever_stands_beside_it() -> None:
     names = [f"format{number}" for number in range(60)]
-    held = set(hold_out(names, 0.25))
+    held = set(hold_out(names, 0.25, str))
 
     assert 5 <= len(held) <= 25
-    assert set(hold_out(names[:40], 0.25)) == held & set(names[:40])
-    assert len(hold_out(["a", "b"], 0.0)) == 1
-    assert len(hold_out(["a", "b"], 1.0)) == 1
+    assert set(hold_out(names[:40], 0.25, str)) == held & set(names[:40])
+    assert hold_out(["a", "b"], 0.0, str) == ()
+    assert len(hold_out(["a", "b"], 1e-9, str)) == 1
+    assert len(hold_out(["a", "b"], 1.0, str)) == 1
+
+
+@pytest.mark.parametrize("share", [1.5, -0.1, float("nan"), float("inf")])
+def test_what_is_no_share_is_refused(share: float) -> None:
+    with pytest.raises(UsageError, match="no share") as refused:
+        hold_out(FORMATS, share)
+    assert len(refused.value.lines()) == 3
+
+
+def test_formats_with_the_same_calls_are_one_family() -> None:
+    families: dict[str, set[str]] = {}
+    for name in FORMATS:
+        families.setdefault(family(name), set()).add(name)
+
+    assert {frozenset(names) for names in families.values() if len(names) > 1} == {
+        frozenset({"qwen3_coder", "qwen3_coder_next", "qwen3_xml_mixed"}),
+        frozenset({"glm46", "glm47"}),
+        frozenset({"hermes", "qwen25_coder"}),
+        frozenset({"deepseekr1", "deepseekv3"}),
+        frozenset({"llama4_pythonic", "toolace"}),
+    }
+    assert family("glm45") == "glm46"
+    assert family("regreen.templates.formats.glm47:FORMAT") == "glm46"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.4, 0.6, 0.8])
+def test_a_share_holds_out_whole_families(share: float) -> None:
+    held = set(hold_out(FORMATS, share))
+
+    assert not {family(name) for name in held} & {family(name) for name in set(FORMATS) - held}
+
+
+@pytest.mark.parametrize("held", ["qwen3_xml_mixed", "hermes", "swe_agent", "react", "deepseekv32"])
+def test_nothing_that_a_held_out_format_teaches_is_drawn(held: str) -> None:
+    config = DiversityConfig(held_out=(held,))
+    words = shown_alike(tool_format(held).results)
+    for one in IDS:
+        choice = draw(config, one)
+        assert family(choice.calls) != family(held)
+        assert shown_alike(drawn_format(str(choice)).results) != words
+
+
+def test_a_wrapper_that_is_held_out_is_kept_where_nothing_else_may_be_drawn() -> None:
+    config = DiversityConfig(
+        formats={"glm46": 1}, held_out=("hermes",), results={"native": 1, "tool_response": 1}
+    )
+
+    assert {draw(config, one).results for one in IDS} == {"native"}
+
+
+def test_a_wrapper_without_words_belongs_to_nobody() -> None:
+    config = DiversityConfig(formats={"mistral3": 1}, held_out=("llama3_json",))
+
+    assert "native" in {draw(config, one).results for one in IDS}
 
 
 @pytest.mark.parametrize(
@@ -139,6 +194,14 @@ def test_a_name_is_held_out_whatever_stands_beside_it() -> None:
         {"results": {"native": 0}},
         {"wordings": {999: 1}},
         {"held_out": tuple(FORMATS)},
+        {"formats": {"qwen3_coder": 1}, "held_out": ("qwen3_xml_mixed",)},
+        {"held_out": ("hermes",), "results": {"hermes": 1}},
+        {"held_out": ("hermes",), "results": {"tool_response": 1, "native": 0}},
+        {"results": {}},
+        {"chats": {"native": float("nan")}},
+        {"formats": {"hermes": float("inf")}},
+        {"formats": {"hermes": 1e308, "glm46": 1e308}},
+        {"wordings": {0: float("nan"), 1: 1.0}},
     ],
 )
 def test_a_configuration_that_cannot_be_drawn_from_is_refused(wrong: dict[str, Any]) -> None:
@@ -159,10 +222,12 @@ def test_what_names_no_draw_is_refused(text: str) -> None:
         "qwen3_coder[schema=runes]",
         "qwen3_coder[results=runes]",
         "qwen3_coder[chat=runes]",
+        "qwen3_coder[wording=99]",
+        f"qwen3_coder[definitions=yaml,wording={len(WORDINGS)}]",
     ],
 )
 def test_an_unknown_choice_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="runes"):
+    with pytest.raises(UsageError, match=rf"runes|there is no wording {len(WORDINGS)}|wording 99"):
         drawn_format(text)
 
 

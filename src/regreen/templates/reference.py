@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from regreen.templates.diversity.draw import DiversityConfig, permits
+from regreen.templates.diversity.families import family
 from regreen.templates.diversity.probes import PLAIN, SHELL, answer, native
 from regreen.templates.format import ToolFormat
 from regreen.templates.message import ToolCall
@@ -53,8 +54,15 @@ definitions = {{native = 1, markdown = 1}}
 
 `formats` weighs the formats above (all alike by default), `wordings` the {wordings} wordings of a
 block by their index, and `results` takes the name of any format too. A format that needs its own
-definitions or framing keeps them. What was drawn is recorded as `tool_format` and can be read back:
-`hermes[definitions=markdown,wording=3,order=77]`.
+definitions or framing keeps them. `held_out` also keeps back the formats that write calls in the
+same words as one of them, white space and literals aside, and result wrappers in the same words; a
+format whose own wrapper is kept back gets another. `--hold-out 0.2` holds out about a fifth of
+these families, chosen by name. Of one family are
+
+{twins}
+
+and every other format is one by itself. What was drawn is recorded as `tool_format` and can be
+read back: `hermes[definitions=markdown,wording=3,order=77]`.
 """
 
 
@@ -100,13 +108,22 @@ def _draws() -> str:
     ]
     return "\n".join(
         [
-            _DRAWS.format(wordings=len(defaults.wordings)),
+            _DRAWS.format(wordings=len(defaults.wordings), twins=_twins()),
             "| axis | names and default weights |",
             "|---|---|",
             *rows,
             "",
         ]
     )
+
+
+def _twins() -> str:
+    """The families that have more than one format."""
+    families: dict[str, list[str]] = {}
+    for name in FORMATS:
+        families.setdefault(family(name), []).append(name)
+    alike = [names for names in families.values() if len(names) > 1]
+    return "\n".join(f"- {', '.join(f'`{name}`' for name in names)}" for names in alike)
 
 
 def _traits(form: ToolFormat) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ parallelism matters, and it is written as text, so a format drawn once can be re
 
 from __future__ import annotations
 
-import hashlib
+import math
 import random
 import re
 from collections.abc import Iterable, Mapping
@@ -24,6 +24,7 @@ from regreen.templates.chat import CHATML, Results
 from regreen.templates.definitions.listings import attributes, markdown, prose, yaml_like
 from regreen.templates.definitions.signatures import python_signatures, typescript
 from regreen.templates.definitions.styles import json_array, json_lines, nested_xml
+from regreen.templates.diversity.families import family, shown_alike
 from regreen.templates.diversity.probes import PLAIN, answer, native, reads_back
 from regreen.templates.diversity.schema_style import SCHEMA_STYLES, restyle
 from regreen.templates.diversity.wording import RESULTS, WORDINGS
@@ -32,7 +33,7 @@ from regreen.templates.message import ToolCall
 from regreen.templates.registry import ALIASES, FORMATS, tool_format
 from regreen.templates.tools import ToolTable, tool_table
 
-__all__ = ["STYLES", "DiversityConfig", "Draw", "Permits", "draw", "drawn_format", "hold_out"]
+__all__ = ["STYLES", "DiversityConfig", "Draw", "Permits", "draw", "drawn_format"]
 
 Name = TypeVar("Name", str, int)
 NATIVE = "native"
@@ -70,7 +71,9 @@ class DiversityConfig(BaseModel):
     formats: dict[str, float] = {}
     """Weight of each call format; none given draws every registered one equally."""
     held_out: tuple[str, ...] = ()
-    """Call formats never drawn, nor their result wrappers: kept for a test of generalisation."""
+    """Call formats never drawn, nor others that write calls alike (``families``), nor result
+    wrappers in the same words: kept for a test of generalisation. A format whose own wrapper is
+    held out gets another one, unless ``results`` permits none."""
     definitions: dict[str, float] = {NATIVE: 4.0, **dict.fromkeys(STYLES, 1.0)}
     """Weight of each style of definitions; ``native`` is the format's own block."""
     wordings: dict[int, float] = dict.fromkeys(range(len(WORDINGS)), 1.0)
@@ -102,21 +105,59 @@ class DiversityConfig(BaseModel):
                     near = get_close_matches(str(name), map(str, names), 3, 0.0)
                     msg = f"{axis} has no {name!r}; did you mean {' or '.join(near)}?"
                     raise ValueError(msg)
-            weights = given.values() if isinstance(given, Mapping) else (1.0,)
-            if given and (min(weights) < 0 or not any(weights)):
-                msg = f"the weights of {axis} must not be negative, and not all be 0"
-                raise ValueError(msg)
+            _check_weights(axis, given)
         if not any(self.weights().values()):
-            msg = "every format is held out"
+            msg = "held_out leaves no format to draw: every one, or one with the same calls, is in"
+            raise ValueError(msg)
+        if not self._wrappers() and not self.results.get(NATIVE):
+            msg = "held_out leaves none of the results to draw; give others, native among them"
             raise ValueError(msg)
         return self
 
     def weights(self) -> dict[str, float]:
         """Weight of each format that may be drawn, aliases resolved."""
         given = self.formats or dict.fromkeys(FORMATS, 1.0)
-        held = {ALIASES.get(name, name) for name in self.held_out}
         named = {ALIASES.get(name, name): weight for name, weight in given.items()}
-        return {name: weight for name, weight in named.items() if name not in held}
+        if not self.held_out:
+            return named
+        held = set(map(family, self.held_out))
+        return {name: weight for name, weight in named.items() if family(name) not in held}
+
+    def wrappers(self, name: str) -> dict[str, float]:
+        """Weight of each result wrapper that may be drawn with a format."""
+        found, own = self._wrappers(), self.results.get(NATIVE, 0.0)
+        if own and not (found and self._held_wrapper(tool_format(name).results)):
+            found[NATIVE] = own
+        return found
+
+    def _wrappers(self) -> dict[str, float]:
+        """Weight of each that is no format's own."""
+        return {
+            name: weight
+            for name, weight in self.results.items()
+            if weight and name != NATIVE and not self._held_wrapper(name)
+        }
+
+    def _held_wrapper(self, wrapper: str | Results) -> bool:
+        """Whether a held-out format shows results in these words; no words at all are nobody's."""
+        if not self.held_out:
+            return False
+        if wrapper in {ALIASES.get(name, name) for name in self.held_out}:
+            return True
+        words = shown_alike(_wrapper(wrapper) if isinstance(wrapper, str) else wrapper)
+        held = {shown_alike(tool_format(name).results) for name in self.held_out}
+        return any(words) and words in held
+
+
+def _check_weights(axis: str, given: Iterable[str | int] | Mapping[str | int, float]) -> None:
+    if not isinstance(given, Mapping) or (axis == "formats" and not given):
+        return
+    if not all(math.isfinite(weight) and weight >= 0 for weight in given.values()):
+        msg = f"the weights of {axis} must be numbers from 0 on, and finite"
+        raise ValueError(msg)
+    if not 0 < sum(given.values()) < math.inf:
+        msg = f"the weights of {axis} must not all be 0, nor add up to more than a number holds"
+        raise ValueError(msg)
 
 
 @dataclass(frozen=True)
@@ -192,8 +233,7 @@ def draw(config: DiversityConfig, trajectory: str) -> Draw:
     wording = _pick(chance, config.wordings)
     schema = _pick(chance, config.schemas)
     order = chance.randrange(1, 1 << 20)
-    held = {ALIASES.get(one, one) for one in config.held_out}
-    results = _pick(chance, {key: w for key, w in config.results.items() if key not in held})
+    results = _pick(chance, config.wrappers(name))
     chat = _pick(chance, config.chats)
     if not allowed.definitions:
         definitions, schema, order = NATIVE, "full", 0
@@ -215,22 +255,6 @@ def _pick(chance: random.Random, weights: Mapping[Name, float]) -> Name:
     """A name by weight; the order in which the names were given does not matter."""
     names = sorted(weights)
     return chance.choices(names, [weights[name] for name in names])[0]
-
-
-def hold_out(names: Iterable[str], share: float) -> tuple[str, ...]:
-    """The names to hold out, decided by each name alone, so that new names move no old one.
-
-    At least one is held out, and one is not. Train with ``held_out`` set to them; a test of
-    generalisation draws from them alone, by ``formats``.
-    """
-    ranked = sorted(names, key=_place)
-    count = sum(_place(name) < share for name in ranked)
-    return tuple(sorted(ranked[: min(max(count, 1), len(ranked) - 1)]))
-
-
-def _place(name: str) -> float:
-    """A number from 0 to 1 that depends on the name only."""
-    return int(hashlib.sha256(f"hold out {name}".encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
 @cache
@@ -269,6 +293,9 @@ def drawn_format(text: str) -> ToolFormat:
         form = replace(form, results=_wrapper(choice.results))
     _known("way to show parameters", choice.schema, SCHEMA_STYLES)
     _known("style of definitions", choice.definitions, [NATIVE, *STYLES])
+    if choice.wording >= len(WORDINGS):
+        what = f"there is no wording {choice.wording}"
+        raise UsageError(what, where="tool format", mend=f"choose from 0 to {len(WORDINGS) - 1}")
     return replace(form, definitions=_Block(form, choice), name=str(choice))
 
 
@@ -306,7 +333,7 @@ class _Block:
         table = ToolTable(tuple(shown))
         if self.choice.definitions == NATIVE:
             return self.form.definitions(table)
-        words = WORDINGS[self.choice.wording % len(WORDINGS)]
+        words = WORDINGS[self.choice.wording]
         listed = STYLES[self.choice.definitions](table.tools)
         return "".join(
             (
