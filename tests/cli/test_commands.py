@@ -99,6 +99,11 @@ def test_shared_flags_are_everywhere(verb: tuple[str, ...]) -> None:
         (("convert", "{data}", "--to", "openai", "--as", "text", "-o", "{tmp}/c.jsonl"), 2, "text"),
         (("convert", "{data}", "--to", "hermes", "--as", "ids", "-o", "{tmp}/c.jsonl"), 2, "--as"),
         (("convert", "{data}", "--diverse", "--hold-out", "no", "-o", "{tmp}/c.jsonl"), 2, "'no'"),
+        (("convert", "{data}", "--diverse", "--hold-out", "1.5", "-o", "{tmp}/c.jsonl"), 2, "1.5"),
+        (("convert", "{data}", "--diverse", "--hold-out=-0.1", "-o", "{tmp}/c.jsonl"), 2, "-0.1"),
+        (("convert", "{data}", "--diverse", "--hold-out", "nan", "-o", "{tmp}/c.jsonl"), 2, "nan"),
+        (("convert", "{data}", "--to", "hermes[wording=99]", "-o", "{tmp}/c.jsonl"), 2, "99"),
+        (("convert", "{tmp}/empty.jsonl", "--to", "hermes", "-o", "{tmp}/c.jsonl"), 2, "empty"),
         (
             ("convert", "{data}", "--to", "hermes", "--tools", "{data}", "-o", "{tmp}/c.jsonl"),
             2,
@@ -114,6 +119,7 @@ def test_bad_input_gets_what_where_and_mend(
     arguments: tuple[str, ...], code: int, words: str, tmp_path: Path
 ) -> None:
     shutil.copy(RECORDED, tmp_path / "recorded.jsonl")
+    (tmp_path / "empty.jsonl").touch()
     data = str(tmp_path / "recorded.jsonl")
     given = [arg.replace("{tmp}", str(tmp_path)).replace("{data}", data) for arg in arguments]
     seen, out, err = run(*given)

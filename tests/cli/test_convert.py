@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,8 @@ from regreen.store.rows import to_record
 from regreen.store.run import RunDirectory
 from regreen.store.trajectory_sets import read_trajectories, write_rows
 from regreen.templates import FORMATS
-from regreen.templates.diversity.draw import DiversityConfig, draw, hold_out
+from regreen.templates.diversity.draw import DiversityConfig, draw
+from regreen.templates.diversity.families import hold_out
 from regreen.templates.tokens.tokenizers import JsonTokenizer
 
 RECORDED = Path(__file__).parents[1] / "templates" / "data" / "scripted.jsonl"
@@ -271,3 +276,166 @@ def test_a_source_that_breaks_off_leaves_the_old_result(tmp_path: Path) -> None:
     assert run("convert", source, "--to", "hermes", "-o", out) == 2
     assert out.read_text() == "old\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "s.jsonl"]
+
+
+def test_malformed_rows_are_put_aside_and_the_others_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out, aside = (tmp_path / name for name in ("s.jsonl", "o.jsonl", "o.aside.jsonl"))
+    good = {"messages": ROWS[0].messages, "tools": ROWS[0].tools}
+    deep = '{"a": ' + "[" * 3000 + "]" * 3000 + "}"
+    messages: dict[str, Any] = {
+        "null call": [{"role": "assistant", "tool_calls": [None]}],
+        "calls as text": [{"role": "assistant", "tool_calls": "x"}],
+        "null function": [{"role": "assistant", "tool_calls": [{"function": None}]}],
+        "role as list": [{"role": "assistant", "content": ""}, {"role": ["user"]}],
+        "deep": [
+            {"role": "assistant", "tool_calls": [{"function": {"name": "a", "arguments": deep}}]}
+        ],
+        "message as text": ["x"],
+        "deep within limits": [
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"function": {"name": "a", "arguments": deep[:906] + deep[-901:]}}],
+            },
+        ],
+    }
+    rows = [{"messages": found} for found in messages.values()]
+    rows += [{**good, "tools": "x"}, {**good, "tools": [{"type": "function", "function": None}]}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in [good, *rows, good]))
+
+    assert run("convert", source, "--to", "gemma4", "-o", out, "--json") == 0
+    told = json.loads(capsys.readouterr().out)["funnel"]
+    kept = list(read_trajectories(out))
+    assert len(kept) >= 3
+    assert told["steps"] == [["trajectories", len(rows) + 2], ["converted", len(kept)]]
+    assert told["rejected"]["the row is no trajectory"] == 2
+    left = [json.loads(line) for line in aside.read_text().splitlines()]
+    assert len(left) == len(rows) + 2 - len(kept)
+    assert all(row["reason"] for row in left)
+    again = tmp_path / "again.jsonl"
+    assert run("convert", aside, "--to", "gemma4", "-o", again) == 1
+    ids = [json.loads(line)["rollout_id"] for line in again.with_suffix(".aside.jsonl").open()]
+    assert sorted(ids) == sorted(row["rollout_id"] for row in left)
+
+
+def test_a_call_id_that_is_a_number_is_written_as_text(tmp_path: Path) -> None:
+    source, out = tmp_path / "s.jsonl", tmp_path / "o.jsonl"
+    call = {"id": 7, "function": {"name": "a", "arguments": {"b": 1}}}
+    messages = [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": 7, "content": "c"},
+    ]
+    turn = {"start": 0, "end": 2, "observations": [{"call_id": "7", "tool": "a"}]}
+    source.write_text(json.dumps({"messages": messages, "turns": [turn]}) + "\n")
+
+    for target in ("gemma4", "kimik2", "openai"):
+        assert run("convert", source, "--to", target, "-o", out) == 0
+        assert len(list(read_trajectories(out))) == 1
+
+
+def test_an_alias_is_recorded_as_the_format_itself(tmp_path: Path) -> None:
+    out = tmp_path / "o.jsonl"
+    for given, recorded in (
+        ("harmony", "harmony_json"),
+        ("qwen[definitions=yaml,order=0]", "hermes[definitions=yaml]"),
+    ):
+        assert run("convert", RECORDED, "--to", given, "-o", out) == 0
+        assert {row.tool_format for row in read_trajectories(out)} == {recorded}
+
+
+@pytest.mark.parametrize("shape", ["messages", "text"])
+def test_where_nothing_is_converted_the_old_result_stays(
+    shape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "s.jsonl", tmp_path / "out.jsonl"
+    source.write_text(json.dumps({"messages": [{"role": "user", "content": "a"}]}) + "\n")
+    flags = ("--to", "hermes", "--as", shape, "-o", out)
+
+    assert run("convert", source, *flags) == 1
+    assert "was not written" in capsys.readouterr().err
+    assert not out.exists()
+    out.write_text("old\n")
+    assert run("convert", source, *flags) == 1
+    assert f"{out} is as it was" in capsys.readouterr().err
+    assert out.read_text() == "old\n"
+    assert out.with_suffix(".aside.jsonl").exists()
+    assert run("convert", source, *flags, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["out"] is None
+
+
+def test_an_empty_source_is_an_error_and_the_old_result_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "s.jsonl", tmp_path / "out.jsonl"
+    source.touch()
+    out.write_text("old\n")
+
+    assert run("convert", source, "--to", "hermes", "-o", out) == 2
+    assert "no trajectory in it" in capsys.readouterr().err
+    assert out.read_text() == "old\n"
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
+    source, out = tmp_path / "s.jsonl", tmp_path / "out.jsonl"
+    os.mkfifo(source)
+    command = [sys.executable, "-m", "regreen", "convert", source, "--to", "hermes", "-o", out]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
+        source.open("w") as pipe,
+    ):
+        pipe.write(RECORDED.read_text())
+        pipe.flush()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    last = said.strip().splitlines()[-1]
+    assert last == f"regreen convert {source} --to hermes -o {out}"
+    assert [path.name for path in tmp_path.iterdir()] == ["s.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("formats = {hermes = nan}", "finite"),
+        ("results = {hermes = 1}\nheld_out = ['hermes']", "none of the results"),
+        ("formats = {hermess = 1}", "did you mean hermes"),
+    ],
+)
+def test_a_wrong_configuration_names_its_file_and_key(
+    settings: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(f"[diversity]\n{settings}\n")
+
+    assert run("convert", RECORDED, "--diverse", "-c", config, "-o", tmp_path / "o.jsonl") == 2
+    said = capsys.readouterr().err
+    what, where, mend = said.strip().splitlines()
+    assert words in what
+    assert str(config) in where
+    assert settings.partition(" ")[0] in mend
+    assert "[diversity]" in mend
+
+
+def test_holding_out_no_share_holds_out_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "o.jsonl"
+
+    assert run("convert", RECORDED, "--diverse", "--hold-out", "0", "-o", out) == 0
+    config = DiversityConfig()
+    drawn = [row.tool_format for row in read_trajectories(out)]
+    assert drawn == [str(draw(config, row.rollout_id)) for row in ROWS]
+
+
+def test_an_unknown_column_and_a_broken_line_say_what_helps_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "s.jsonl", tmp_path / "o.jsonl"
+    source.write_text(json.dumps({"messages": [], "colour": 1}) + "\n")
+    assert run("convert", source, "--to", "hermes", "-o", out) == 2
+    said = capsys.readouterr().err
+    assert "colour" in said
+    assert "read_tasks" not in said
+    source.write_text("{broken\n")
+    assert run("convert", source, "--to", "hermes", "-o", out) == 2
+    assert "regreen rollout --resume" in capsys.readouterr().err

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Trajectory, Turn
 from regreen.store.rendered import AsideRow, RenderedRow, RenderedSpan
+from regreen.store.trajectory_sets import Refuse
+from regreen.templates.conversation import id_of
 from regreen.templates.conversion.convert import (
     Converted,
     as_openai,
@@ -46,13 +48,18 @@ class Tally:
     first_aside: str = ""
     """Id and details of the first trajectory put aside."""
 
+    def aside(self, name: str, reason: str, details: str) -> None:
+        """Count a trajectory that is put aside."""
+        self.reasons[reason] += 1
+        self.first_aside = self.first_aside or f"{name} {details}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
     """What is to be made of every trajectory."""
 
     to: str
-    """Target format; empty when it is drawn."""
+    """Target format by its own name, no alias; empty when it is drawn."""
     shape: Literal["messages", "text", "ids"]
     """What a row is to hold."""
     diversity: DiversityConfig | None = None
@@ -76,16 +83,10 @@ class Conversion:
             try:
                 made, notes, choice = self._convert(row)
             except Unconvertible as error:
-                tally.reasons[error.what] += 1
-                tally.first_aside = tally.first_aside or f"{row.rollout_id} {error.where}"
-                put_aside(
-                    AsideRow(
-                        rollout_id=row.rollout_id,
-                        reason=error.what,
-                        details=error.where,
-                        trajectory=row,
-                    )
-                )
+                put_aside(_aside(row, error.what, error.where, tally))
+                continue
+            except RecursionError:
+                put_aside(_aside(row, "it is nested too deep", "", tally))
                 continue
             tally.converted += 1
             tally.notes.update(notes)
@@ -94,6 +95,17 @@ class Conversion:
             for one in made:
                 tally.rows += 1
                 yield one
+
+    def refuse(self, tally: Tally, put_aside: Callable[[AsideRow], None]) -> Refuse:
+        """What puts a row aside that is no trajectory."""
+
+        def refused(name: str, row: dict[str, Any], details: str) -> None:
+            tally.read += 1
+            reason = "the row is no trajectory"
+            tally.aside(name, reason, details)
+            put_aside(AsideRow(rollout_id=name, reason=reason, details=details, row=row))
+
+        return refused
 
     def _convert(
         self, row: Trajectory
@@ -176,6 +188,11 @@ class Conversion:
         return sum(len(_tokenizer(self.tokenizer).encode(text)) for text in texts)
 
 
+def _aside(row: Trajectory, reason: str, details: str, tally: Tally) -> AsideRow:
+    tally.aside(row.rollout_id, reason, details)
+    return AsideRow(rollout_id=row.rollout_id, reason=reason, details=details, trajectory=row)
+
+
 def _known(name: str) -> ToolFormat | None:
     """The format of a source; None when an endpoint parsed its calls.
 
@@ -240,8 +257,8 @@ def _turns(turn: Turn, found: Converted) -> Iterator[Turn]:
         seen = turn.observations
         own = seen if len(answers) == 1 else seen[place : place + 1]
         if len(calls) == len(own):
-            pairs = zip(calls, own, strict=True)
-            own = tuple(one.model_copy(update={"call_id": call["id"]}) for call, one in pairs)
+            ids = [{"call_id": id_of(call.get("id"))} for call in calls]
+            own = tuple(one.model_copy(update=new) for new, one in zip(ids, own, strict=True))
         new: dict[str, Any] = {
             "start": at,
             "end": answers[place + 1] if place + 1 < len(answers) else end,

@@ -6,14 +6,14 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from regreen.cli.conversion import OPENAI, Conversion, Tally
-from regreen.cli.shared import Output, check_writable
+from regreen.cli.shared import Output, check_writable, command_line
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import UsageError
@@ -21,7 +21,8 @@ from regreen.core.funnel import Funnel
 from regreen.core.trajectory import Trajectory
 from regreen.store.rendered import RenderedRow
 from regreen.store.trajectory_sets import SUFFIXES, SpareFile, read_trajectories, write_rows
-from regreen.templates.diversity.draw import DiversityConfig, drawn_format, hold_out
+from regreen.templates.diversity.draw import DiversityConfig, Draw, drawn_format
+from regreen.templates.diversity.families import hold_out
 from regreen.templates.diversity.statistics import draw_statistics
 from regreen.templates.registry import FORMATS, tool_format
 from regreen.templates.tokens.tokenizers import JsonTokenizer
@@ -51,7 +52,8 @@ class Wanted(Output):
     seed: int | None = None
     """With --diverse: decides the draws (default 0)."""
     hold_out: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
-    """With --diverse: formats never drawn, or one share from 0 to 1, chosen by name."""
+    """With --diverse: formats never drawn, with those that write calls alike; or one share of such
+    families, from 0 to 1, chosen by name."""
     config: Annotated[Path | None, Parameter(alias="-c")] = None
     """With --diverse: TOML file whose table [diversity] sets the weights."""
     dry_run: Annotated[bool, Parameter(negative="")] = False
@@ -79,7 +81,7 @@ class Wanted(Output):
         if self.tokenizer is not None:
             JsonTokenizer(self.tokenizer)
         return Conversion(
-            to=self.to or "",
+            to=_own_name(self.to or ""),
             shape=self.shape,
             diversity=self._diversity(),
             source=self.came_as or "",
@@ -114,8 +116,11 @@ def convert(
     """Re-render trajectories from any tool-calling format into any other.
 
     Every answer is read back in its new format before it counts. A trajectory that cannot be
-    converted is written, with the reason, to a file beside the result: OUT.aside.jsonl.
-    `regreen plugins` lists the formats.
+    converted is written, with the reason, to a file beside the result: OUT.aside.jsonl. Where
+    none can, OUT stays as it was. `regreen plugins` lists the formats.
+
+    An answer with several calls is split for a format of one call each, and not joined again on
+    the way back; gemma4 sorts arguments by name.
 
     For example:
 
@@ -141,16 +146,47 @@ def convert(
         console.note(f"{source} can be converted to {out}; nothing was written")
         return 0
     tally = Tally()
-    with SpareFile(_beside(out)) as spare:
-        rows = job.rows(islice(read_trajectories(source), limit), tally, spare.put)
-        write_rows(out, Trajectory if job.shape == "messages" else RenderedRow, rows)
-    beside = spare.path if spare.count else None
+    try:
+        beside = _write(job, source, out, limit, tally)
+    except KeyboardInterrupt:
+        console.note(f"interrupted; {out} is as it was; go on with:\n{command_line()}")
+        raise SystemExit(130) from None
     if wanted.json:
         console.json(_summary(job, source, out, beside, tally))
     else:
         _tell(job, source, beside, tally, console)
-        console.result(str(out))
-    return 0 if tally.converted else 1
+        if not tally.rows:
+            left = "is as it was" if out.exists() else "was not written"
+            console.note(f"no trajectory could be converted, so {out} {left}")
+        else:
+            console.result(str(out))
+    return 0 if tally.rows else 1
+
+
+def _write(
+    job: Conversion, source: Path, out: Path, limit: int | None, tally: Tally
+) -> Path | None:
+    """Convert; returns the file of what was put aside, if anything was.
+
+    Raises:
+        UsageError: the source is broken, or empty.
+    """
+    with SpareFile(_beside(out)) as spare:
+        found = read_trajectories(source, job.refuse(tally, spare.put))
+        rows = job.rows(islice(found, limit), tally, spare.put)
+        first = next(rows, None)
+        if not tally.read:
+            msg = "there is no trajectory in it"
+            raise UsageError(msg, where=str(source), mend="name a run or a file that holds some")
+        if first is not None:
+            kind = Trajectory if job.shape == "messages" else RenderedRow
+            write_rows(out, kind, chain([first], rows))
+    return spare.path if spare.count else None
+
+
+def _own_name(target: str) -> str:
+    """A target under the name that rows record; aliases are resolved."""
+    return str(Draw.read(target)) if target not in {"", OPENAI} else target
 
 
 def _held(given: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -206,7 +242,7 @@ def _summary(
         rejected=dict(tally.reasons),
     )
     return {
-        "out": str(out),
+        "out": str(out) if tally.rows else None,
         "aside": str(beside) if beside else None,
         "rows": tally.rows,
         "funnel": funnel.model_dump(mode="json"),

@@ -179,7 +179,7 @@ def _decode(line: bytes, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         torn = "" if line.endswith(b"\n") else "; the file ends in the middle of it"
         what = f"this line is not JSON: {error}{torn}"
-        mend = "delete or restore this line; a file being written is repaired by --resume"
+        mend = "delete or restore this line; regreen rollout --resume repairs those of a run"
         raise UsageError(what, where=where, mend=mend) from error
     if not isinstance(row, dict):
         what = f"this line holds a JSON {type(row).__name__}, not an object"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -67,17 +67,19 @@ class RenderedRow(_Row):
 
 
 class AsideRow(_Row):
-    """A trajectory that could not be converted, whole, with the reason."""
+    """A row that could not be converted, whole, with the reason."""
 
     schema_name: Literal["regreen.aside"] = "regreen.aside"
     """Name of this format."""
     schema_version: Literal[1] = 1
     """Version of this format."""
     rollout_id: str
-    """The trajectory."""
+    """The trajectory; file and line where the row names none."""
     reason: str
     """Why, in words that are counted."""
     details: str = ""
     """Where, and what exactly."""
-    trajectory: Trajectory
-    """As it was read."""
+    trajectory: Trajectory | None = None
+    """As it was read; None when the row is no trajectory."""
+    row: dict[str, Any] = {}
+    """The row itself, when it is no trajectory."""

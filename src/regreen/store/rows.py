@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from regreen.core.errors import UsageError
+from regreen.core.task import Task
 
 __all__ = ["to_record"]
 
@@ -30,7 +31,8 @@ def to_record(model: type[Record], row: Mapping[str, Any], where: str) -> Record
     unknown = sorted(set(row) - set(fields))
     if unknown:
         what = f"unknown columns: {', '.join(unknown)}"
-        mend = "remove these columns, or name them in drop= of regreen.store.read_tasks"
+        drop = ", or name them in drop= of regreen.store.read_tasks" if model is Task else ""
+        mend = f"remove these columns{drop}"
         raise UsageError(what, where=where, mend=mend)
     required = [name for name, field in fields.items() if field.is_required()]
     missing = [name for name in required if name not in row]

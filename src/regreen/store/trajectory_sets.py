@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Trajectory
@@ -19,17 +19,26 @@ from regreen.store.parquet import read_parquet, write_parquet
 from regreen.store.rows import to_record
 from regreen.store.run import RunDirectory
 
-__all__ = ["SUFFIXES", "SpareFile", "read_trajectories", "write_rows"]
+__all__ = ["SUFFIXES", "Refuse", "SpareFile", "read_trajectories", "write_rows"]
 
 SUFFIXES = (".jsonl", ".parquet")
 """Kinds of file that can be written."""
 
 
-def read_trajectories(path: Path) -> Iterator[Trajectory]:
+Refuse = Callable[[str, dict[str, Any], str], None]
+"""What is told of a row that is no trajectory: its id, the row, and why."""
+
+
+def read_trajectories(path: Path, refuse: Refuse | None = None) -> Iterator[Trajectory]:
     """Trajectories of a run directory, a ``.jsonl``, ``.parquet`` or ATIF ``.json`` file.
 
     A line may hold a trajectory, an ATIF document, a row that conversion put aside, or bare
     ``messages`` (and ``tools``), which get the file's name and the line's number as their id.
+
+    Args:
+        path: the file or directory.
+        refuse: is given each row whose columns hold what they must not; without it the first one
+            raises. A file of other rows raises in any case.
 
     Raises:
         UsageError: none of these.
@@ -38,23 +47,42 @@ def read_trajectories(path: Path) -> Iterator[Trajectory]:
         with RunDirectory.open(path) as run:
             yield from run.trajectories()
     elif path.suffix == ".parquet":
-        for number, row in read_parquet(path, Trajectory):
-            yield to_record(Trajectory, row, f"{path}:{number}")
+        yield from _each(read_parquet(path, Trajectory), path, refuse)
     elif path.suffix == ".json":
         yield read_atif(path)
     else:
-        for number, row in read_jsonl(path):
-            yield _trajectory(row, path, number)
+        yield from _each(read_jsonl(path), path, refuse)
+
+
+def _each(
+    rows: Iterable[tuple[int, dict[str, Any]]], path: Path, refuse: Refuse | None
+) -> Iterator[Trajectory]:
+    for number, row in rows:
+        try:
+            found = _trajectory(row, path, number)
+        except UsageError as error:
+            if refuse is None or not isinstance(error.__cause__, ValidationError):
+                raise
+            given = row.get("rollout_id")
+            refuse(given if isinstance(given, str) else _name(path, number), row, error.what)
+        else:
+            yield found
+
+
+def _name(path: Path, number: int) -> str:
+    return f"{path.stem}:{number}"
 
 
 def _trajectory(row: dict[str, Any], path: Path, number: int) -> Trajectory:
-    where = f"{path}:{number}"
+    where, name = f"{path}:{number}", _name(path, number)
+    if row.get("schema_name") == "regreen.aside":
+        name = str(row.get("rollout_id") or name)
+        inner = row.get("trajectory") or row.get("row")
+        row = inner if isinstance(inner, dict) else row
     if str(row.get("schema_version", "")).startswith("ATIF"):
         return from_atif(row, where)
-    if row.get("schema_name") == "regreen.aside" and isinstance(row.get("trajectory"), dict):
-        return to_record(Trajectory, row["trajectory"], where)
     if "messages" in row and "rollout_id" not in row and "schema_name" not in row:
-        row = {"rollout_id": f"{path.stem}:{number}", "task": "", "agent": "", **row}
+        row = {"rollout_id": name, "task": "", "agent": "", **row}
     return to_record(Trajectory, row, where)
 
 
