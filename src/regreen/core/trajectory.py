@@ -129,7 +129,10 @@ class Trajectory(_Row):
     sampling: Sampling = Sampling()
     """How it was sampled."""
     tool_format: str = ""
-    """Identifier of the tool-calling format; ``openai`` when the endpoint parses calls."""
+    """The shape of ``messages``: a tool-calling format when calls stand in their text, ``openai``
+    when they are structured. Agents that prompt a format themselves read the calls and record them
+    structured, so theirs is ``openai`` too; which format they prompted is in the run's
+    ``config.toml``."""
     tools: tuple[dict[str, Any], ...] = ()
     """What the model was offered, in OpenAI shape; empty when that was not recorded."""
     seed: int = 0
