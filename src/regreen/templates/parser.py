@@ -165,12 +165,7 @@ class StreamParser:
                 scan = call.end()
                 continue
             if call is not None:
-                real = yield from self._held_call(call.start(), closing)
-                if real and not source.truncated:
-                    cut = call.start() - _newlines(source.text[: call.start()])
-                    source.emit("reasoning", source.text[:cut])
-                    source.drop(call.start())
-                    source.emit("fault", "a call inside reasoning that is never closed", 0)
+                if (yield from self._called_in_reasoning(call.start(), closing)):
                     return
                 scan = call.end()
                 continue
@@ -185,6 +180,21 @@ class StreamParser:
             source.drop(keep)
             scan = max(0, scan - keep)
             yield
+
+    def _called_in_reasoning(self, at: int, closing: str) -> Steps[bool]:
+        """Read the calls at ``at`` if the reasoning is never closed and they are calls."""
+        source = self._source
+        if not (yield from self._held_call(at, closing)) or source.truncated:
+            return False
+        before = source.text[:at]
+        place = len(source.out)  # the text has ended: nothing else is given out in between
+        if not (yield from self._reader.read(source, at, sure=before.endswith("\n"))):
+            return False
+        thought = before[: at - _newlines(before)]
+        fault = Delta("fault", "a call inside reasoning that is never closed")
+        source.out[place:place] = [Delta("reasoning", thought), fault] if thought else [fault]
+        self._after_call = True
+        return True
 
     def _framing(self, newlines: str) -> Steps[None]:
         """Drop as many newlines as the format puts here, at most."""
