@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from regreen.core.errors import UsageError
+from regreen.templates import FORMATS, tool_format
 from regreen.templates.conversation import normalise
 from regreen.templates.tools import tool_table
 
@@ -74,6 +75,33 @@ def test_what_declares_no_tool_is_skipped(odd: Any) -> None:
 
     (tool,) = tool_table([odd, good]).tools
     assert (tool.name, tool.description, tool.parameters) == ("run", "", {})
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"properties": [], "required": 5},
+        {"properties": {"a": {"description": ["x"]}}, "required": [None, ["a"], "a"]},
+        {"properties": {"a": {"items": {"properties": 1, "required": {}}}}, "required": True},
+        {"properties": {"a": {"type": {}}, "b": None}, "description": 5},
+    ],
+)
+def test_every_format_defines_and_calls_tools_of_odd_schemas(name: str, odd: Any) -> None:
+    form, tools = tool_format(name), [{"name": "run", "parameters": odd}]
+    call = {"function": {"name": "run", "arguments": {"a": "b"}}}
+    messages = [{"role": "user", "content": "c"}, {"role": "assistant", "tool_calls": [call]}]
+
+    text = form.render(messages, tools)
+    assert form.parse(form.completion(messages[1], tools), tools).tool_calls[0].name == "run"
+    assert "run" in text
+
+
+def test_a_sound_schema_is_kept_as_it_is() -> None:
+    schema = {"properties": {"description": {"type": "string"}, "required": {"type": "array"}}}
+
+    (tool,) = tool_table([{"name": "run", "parameters": schema}]).tools
+    assert tool.parameters == schema
 
 
 @pytest.mark.parametrize("odd", ["x", 5, {"type": "function"}])

@@ -144,3 +144,26 @@ def test_a_text_four_times_as_long_costs_no_square(name: str, shape: str) -> Non
         return best
 
     assert cost(24_000) < 10 * cost(6_000) + 0.01
+
+
+def test_a_mark_that_reasoning_mentions_leaves_it_reasoning() -> None:
+    read = tool_format("qwen3_coder").parse("<think>\nuse the <tool_call> tag", [BASH])
+    assert (read.reasoning, read.content) == ("use the <tool_call> tag", "")
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_what_render_adds_behind_a_generation_prompt_is_read(name: str) -> None:
+    form = tool_format(name)
+    before = [{"role": "user", "content": "go"}]
+    call = {
+        "id": "c",
+        "type": "function",
+        "function": {"name": "bash", "arguments": {"command": "ls"}},
+    }
+    answer = {"role": "assistant", "content": "", "tool_calls": [call]}
+    prompt = form.render(before, [BASH], add_generation_prompt=True)
+    text = form.render([*before, answer], [BASH])
+    assert text.startswith(prompt)
+    assert [c.arguments for c in form.parse(text[len(prompt) :], [BASH]).tool_calls] == [
+        {"command": "ls"}
+    ]

@@ -128,6 +128,27 @@ def _functions(rows: Iterable[Any]) -> Iterable[Tool]:
             yield Tool(
                 body["name"],
                 description if isinstance(description, str) else "",
-                schema if isinstance(schema, Mapping) else {},
+                _sound(schema) if isinstance(schema, Mapping) else {},
                 row,
             )
+
+
+def _sound(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema itself where its words have the types they must have, else without the others."""
+    found: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "properties":
+            if isinstance(value, Mapping):
+                found[key] = {
+                    name: _sound(inner) if isinstance(inner, Mapping) else inner
+                    for name, inner in value.items()
+                }
+        elif key == "required":
+            if isinstance(value, list):
+                found[key] = [name for name in value if isinstance(name, str)]
+        elif key == "description":
+            if isinstance(value, str):
+                found[key] = value
+        else:
+            found[key] = _sound(value) if key == "items" and isinstance(value, Mapping) else value
+    return schema if found == schema else found

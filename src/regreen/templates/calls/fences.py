@@ -23,6 +23,7 @@ TICKS = "```"
 """The shortest fence."""
 
 _LINE = re.compile(r"(`{3,})[ \t]*+((?:[^\s`](?:[^\n`]{0,198}[^\s`])?)?)[ \t\r]*+(?=\n|\Z)")
+_TICKS = re.compile(r"`*")
 _GROWING = re.compile(r"`*[^\n`]{0,200}\Z")
 _RUNS = re.compile(r"^`{3,}", re.MULTILINE)
 _WORD = re.compile(r"[^\s`]+")
@@ -47,6 +48,11 @@ def fence_line(source: Source, at: int) -> Steps[FenceLine | None]:
     """The fence at index ``at``, where a line begins, once the line is whole."""
     while True:
         text = source.text
+        run = _TICKS.match(text, at)
+        behind = run.end() if run else len(text)
+        if not source.ended and behind < len(text) and source.ending(behind):
+            yield  # perhaps the mark that ends the turn, and no info
+            continue
         if text.find("\n", at) >= 0 or source.ended:
             match = _LINE.match(text, at)
             return FenceLine(len(match[1]), match[2], match.end()) if match else None

@@ -8,11 +8,14 @@ format's own. Conversations without such text, nearly all, are written once.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from regreen.templates.conversation import Message
+from regreen.templates.guard import JOINER
 from regreen.templates.message import ToolCall
 from regreen.templates.tokens.spans import Marked
 from regreen.templates.tools import Tool, ToolTable
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     Write = Callable[[Sequence[Message], ToolTable], list[Piece]]
 
 __all__ = ["marked", "pattern_of"]
+
+_ADDED = re.compile(rf"[{JOINER}\ue000-\uf8ff]|\\u([0-9a-fA-F]{{4}})")
+"""Joiners, joints (any of which a message may hold too) and escapes of JSON."""
 
 
 def pattern_of(specials: Iterable[str]) -> re.Pattern[str]:
@@ -43,14 +49,16 @@ def marked(
         begin: messages before this one are not written and not looked at.
     """
     pieces = write(rows, tools)
-    said = _strings([rows[begin:], [] if begin else [tool.declared for tool in tools.tools]])
+    said = list(_strings([rows[begin:], [] if begin else [tool.declared for tool in tools.tools]]))
     if not any(pattern.search(text) for text in said):
         return [Marked(piece, _matches(pattern, piece.text)) for piece in pieces]
-    whole = "".join([piece.text for piece in pieces])
-    joint = next(char for char in map(chr, range(0xE000, 0xF900)) if char not in whole)
+    used = set().union(*said, *(piece.text for piece in pieces))
+    joint = next(char for char in map(chr, range(0xE000, 0xF900)) if char not in used)
+    starts = re.compile(f"(?={pattern.pattern})")  # those that overlap too
 
     def broken(text: str) -> str:
-        return pattern.sub(lambda match: match[0][0] + joint + match[0][1:], text)
+        places = [match.start() + 1 for match in starts.finditer(text)]
+        return joint.join(text[a:b] for a, b in pairwise([0, *places, len(text)]))
 
     kept = [*rows[:begin], *(_message(row, broken) for row in rows[begin:])]
     again = write(kept, ToolTable(tuple(_tool(tool, broken) for tool in tools.tools)))
@@ -62,23 +70,70 @@ def _aligned(
 ) -> list[Marked]:
     """Carry the marks of the second writing over to the first.
 
-    Where guarding made the two differ, the kinds of marks the second has are looked for in the
-    first; that may take an assistant's text for a mark of its own format, never for another.
+    Both are the same text but for joints, and for guards that only one of them needed; without
+    these they are compared character by character. Where a format chose another form by the
+    content (a fence of more backticks), which takes a vocabulary in which a fence or a patch's
+    first line is a special token, only what both begin and end with is compared, and what stands
+    in between is text.
     """
-    if len(pieces) != len(again):
-        again = [Piece("", *piece[1:]) for piece in pieces]
     found: list[Marked] = []
     for piece, other in zip(pieces, again, strict=True):
-        matches = _matches(pattern, other.text)
-        if other.text.replace(joint, "") == piece.text:
-            before = [other.text.count(joint, 0, start) for start, _ in matches]
-            moved = zip(matches, before, strict=True)
-            marks = [(start - less, end - less) for (start, end), less in moved]
-        else:
-            own = {other.text[start:end] for start, end in matches}
-            marks = _matches(pattern_of(own), piece.text)
+        here, there = _Bare(piece.text, joint), _Bare(other.text, joint)
+        head, tail = _common(here.text, there.text)
+        marks = []
+        for begin, end in _matches(pattern, other.text):
+            at, size = there.outside(begin), end - begin
+            if at + size > head:
+                if at < len(there.text) - tail:
+                    continue
+                at += len(here.text) - len(there.text)
+            start = here.inside(at)
+            if piece.text[start : start + size] == other.text[begin:end]:
+                marks.append((start, start + size))
         found.append(Marked(piece, marks))
     return found
+
+
+def _common(one: str, two: str) -> tuple[int, int]:
+    """How many characters two texts begin with and end with alike, none counted twice."""
+    if one == two:
+        return len(one), 0
+    head = _alike(one, two)
+    return head, _alike(one[head:][::-1], two[head:][::-1])
+
+
+def _alike(one: str, two: str) -> int:
+    pairs = enumerate(zip(one, two, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(two)))
+
+
+class _Bare:
+    """A text without joints, and without what guards add to text or escape in JSON."""
+
+    def __init__(self, text: str, joint: str) -> None:
+        parts: list[str] = []
+        self._bare, self._whole = [0], [0]  # where stretches that are the same begin
+        at = length = 0
+        for match in _ADDED.finditer(text):
+            char = chr(int(match[1], 16)) if match[1] else match[0]
+            char = char.replace(JOINER, "").replace(joint, "")
+            parts += (text[at : match.start()], char)
+            length += match.start() - at + len(char)
+            at = match.end()
+            self._bare.append(length)
+            self._whole.append(at)
+        parts.append(text[at:])
+        self.text = "".join(parts)
+
+    def outside(self, place: int) -> int:
+        """Where a character of the whole text is in the bare one."""
+        stretch = bisect_right(self._whole, place) - 1
+        return self._bare[stretch] + place - self._whole[stretch]
+
+    def inside(self, place: int) -> int:
+        """Where a character of the bare text is in the whole one."""
+        stretch = bisect_right(self._bare, place) - 1
+        return self._whole[stretch] + place - self._bare[stretch]
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> list[tuple[int, int]]:
