@@ -83,7 +83,8 @@ def test_what_declares_no_tool_is_skipped(odd: Any) -> None:
     [
         {"properties": [], "required": 5},
         {"properties": {"a": {"description": ["x"]}}, "required": [None, ["a"], "a"]},
-        {"properties": {"a": {"items": {"properties": 1, "required": {}}}}, "required": True},
+        {"properties": {"a": {"type": "array", "items": {"type": 5, "required": {}}}}},
+        {"properties": {"a": {"items": {"properties": 1}}}, "required": True},
         {"properties": {"a": {"type": {}}, "b": None}, "description": 5},
     ],
 )

@@ -149,6 +149,9 @@ def _sound(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         elif key == "description":
             if isinstance(value, str):
                 found[key] = value
+        elif key == "type":
+            if isinstance(value, str | list):
+                found[key] = value
         else:
             found[key] = _sound(value) if key == "items" and isinstance(value, Mapping) else value
     return schema if found == schema else found
