@@ -1,8 +1,8 @@
 """Messages to token ids and back, for one format and one vocabulary.
 
 Special tokens stand only where the format itself wrote them; whatever a message, its calls, a
-tool's result or a tool's description contains is encoded as text. Special tokens of one character,
-which no vocabulary of these formats has, are not told apart.
+tool's result or a tool's description contains is encoded as text. Only special tokens of a single
+character are not told apart.
 """
 
 from __future__ import annotations
