@@ -6,8 +6,6 @@ block is an example here and not a call.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from regreen.templates.calls.shell_block import ShellBlock
 from regreen.templates.calls.text_calls import TextSyntax
 from regreen.templates.calls.text_channels import TextChannels
@@ -16,13 +14,13 @@ from regreen.templates.definitions.blocks import plain_list, shell_rules
 from regreen.templates.format import ToolFormat
 from regreen.templates.tools import ToolTable
 
-__all__ = ["FORMAT", "SWE_AGENT"]
+__all__ = ["FORMAT", "definitions"]
 
 _MINI = TextSyntax(ShellBlock("mswea_bash_command"))
-_PLAIN = TextSyntax(ShellBlock(""))
 
 
-def _definitions(tools: ToolTable, calls: TextSyntax) -> str:
+def definitions(tools: ToolTable, calls: TextSyntax) -> str:
+    """The tools, and how to write the blocks of ``calls``."""
     info = calls.form.shell[0]
     native = calls.form.shape.find(tools)
     kind = f"marked `{info}`" if info else "without a language"
@@ -43,11 +41,7 @@ def _definitions(tools: ToolTable, calls: TextSyntax) -> str:
 
 
 def _mini(tools: ToolTable) -> str:
-    return _definitions(tools, _MINI)
-
-
-def _plain(tools: ToolTable) -> str:
-    return _definitions(tools, _PLAIN)
+    return definitions(tools, _MINI)
 
 
 FORMAT = ToolFormat(
@@ -67,20 +61,5 @@ FORMAT = ToolFormat(
         "`script` or `code`). Calls of other tools, or with further arguments, are written as "
         "`NAME <<'JSON'` in the same kind of block.",
         "A command with a fence inside is written with a longer fence.",
-    ),
-)
-
-SWE_AGENT = replace(
-    FORMAT,
-    name="swe_agent",
-    title="SWE-agent's thought and action: prose and one fenced block without a language",
-    definitions=_plain,
-    calls=_PLAIN,
-    channels=TextChannels(_PLAIN, CHATML.stops),
-    source="SWE-agent, thought_action parser",
-    notes=(
-        "The wording and the wrapper of results are ours.",
-        *FORMAT.notes[1:],
-        "Any block without a language is a call, so an example needs one.",
     ),
 )
