@@ -186,3 +186,10 @@ def test_harmony_calls_equal_the_published_ones_but_for_their_header() -> None:
     )
     want = want.replace('"warm"', "warm")
     assert tool_format("harmony_json").render(messages, TOOLS) == want
+
+
+@pytest.mark.parametrize("name", ["qwen3_coder", "qwen3_coder_next"])
+def test_an_empty_system_message_stands(name: str) -> None:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"properties": {}}}}]
+    text = tool_format(name).render([{"role": "system", "content": ""}], tools)
+    assert text.startswith("<|im_start|>system\n\n\n# Tools")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 __all__ = ["CHATML", "Chat", "Results"]
 
@@ -30,6 +30,8 @@ class Chat:
     """Whether the tool definitions stand in front of the system text."""
     default_system: str = ""
     """System text when tools are offered and the conversation has none."""
+    keeps_empty_system: bool = False
+    """Whether an empty system message stands, and the default does not take its place."""
     always_system: bool = False
     """Whether there is a system turn without tools too."""
     around_system: tuple[str, str] = ("", "")
@@ -38,8 +40,6 @@ class Chat:
     """Closing of an assistant's turn that ends in calls, where it is another."""
     specials: tuple[str, ...] = ()
     """Marks that a tokenizer holds as single tokens, never encoded from a message's text."""
-    roles: Mapping[str, str] = field(default_factory=lambda: {"developer": "system"})
-    """Roles that are written as another."""
 
     @property
     def ends_with_next(self) -> bool:
@@ -73,6 +73,7 @@ CHATML = Chat(
         "user": ("<|im_start|>user\n", "<|im_end|>\n"),
         "assistant": ("<|im_start|>assistant\n", "<|im_end|>\n"),
     },
+    keeps_empty_system=True,
     stops=("<|im_end|>", "<|endoftext|>"),
     specials=("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
 )

@@ -91,7 +91,7 @@ def turns(
         tools.tools or chat.always_system or (messages and messages[0].role == "system")
     ):
         rest = 1 if messages and messages[0].role == "system" else 0
-        _system(form, messages[0].content if rest else "", tools, out)
+        _system(form, messages[0].content if rest else None, tools, out)
     index = max(rest, begin)
     while index < len(messages):
         message = messages[index]
@@ -143,12 +143,15 @@ def _shared_ends(pieces: Sequence[Piece], stops: Sequence[str]) -> list[Piece]:
     return found
 
 
-def _system(form: ToolFormat, text: str, tools: ToolTable, out: list[Piece]) -> None:
+def _system(form: ToolFormat, given: str | None, tools: ToolTable, out: list[Piece]) -> None:
+    """Write the system turn; ``given`` is None where the conversation has no system message."""
     chat = form.chat
     opening, closing = chat.turns["system"]
-    text = text or (chat.default_system if tools.tools or chat.always_system else "")
+    standard = chat.default_system if tools.tools or chat.always_system else ""
+    stands = given is not None and (given != "" or chat.keeps_empty_system)
+    text = given if given is not None and stands else standard
     block = form.definitions(tools) if tools.tools else ""
-    joint = form.join_system if text and block else ""
+    joint = form.join_system if block and (text or stands) else ""
     spoken = [Piece(text, "system", "text", 0, False)]
     if text and any(chat.around_system):
         spoken = _framed(chat.around_system[0], spoken, chat.around_system[1])

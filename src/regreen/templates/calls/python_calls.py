@@ -40,8 +40,6 @@ class PythonicSyntax:
 
     wrap: tuple[str, str] = ("", "")
     """Tokens that a model may write around the list."""
-    wrapped: bool = False
-    """Whether they are written; both ways are read."""
     lead: str = "\n"
     """White space between text and the list."""
     quote: str = "'"
@@ -54,9 +52,8 @@ class PythonicSyntax:
 
     def write(self, calls: Sequence[ToolCall], tools: ToolTable, *, guarded: bool = False) -> str:
         """The calls as the model writes them; quotes and escapes leave nothing to guard."""
-        opening, closing = self.wrap if self.wrapped else ("", "")
         written = [f"{call.name}({arguments(call.arguments, self.quote)})" for call in calls]
-        return f"{opening}[{', '.join(written)}]{closing}"
+        return f"[{', '.join(written)}]"
 
     def reader(self, tools: ToolTable) -> PythonReader:
         """A reader of such calls; see ``CallSyntax``."""

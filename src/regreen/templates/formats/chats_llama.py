@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regreen.templates.chat import Chat
 
-__all__ = ["LLAMA3", "LLAMA4"]
+__all__ = ["LLAMA3_BARE", "LLAMA4"]
 
 
 def _chat(opening: str, header_end: str, end: str, stops: tuple[str, ...]) -> Chat:
@@ -18,7 +18,7 @@ def _chat(opening: str, header_end: str, end: str, stops: tuple[str, ...]) -> Ch
     )
 
 
-LLAMA3 = _chat("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", ("<|eom_id|>",))
+LLAMA3_BARE = _chat("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", ("<|eom_id|>",))
 """Llama 3.1 to 3.3, without the lines about dates that their templates put in the system turn."""
 
 LLAMA4 = _chat("<|header_start|>", "<|header_end|>", "<|eot|>", ("<|eom|>", "<|end_of_text|>"))

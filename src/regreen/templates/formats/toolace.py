@@ -10,7 +10,7 @@ import json
 from regreen.templates.calls.python_calls import PythonicSyntax
 from regreen.templates.chat import Results
 from regreen.templates.format import ToolFormat
-from regreen.templates.formats.chats_llama import LLAMA3
+from regreen.templates.formats.chats_llama import LLAMA3_BARE
 from regreen.templates.tools import ToolTable
 
 __all__ = ["CALLS", "FORMAT"]
@@ -41,7 +41,7 @@ FORMAT = ToolFormat(
     definitions=definitions,
     calls=CALLS,
     results=Results(each=("", ""), role="tool", folded=False),
-    chat=LLAMA3,
+    chat=LLAMA3_BARE,
     reasoning=None,
     source="ToolACE (arXiv 2409.00920) and the model cards of Team-ACE; our wording",
     notes=(

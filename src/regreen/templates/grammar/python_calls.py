@@ -43,16 +43,14 @@ def _notation(quote: str) -> Notation:
 
 def python_calls(syntax: PythonicSyntax, tools: ToolTable) -> CallGrammar:
     """The grammar of a list of calls."""
-    opening, closing = syntax.wrap if syntax.wrapped else ("", "")
     names = [tool.name + gap for tool in tools.tools for gap in ("", " ")]
     bars = [f"[{space}{name}(" for name in names for space in ("", " ", "\n")]
     marks = [syntax.wrap[0]] if syntax.wrap[0] else []
-    line = not syntax.wrapped and bool(syntax.lead)
     one, many = (
-        seq(const(opening + "["), _calls(syntax.quote, tools, between), const("]" + closing))
+        seq(const("["), _calls(syntax.quote, tools, between), const("]"))
         for between in ("", quoted(", "))
     )
-    return CallGrammar(one, many, (*marks, *bars), line=line)
+    return CallGrammar(one, many, (*marks, *bars), line=bool(syntax.lead))
 
 
 def code_calls(syntax: CodeSyntax, tools: ToolTable, runner: tuple[str, str] | None) -> CallGrammar:
