@@ -67,6 +67,7 @@ class StreamParser:
         self._source = Source()
         marks = tuple(stops)
         self._stops = self._source.stops = marks
+        self._ends = frozenset([*" \t\r\n", *(mark[-1] for mark in marks)])
         if reasoning is not None:
             marks = (*marks, reasoning.open.strip(), reasoning.close.strip())
         marks = (*marks, FENCE)
@@ -115,6 +116,8 @@ class StreamParser:
     def _tail(self, text: str, end: int) -> int:
         """Where the marks begin that stand last in ``text[:end]`` and say the turn is over."""
         at = end
+        if text[max(0, end - 1) : end] not in self._ends:
+            return at
         for _ in range(_MARKS):
             low = max(0, at - _MARKS)
             place = low + len(text[low:at].rstrip())
