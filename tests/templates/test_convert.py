@@ -23,7 +23,7 @@ from regreen.templates.conversion.steps import (
     read_calls,
     sequential,
 )
-from regreen.templates.diversity.draw import DiversityConfig, draw, drawn_format, permits
+from regreen.templates.diversity.draw import DiversityConfig, Draw, draw, drawn_format, permits
 from regreen.templates.diversity.wording import RESULTS
 from regreen.templates.reference import example
 from regreen.templates.tools import ToolTable, tool_table
@@ -117,11 +117,15 @@ def test_every_format_converts_calls_that_it_can_write(name: str) -> None:
     there_and_back(messages, name, tool_table(found.tools))
 
 
-@pytest.mark.parametrize("number", range(40))
-def test_recorded_rollouts_come_back_from_drawn_formats(number: int) -> None:
-    choice = draw(DiversityConfig(seed=7), f"draw {number}")
-    if not permits(choice.calls).definitions:
-        return
+GENERAL_DRAWS = [
+    choice
+    for choice in (draw(DiversityConfig(seed=7), f"draw {number}") for number in range(60))
+    if permits(choice.calls).definitions
+][:40]
+
+
+@pytest.mark.parametrize("choice", GENERAL_DRAWS, ids=str)
+def test_recorded_rollouts_come_back_from_drawn_formats(choice: Draw) -> None:
     there_and_back(RECORDED[0].messages, str(choice), tool_table(RECORDED[0].tools))
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from regreen.templates.tools import Tool
+from regreen.templates.tools import Tool, ToolTable
 
-__all__ = ["plain_list", "shell_rules", "signatures"]
+__all__ = ["block_rules", "plain_list", "shell_rules"]
 
 
 def plain_list(tools: Iterable[Tool]) -> str:
@@ -16,15 +16,20 @@ def plain_list(tools: Iterable[Tool]) -> str:
     return "\n".join("\n".join(_tool(tool)) for tool in tools)
 
 
-def signatures(tools: Iterable[Tool]) -> str:
-    """Each tool as one line: its name, its parameters in brackets and what it does."""
-    rows = []
-    for tool in tools:
-        inside = ", ".join(
-            key if needed else f"[{key}]" for key, _schema, needed in _parameters(tool)
-        )
-        rows.append(f"{tool.name}({inside}): {_line(tool.description) or 'no description'}")
-    return "\n".join(rows)
+def block_rules(tools: ToolTable, native: str, native_rules: str, info: str) -> str:
+    """The tools of a format that writes one of them in a form of its own.
+
+    Args:
+        tools: all that are offered.
+        native: the tool with a form of its own; empty when none is offered.
+        native_rules: how that one is called.
+        info: what stands behind the fence of the others' commands.
+    """
+    rules = [native_rules] if native else []
+    others = [tool.name for tool in tools.tools if tool.name != native]
+    if others:
+        rules.append(shell_rules(info, others))
+    return "\n\n".join(["# Tools", plain_list(tools.tools), *rules])
 
 
 def shell_rules(info: str, names: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from regreen.templates.calls.edit_blocks import Patch
 from regreen.templates.calls.text_calls import TextSyntax
 from regreen.templates.calls.text_channels import TextChannels
 from regreen.templates.chat import CHATML, Results
-from regreen.templates.definitions.blocks import plain_list, shell_rules
+from regreen.templates.definitions.blocks import block_rules
 from regreen.templates.format import ToolFormat
 from regreen.templates.tools import ToolTable
 
@@ -36,11 +36,8 @@ file consists of lines with `+`."""
 def definitions(tools: ToolTable) -> str:
     """The tools, and how to write patches and other calls."""
     native = CALLS.form.shape.find(tools)
-    rules = [] if native is None else [_RULES.format(name=native.name)]
-    others = [tool.name for tool in tools.tools if native is None or tool.name != native.name]
-    if others:
-        rules.append(shell_rules(CALLS.form.shell[0], others))
-    return "\n\n".join(["# Tools", plain_list(tools.tools), *rules])
+    name = native.name if native else ""
+    return block_rules(tools, name, _RULES.format(name=name), CALLS.form.shell[0])
 
 
 FORMAT = ToolFormat(

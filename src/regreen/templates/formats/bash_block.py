@@ -10,7 +10,7 @@ from regreen.templates.calls.shell_block import ShellBlock
 from regreen.templates.calls.text_calls import TextSyntax
 from regreen.templates.calls.text_channels import TextChannels
 from regreen.templates.chat import CHATML, Results
-from regreen.templates.definitions.blocks import plain_list, shell_rules
+from regreen.templates.definitions.blocks import block_rules
 from regreen.templates.format import ToolFormat
 from regreen.templates.tools import ToolTable
 
@@ -23,21 +23,17 @@ def definitions(tools: ToolTable, calls: TextSyntax) -> str:
     """The tools, and how to write the blocks of ``calls``."""
     info = calls.form.shell[0]
     native = calls.form.shape.find(tools)
+    name = native.name if native else ""
     kind = f"marked `{info}`" if info else "without a language"
-    rules = []
-    if native is not None:
-        rules.append(
-            f"To run a command with `{native.name}`, say in a sentence or two what you are about "
-            f"to do, then write the command in a fenced block {kind}. Write exactly one such "
-            "block in each answer, at its end:\n\n"
-            f"```{info}\ngrep -rn 'def main' src | head\n```\n\n"
-            "If the command itself holds a line that begins with three backticks, open and close "
-            "the block with four."
-        )
-    others = [tool.name for tool in tools.tools if native is None or tool.name != native.name]
-    if others:
-        rules.append(shell_rules(info, others))
-    return "\n\n".join(["# Tools", plain_list(tools.tools), *rules])
+    rules = (
+        f"To run a command with `{name}`, say in a sentence or two what you are about "
+        f"to do, then write the command in a fenced block {kind}. Write exactly one such "
+        "block in each answer, at its end:\n\n"
+        f"```{info}\ngrep -rn 'def main' src | head\n```\n\n"
+        "If the command itself holds a line that begins with three backticks, open and close "
+        "the block with four."
+    )
+    return block_rules(tools, name, rules, info)
 
 
 def _mini(tools: ToolTable) -> str:
