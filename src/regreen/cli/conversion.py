@@ -9,29 +9,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from regreen.core.errors import UsageError
 from regreen.core.trajectory import Trajectory, Turn
 from regreen.store.rendered import AsideRow, RenderedRow, RenderedSpan
 from regreen.store.trajectory_sets import Refuse
 from regreen.templates.conversation import id_of
-from regreen.templates.conversion.convert import (
-    Converted,
-    as_openai,
-    as_prompt,
-    as_text,
-    read_conversation,
+from regreen.templates.conversion.convert import Converted, as_openai, as_prompt, as_text
+from regreen.templates.conversion.recorded import (
+    OPENAI,
+    check_spans,
+    segments,
+    source_format,
+    steps_between,
+    tools_offered,
 )
-from regreen.templates.conversion.steps import Steps, Unconvertible, infer_tools
+from regreen.templates.conversion.steps import Steps, Unconvertible
 from regreen.templates.diversity.draw import DiversityConfig, Draw, draw, drawn_format
-from regreen.templates.format import ToolFormat
 from regreen.templates.tokens.tokenizers import JsonTokenizer
-from regreen.templates.tools import ToolTable, tool_table
+from regreen.templates.tools import ToolTable
 
 __all__ = ["OPENAI", "Conversion", "Tally"]
-
-OPENAI = "openai"
-"""The form in which an endpoint parses calls; a target and a source beside the formats."""
-_INFERRED = "tools were not recorded: inferred from the calls"
 
 
 @dataclass
@@ -110,35 +106,25 @@ class Conversion:
     def _convert(
         self, row: Trajectory
     ) -> tuple[Sequence[Trajectory | RenderedRow], list[str], Draw | None]:
-        form = _known(self.source or row.tool_format)
-        _check_spans(row)
-        offered, notes = self._offered(row, form)
+        form = source_format(self.source or row.tool_format)
+        check_spans(row)
+        offered, notes = tools_offered(row, form, self.tools)
         choice = draw(self.diversity, row.rollout_id) if self.diversity else None
         target = str(choice) if choice else self.to
         if self.shape != "messages":
-            spans = row.segments or ((0, len(row.messages)),)
             made: list[Trajectory | RenderedRow] = []
-            for place, (start, end) in enumerate(spans):
-                steps = _steps(row, form, offered, start, end)
+            for place, steps in enumerate(segments(row, form, offered)):
                 new, more = self._rendered(row, steps, target, offered, place)
                 made.append(new)
                 notes += more
             return made, notes, choice
-        steps = _steps(row, form, offered, 0, len(row.messages))
+        steps = steps_between(row, form, offered, 0, len(row.messages))
         if target == OPENAI:
             found = as_openai(steps)
         else:
             found = as_prompt(steps, drawn_format(target), offered)
         notes += found.notes
         return [_retold(row, found, target, offered)], notes, choice
-
-    def _offered(self, row: Trajectory, form: ToolFormat | None) -> tuple[ToolTable, list[str]]:
-        """The tools of a trajectory: its own, else those given, else as its calls tell."""
-        if row.tools or self.tools:
-            return tool_table(row.tools or self.tools), []
-        steps = _steps(row, form, tool_table(()), 0, len(row.messages))
-        calls = [call for step in steps.steps for call in step.calls]
-        return tool_table(infer_tools(calls)), [_INFERRED] if calls else []
 
     def _rendered(
         self, row: Trajectory, steps: Steps, target: str, offered: ToolTable, place: int
@@ -193,26 +179,6 @@ def _aside(row: Trajectory, reason: str, details: str, tally: Tally) -> AsideRow
     return AsideRow(rollout_id=row.rollout_id, reason=reason, details=details, trajectory=row)
 
 
-def _known(name: str) -> ToolFormat | None:
-    """The format of a source; None when an endpoint parsed its calls.
-
-    Raises:
-        Unconvertible: there is no such format.
-    """
-    try:
-        return None if name in {"", OPENAI} else drawn_format(name)
-    except UsageError as error:
-        what = "its format is not known"
-        raise Unconvertible(what, where=error.what) from error
-
-
-def _check_spans(row: Trajectory) -> None:
-    spans = [(turn.start, turn.end) for turn in row.turns] + list(row.segments)
-    if not all(0 <= start <= end <= len(row.messages) for start, end in spans):
-        what = "its turns do not fit its messages"
-        raise Unconvertible(what, where=f"{len(row.messages)} messages")
-
-
 def _contents(row: Trajectory) -> list[str]:
     return [str(message.get("content") or "") for message in row.messages]
 
@@ -220,13 +186,6 @@ def _contents(row: Trajectory) -> list[str]:
 @cache
 def _tokenizer(path: Path) -> JsonTokenizer:
     return JsonTokenizer(path)
-
-
-def _steps(
-    row: Trajectory, form: ToolFormat | None, offered: ToolTable, start: int, end: int
-) -> Steps:
-    cut = {turn.start - start for turn in row.turns if turn.finish_reason == "length"}
-    return read_conversation(row.messages[start:end], form, offered, truncated=cut)
 
 
 def _span(span: Sequence[Any]) -> RenderedSpan:
