@@ -40,7 +40,17 @@ tasks = App(
         regreen tasks show tasks.jsonl
     """,
 )
+model = App(
+    name="model",
+    help="""Reckon with models: what they weigh, what they keep, how fast they can be.
+
+    For example:
+
+        regreen model plan 80b --bandwidth 100
+    """,
+)
 app.command(tasks)
+app.command(model)
 app.command("regreen.cli.quickstart:quickstart", name="quickstart")
 app.command("regreen.cli.rollout:rollout", name="rollout")
 app.command("regreen.cli.grade:grade", name="grade")
@@ -48,6 +58,7 @@ app.command("regreen.cli.report:report", name="report")
 app.command("regreen.cli.convert:convert", name="convert")
 app.command("regreen.cli.doctor:doctor", name="doctor")
 app.command("regreen.cli.plugins:plugins", name="plugins")
+model.command("regreen.cli.model:plan", name="plan")
 tasks.command("regreen.cli.inject:inject", name="inject")
 tasks.command("regreen.cli.validate:validate", name="validate")
 tasks.command("regreen.cli.show:show", name="show")
