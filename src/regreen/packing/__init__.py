@@ -1,16 +1,28 @@
 """Documents to rows of fixed capacity, without cutting what fits and without losing a head."""
 
+from regreen.packing.balance import Balance, CostModel, balance, measure
 from regreen.packing.documents import MAX_CAPACITY, Borders
 from regreen.packing.plan import Piece, Plan, shuffle
 from regreen.packing.planner import DEFAULT_POLICY, POLICIES, plan
+from regreen.packing.statistics import Histogram, Statistics, statistics
+from regreen.packing.streaming import Document, stream
 
 __all__ = [
     "DEFAULT_POLICY",
     "MAX_CAPACITY",
     "POLICIES",
+    "Balance",
     "Borders",
+    "CostModel",
+    "Document",
+    "Histogram",
     "Piece",
     "Plan",
+    "Statistics",
+    "balance",
+    "measure",
     "plan",
     "shuffle",
+    "statistics",
+    "stream",
 ]

@@ -11,32 +11,15 @@ stack with the smallest on top.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from regreen.packing.plan import Ints
 
 __all__ = ["best_fit"]
 
-
-class _Gap(NamedTuple):
-    """`count` rows from `first` on, each with `width` slots free after `depth` items."""
-
-    width: int
-    first: int
-    count: int
-    depth: int
-
-
-class _Moves:
-    """What was put where: move m puts `each` items into each of `count` rows from `first` on."""
-
-    def __init__(self) -> None:
-        self.first: list[int] = []
-        self.count: list[int] = []
-        self.each: list[int] = []
-        self.depth: list[int] = []
+Gap = tuple[int, int, int, int]
+"""Width, first, count, depth: `width` free slots in `count` rows from `first` on, each of which has
+`depth` items."""
 
 
 def best_fit(sizes: Ints, capacity: int) -> tuple[Ints, Ints]:
@@ -72,69 +55,68 @@ def _descending(sizes: Ints, capacity: int) -> Ints:
     return order
 
 
-def _place(counts: Ints, num_large: int, capacity: int) -> tuple[_Moves, int]:
-    """Go down the sizes of at most half a row; return the moves and the number of rows."""
+def _place(counts: Ints, num_large: int, capacity: int) -> tuple[list[int], int]:
+    """Go down the sizes of at most half a row.
+
+    Returns:
+        The moves, flat, four numbers each: `each` items into each of `count` rows from `first` on,
+        after `depth` others, as first, count, each, depth; and the number of rows.
+    """
     half = capacity // 2
-    buckets: list[list[_Gap]] = [[] for _ in range(half + 1)]
+    buckets: list[list[Gap] | None] = [None] * (half + 1)
     for gap in _large(counts, capacity):
-        buckets[gap.width].append(gap)
-    smallest = int(np.flatnonzero(counts)[0]) if counts.any() else half + 1
-    moves, stack, num_rows, left = _Moves(), list[_Gap](), num_large, counts[: half + 1].tolist()
+        buckets[gap[0]] = [gap]
+    smallest = int(np.argmax(counts > 0))
+    moves: list[int] = []
+    stack: list[Gap] = []
+    num_rows, to_place = num_large, counts[: half + 1].tolist()
     for size in range(half, smallest - 1, -1):
-        if buckets[size]:
-            stack += buckets[size]
-        remaining = left[size]
+        stack += buckets[size] or ()
+        remaining = to_place[size]
         while remaining:
-            if stack:
-                width, first, count, depth = stack.pop()
-                each = width // size
-            else:
-                width, first, depth, each = capacity, num_rows, 0, capacity // size
-                count = -(-remaining // each)
+            if not stack:
+                count = -(-remaining // (capacity // size))
+                stack.append((capacity, num_rows, count, 0))
                 num_rows += count
-            full = min(count, remaining // each)
-            if full:
-                _record(moves, first, full, each, depth)
-                rest = width - each * size
-                buckets[rest].append(_Gap(rest, first, full, depth + each))
-                remaining -= full * each
-            if full < count:
-                part = 1 if remaining else 0
-                if full + part < count:
-                    stack.append(_Gap(width, first + full + part, count - full - part, depth))
-                if part:
-                    _record(moves, first + full, 1, remaining, depth)
-                    rest = width - remaining * size
-                    stack.append(_Gap(rest, first + full, 1, depth + remaining))
-                    remaining = 0
+            width, first, count, depth = stack.pop()
+            each = width // size
+            each = min(each, remaining)
+            taken = remaining // each
+            if taken < count:
+                stack.append((width, first + taken, count - taken, depth))
+            else:
+                taken = count
+            moves += (first, taken, each, depth)
+            remaining -= taken * each
+            width -= each * size
+            gap = (width, first, taken, depth + each)
+            if width >= size:
+                stack.append(gap)
+            elif (bucket := buckets[width]) is None:
+                buckets[width] = [gap]
+            else:
+                bucket.append(gap)
     return moves, num_rows
 
 
-def _large(counts: Ints, capacity: int) -> list[_Gap]:
+def _large(counts: Ints, capacity: int) -> list[Gap]:
     """The gaps beside items above half a row: no two of those share one."""
     half = capacity // 2
     sizes = np.flatnonzero(counts[half + 1 :])[::-1] + half + 1
     number = counts[sizes]
     first = np.cumsum(number) - number
     widths = (capacity - sizes).tolist()
-    return [_Gap(*v, 1) for v in zip(widths, first.tolist(), number.tolist(), strict=True)]
+    return [(*gap, 1) for gap in zip(widths, first.tolist(), number.tolist(), strict=True)]
 
 
-def _record(moves: _Moves, first: int, count: int, each: int, depth: int) -> None:
-    moves.first.append(first)
-    moves.count.append(count)
-    moves.each.append(each)
-    moves.depth.append(depth)
-
-
-def _expand(moves: _Moves, num_large: int) -> tuple[Ints, Ints]:
+def _expand(moves: list[int], num_large: int) -> tuple[Ints, Ints]:
     """(P,) row and place within the row of every item, largest item first."""
-    count, each = np.array(moves.count, np.int64), np.array(moves.each, np.int64)
+    flat = np.fromiter(moves, np.int64, len(moves)).reshape(-1, 4)
+    first, count, each, depth = flat.T
     items = count * each
-    begin = np.cumsum(items) - items
-    within = np.arange(int(items.sum())) - np.repeat(begin, items)
-    each = np.repeat(each, items)
-    row = np.repeat(np.array(moves.first, np.int64), items) + within // each
-    depth = np.repeat(np.array(moves.depth, np.int64), items) + within % each
+    within = np.arange(int(items.sum())) - np.repeat(np.cumsum(items) - items, items)
+    share, place = np.divmod(within, np.repeat(each, items))
+    row = np.repeat(first, items) + share
+    place += np.repeat(depth, items)
     large = np.arange(num_large)
-    return np.concatenate([large, row]), np.concatenate([np.zeros_like(large), depth])
+    return np.concatenate([large, row]), np.concatenate([np.zeros_like(large), place])

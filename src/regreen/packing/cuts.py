@@ -1,4 +1,4 @@
-"""What happens to a document longer than a row: refused, split, slid, dropped, or cut with its head.
+"""What becomes of a document longer than a row: refused, split, slid, dropped, cut with its head.
 
 A document that fits is one piece under every one of these. The head-carrying cut is ours: every
 continuation begins with the document's head again (system turn and tool definitions, masked from
@@ -30,14 +30,18 @@ def refuse(known: Documents) -> Pieces:
     """
     if len(known.long):
         first = int(known.long[0])
+        name = f"document {known.first + first}"
+        msg = (
+            f"{name} has {known.lengths[first]:,} tokens, a row {known.capacity:,}"
+            f" ({len(known.long):,} of {len(known.lengths):,} documents are too long)"
+        )
         raise UsageError(
-            f"document {first} has {known.lengths[first]:,} tokens, a row {known.capacity:,}"
-            f" ({len(known.long):,} of {len(known.lengths):,} documents are too long)",
-            where=f"document {first}",
+            msg,
+            where=name,
             mend="a larger capacity, or a policy that says what to do: "
             + ", ".join(name for name, cut in CUTS.items() if cut is not refuse),
         )
-    return _pieces(np.arange(len(known.lengths)), np.zeros_like(known.lengths), known.lengths)
+    return Pieces.of(np.arange(len(known.lengths)), np.zeros_like(known.lengths), known.lengths)
 
 
 def split(known: Documents) -> Pieces:
@@ -50,13 +54,13 @@ def slide(known: Documents) -> Pieces:
     cut = split(known)
     short = (cut.start > 0) & (cut.stop - cut.start < known.capacity)
     begin = np.where(short, cut.stop - known.capacity, cut.start)
-    return _pieces(cut.document, begin, cut.stop, seen=cut.start - begin)
+    return Pieces.of(cut.document, begin, cut.stop, seen=cut.start - begin)
 
 
 def drop(known: Documents) -> Pieces:
     """Long documents are left out altogether."""
     kept = np.flatnonzero(known.lengths <= known.capacity)
-    return _pieces(kept, np.zeros_like(kept), known.lengths[kept])
+    return Pieces.of(kept, np.zeros_like(kept), known.lengths[kept])
 
 
 def carry_heads(known: Documents) -> Pieces:
@@ -82,7 +86,7 @@ CUTS: dict[str, Cut] = {
 
 
 def refuse_forced(pieces: Pieces) -> None:
-    """Refuse cuts inside a message.
+    """Refuse cuts inside a message; the document is named by its number in `pieces`.
 
     Raises:
         UsageError: there is one.
@@ -90,25 +94,15 @@ def refuse_forced(pieces: Pieces) -> None:
     if pieces.forced.any():
         first = int(np.argmax(pieces.forced))
         document, stop = int(pieces.document[first]), int(pieces.stop[first])
-        raise UsageError(
+        msg = (
             f"a message of document {document} does not fit a row beside the head; it would be cut"
-            f" at token {stop:,} ({int(pieces.forced.sum()):,} such cuts in all)",
+            f" at token {stop:,} ({int(pieces.forced.sum()):,} such cuts in all)"
+        )
+        raise UsageError(
+            msg,
             where=f"document {document}",
             mend="a larger capacity, or allow cuts inside messages that fit no row",
         )
-
-
-def _pieces(document: Ints, start: Ints, stop: Ints, *, seen: Ints | None = None) -> Pieces:
-    """Pieces without a head written again and without forced cuts."""
-    zeros = np.zeros(len(document), np.int64)
-    return Pieces(
-        document=document,
-        start=start,
-        stop=stop,
-        head=zeros,
-        seen=zeros if seen is None else seen,
-        forced=np.zeros(len(document), np.bool_),
-    )
 
 
 def _room_for_heads(known: Documents) -> Ints:
@@ -117,20 +111,28 @@ def _room_for_heads(known: Documents) -> Ints:
     if known.heads is None:
         if len(long):
             first = int(long[0])
+            name = f"document {known.first + first}"
+            msg = (
+                f"{name} has {known.lengths[first]:,} tokens, a row {known.capacity:,},"
+                " and its head is not known"
+            )
             raise UsageError(
-                f"document {first} has {known.lengths[first]:,} tokens, a row {known.capacity:,},"
-                " and its head is not known",
-                where=f"document {first}",
+                msg,
+                where=name,
                 mend="pass heads (tokens of system turn and tools; 0 where there are none)",
             )
         return np.zeros_like(known.lengths)
     full = long[known.heads[long] >= known.capacity]
     if len(full):
         first = int(full[0])
+        name = f"document {known.first + first}"
+        msg = (
+            f"the head of {name} has {known.heads[first]:,} tokens and fills a row of"
+            f" {known.capacity:,} ({len(full):,} such documents)"
+        )
         raise UsageError(
-            f"the head of document {first} has {known.heads[first]:,} tokens and fills a row of"
-            f" {known.capacity:,} ({len(full):,} such documents)",
-            where=f"document {first}",
+            msg,
+            where=name,
             mend="a larger capacity, or 'best-fit-split', which gives continuations no head",
         )
     return known.heads
@@ -143,7 +145,7 @@ def _anywhere(known: Documents, heads: Ints) -> Pieces:
     counts = np.ones_like(lengths)
     counts[long] += -(-(lengths[long] - capacity) // (capacity - heads[long]))
     if not len(long):
-        return _pieces(np.arange(len(lengths)), np.zeros_like(lengths), lengths)
+        return Pieces.of(np.arange(len(lengths)), np.zeros_like(lengths), lengths)
     document = np.repeat(np.arange(len(lengths)), counts)
     place = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
     room = capacity - heads[document]
@@ -163,7 +165,7 @@ def _at_borders(known: Documents, heads: Ints, borders: Borders) -> Pieces:
     """One round cuts the next piece of every long document still unfinished."""
     capacity, lengths = known.capacity, known.lengths
     whole = np.flatnonzero(lengths <= capacity)
-    rounds = [_pieces(whole, np.zeros_like(whole), lengths[whole])]
+    rounds = [Pieces.of(whole, np.zeros_like(whole), lengths[whole])]
     active = known.long
     start = np.zeros(len(active), np.int64)
     while len(active):

@@ -6,7 +6,9 @@ is refused: it would be a piece that trains nothing and an empty sequence for th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +31,14 @@ class Borders:
     values: NDArray[np.integer]
     """(B,) positions within the document, ascending; 0 and the length may be left out."""
 
+    @classmethod
+    def of(cls, documents: Sequence[Sequence[int]]) -> Borders:
+        """From one sequence of positions for each document."""
+        offsets = np.zeros(len(documents) + 1, np.int64)
+        np.cumsum([len(one) for one in documents], out=offsets[1:])
+        values = np.fromiter(chain.from_iterable(documents), np.int64, int(offsets[-1]))
+        return cls(offsets, values)
+
 
 @dataclass(frozen=True)
 class Documents:
@@ -42,6 +52,8 @@ class Documents:
     """(D,) leading tokens that every continuation needs; None where that is not known."""
     borders: Borders | None
     """Where a document may be cut; None allows it between any two tokens."""
+    first: int = 0
+    """The number of the first of them in errors: a stream sees them in parts."""
 
     @property
     def long(self) -> Ints:
@@ -66,6 +78,18 @@ class Pieces:
     forced: Bools
     """(P,) whether it ends inside a message."""
 
+    @classmethod
+    def of(cls, document: Ints, start: Ints, stop: Ints, *, seen: Ints | None = None) -> Pieces:
+        """Pieces without a head written again and without forced cuts."""
+        zeros = np.zeros(len(document), np.int64)
+        none = np.zeros(len(document), np.bool_)
+        return cls(document, start, stop, zeros, zeros if seen is None else seen, none)
+
+    @property
+    def slots(self) -> Ints:
+        """(P,) slots each takes in a row."""
+        return self.head + (self.stop - self.start)
+
     def take(self, items: Ints) -> Pieces:
         """These pieces in another order, or some of them."""
         return Pieces(
@@ -84,6 +108,7 @@ def documents(
     *,
     heads: ArrayLike | None = None,
     borders: Borders | None = None,
+    first: int = 0,
 ) -> Documents:
     """Check and gather what is known of the documents.
 
@@ -92,38 +117,43 @@ def documents(
             empty document, a head longer than its document, borders that are not ascending.
     """
     if not 1 <= capacity <= MAX_CAPACITY:
+        msg = f"a row of {capacity} tokens cannot be packed"
         raise UsageError(
-            f"a row of {capacity} tokens cannot be packed",
+            msg,
             where="capacity",
             mend=f"choose 1 to {MAX_CAPACITY:,} tokens",
         )
     sizes = _integers(lengths, "lengths")
-    _refuse(sizes < 1, "has no tokens", "leave out documents without tokens")
+    _refuse(sizes < 1, first, "has no tokens", "leave out documents without tokens")
     known = None if heads is None else _integers(heads, "heads")
     if known is not None:
         if len(known) != len(sizes):
-            raise _shape(f"{len(known)} heads for {len(sizes)} documents")
+            msg = f"{len(known)} heads for {len(sizes)} documents"
+            raise _shape(msg)
         outside = (known < 0) | (known > sizes)
-        _refuse(outside, "has a head outside itself", "a head counts tokens of its document")
+        _refuse(outside, first, "has a head outside itself", "a head counts tokens of its document")
     if borders is not None:
-        _check_borders(borders, sizes)
-    return Documents(capacity=capacity, lengths=sizes, heads=known, borders=borders)
+        _check_borders(borders, sizes, first)
+    return Documents(capacity=capacity, lengths=sizes, heads=known, borders=borders, first=first)
 
 
 def _integers(values: ArrayLike, name: str) -> Ints:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise _shape(f"{name} of shape {array.shape} and kind {array.dtype}")
+        msg = f"{name} of shape {array.shape} and kind {array.dtype}"
+        raise _shape(msg)
     return array.astype(np.int64, copy=False)
 
 
-def _check_borders(borders: Borders, lengths: Ints) -> None:
+def _check_borders(borders: Borders, lengths: Ints, first: int) -> None:
     offsets, values = borders.offsets, borders.values
     if len(offsets) != len(lengths) + 1 or offsets[0] != 0 or offsets[-1] != len(values):
-        raise _shape(f"border offsets of {len(offsets)} entries for {len(lengths)} documents")
+        msg = f"border offsets of {len(offsets)} entries for {len(lengths)} documents"
+        raise _shape(msg)
     counts = np.diff(offsets)
     if (counts < 0).any():
-        raise _shape("border offsets that go down")
+        msg = "border offsets that go down"
+        raise _shape(msg)
     falls = np.flatnonzero(values[1:] < values[:-1]) + 1
     owners = np.searchsorted(offsets, falls, side="right") - 1
     bad = np.zeros(len(lengths), np.bool_)
@@ -131,15 +161,18 @@ def _check_borders(borders: Borders, lengths: Ints) -> None:
     some = np.flatnonzero(counts)
     bad[some] |= values[offsets[some]] < 0
     bad[some] |= values[offsets[some + 1] - 1] > lengths[some]
-    _refuse(bad, "has borders out of order or outside itself", "give them ascending, in tokens")
+    _refuse(
+        bad, first, "has borders out of order or outside itself", "give them ascending, in tokens"
+    )
 
 
-def _refuse(bad: Bools, what: str, mend: str) -> None:
+def _refuse(bad: Bools, first: int, what: str, mend: str) -> None:
     """Name the first bad document, if there is one."""
     if bad.any():
-        first, number = int(np.argmax(bad)), int(bad.sum())
+        name, number = f"document {first + int(np.argmax(bad))}", int(bad.sum())
         more = f" (and {number - 1} more)" if number > 1 else ""
-        raise UsageError(f"document {first} {what}{more}", where=f"document {first}", mend=mend)
+        msg = f"{name} {what}{more}"
+        raise UsageError(msg, where=name, mend=mend)
 
 
 def _shape(what: str) -> UsageError:

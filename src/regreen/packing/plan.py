@@ -30,7 +30,7 @@ class Piece(NamedTuple):
     head: int
     """Tokens of the document's head (`0:head`) written again before it, masked from the loss."""
     seen: int
-    """Tokens from `start` on that stand in another piece as well, masked from the loss here."""
+    """Tokens from `start` on that another piece holds as well, masked from the loss here."""
     forced: bool
     """Whether it ends inside a message, where no border was near enough."""
 
@@ -57,7 +57,7 @@ class Plan:
     head: Ints
     """(P,) tokens of the document's head written again before it, masked from the loss."""
     seen: Ints
-    """(P,) tokens from `start` on that stand in another piece as well, masked from the loss here."""
+    """(P,) tokens from `start` on that another piece holds as well, masked from the loss here."""
     forced: Bools
     """(P,) whether the piece ends inside a message, where no border was near enough."""
     rows: Ints
@@ -76,8 +76,8 @@ class Plan:
     @property
     def fill(self) -> Ints:
         """(R,) slots taken in each row."""
-        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.slots)])
-        return ends[self.rows[1:]] - ends[self.rows[:-1]]
+        ends: Ints = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.slots)])
+        return np.diff(ends[self.rows])
 
     def row(self, index: int) -> tuple[Piece, ...]:
         """The pieces of one row, first to last.

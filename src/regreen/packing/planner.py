@@ -15,6 +15,7 @@ from regreen.core.errors import UsageError
 from regreen.packing.best_fit import best_fit
 from regreen.packing.cuts import CUTS, Cut, refuse_forced
 from regreen.packing.documents import Borders, Documents, Pieces, documents
+from regreen.packing.in_order import concat, pad_last, restart_last
 from regreen.packing.plan import Ints, Plan
 
 __all__ = ["DEFAULT_POLICY", "POLICIES", "Policy", "plan"]
@@ -28,13 +29,18 @@ DEFAULT_POLICY = "best-fit-heads"
 def _fitted(cut: Cut) -> Policy:
     def policy(known: Documents) -> tuple[Pieces, Ints]:
         pieces = cut(known)
-        items, rows = best_fit(pieces.head + (pieces.stop - pieces.start), known.capacity)
+        items, rows = best_fit(pieces.slots, known.capacity)
         return pieces.take(items), rows
 
     return policy
 
 
-POLICIES: dict[str, Policy] = {name: _fitted(cut) for name, cut in CUTS.items()}
+POLICIES: dict[str, Policy] = {
+    "concat": concat,
+    "restart-last": restart_last,
+    "pad-last": pad_last,
+    **{name: _fitted(cut) for name, cut in CUTS.items()},
+}
 """Every policy by name."""
 
 
@@ -67,8 +73,9 @@ def plan(
         UsageError: an unknown policy, bad input, or a document the policy cannot place; named.
     """
     if policy not in POLICIES:
+        msg = f"there is no packing policy {policy!r}"
         raise UsageError(
-            f"there is no packing policy {policy!r}",
+            msg,
             where="policy",
             mend="one of " + ", ".join(POLICIES),
         )
