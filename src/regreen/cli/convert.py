@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from regreen.cli.conversion import OPENAI, Conversion, Tally
-from regreen.cli.shared import Output, check_writable, command_line
+from regreen.cli.shared import Output, check_writable, command_line, read_tools
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import UsageError
@@ -85,7 +84,7 @@ class Wanted(Output):
             shape=self.shape,
             diversity=self._diversity(),
             source=self.came_as or "",
-            tools=_tools(self.tools),
+            tools=read_tools(self.tools),
             tokenizer=self.tokenizer,
         )
 
@@ -212,21 +211,6 @@ def _check(source: Path, out: Path, limit: int | None) -> None:
         msg = "the result would replace its own source"
         raise UsageError(msg, where=str(out), mend="give another --out")
     check_writable(out, "the result")
-
-
-def _tools(path: Path | None) -> tuple[dict[str, Any], ...]:
-    if path is None:
-        return ()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"the tools cannot be read: {error}"
-        raise UsageError(msg, where=str(path), mend="give a JSON list of tools") from error
-    rows = found.get("tools") if isinstance(found, dict) else found
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        msg = "this holds no list of tools"
-        raise UsageError(msg, where=str(path), mend="give a JSON list in OpenAI shape")
-    return tuple(rows)
 
 
 def _beside(out: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import shlex
 import sys
@@ -35,6 +36,7 @@ __all__ = [
     "home",
     "interrupted",
     "layer_store",
+    "read_tools",
     "run_async",
 ]
 
@@ -145,6 +147,26 @@ def check_writable(path: Path, what: str) -> None:
     except OSError as exc:
         msg = f"{what} cannot be written: {exc.strerror}"
         raise UsageError(msg, where=str(path), mend="give an --out you can write") from exc
+
+
+def read_tools(path: Path | None) -> tuple[dict[str, Any], ...]:
+    """The tools in a JSON file: a list in OpenAI shape, or an object with one; none without a file.
+
+    Raises:
+        UsageError: it cannot be read, or holds no list of tools.
+    """
+    if path is None:
+        return ()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"the tools cannot be read: {error}"
+        raise UsageError(msg, where=str(path), mend="give a JSON list of tools") from error
+    rows = found.get("tools") if isinstance(found, dict) else found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        msg = "this holds no list of tools"
+        raise UsageError(msg, where=str(path), mend="give a JSON list in OpenAI shape")
+    return tuple(rows)
 
 
 def chat_client(

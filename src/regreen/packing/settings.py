@@ -1,0 +1,35 @@
+"""What a packing job is asked for; everything here decides about the bytes that are written."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from regreen.packing.planner import DEFAULT_POLICY
+
+__all__ = ["PackConfig"]
+
+
+class PackConfig(BaseModel):
+    """Settings of ``regreen pack``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    capacity: int = Field(32_768, ge=1)
+    """Tokens of a row."""
+    policy: str = DEFAULT_POLICY
+    """How documents are put into rows; see ``regreen.packing.POLICIES``."""
+    seed: int = 0
+    """Decides the order of rows, and the templates where they are drawn."""
+    limit: int | None = Field(None, ge=1)
+    """Rows of the sources to take; None takes all."""
+    tool_format: str = "qwen3_coder"
+    """Format that every trajectory is rendered in, where none is drawn."""
+    tokenizer: str = "qwen"
+    """A ``tokenizer.json``, ``qwen`` for Qwen's vocabulary, or ``bytes``."""
+    weights: dict[str, float] = {}
+    """Weight in the loss by role; may be changed at reading."""
+    shard_tokens: int = Field(1 << 25, ge=1)
+    """Tokens of a file of rows; at least one row stands in each."""
+    end_of_text: str = "<|endoftext|>"
+    """Special token behind each plain text, and the pad; passed over where the vocabulary has no
+    such token."""

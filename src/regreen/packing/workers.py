@@ -1,0 +1,63 @@
+"""One function over many items in several processes, results in the order of the items.
+
+Processes are started fresh, never forked: the vocabulary's library holds threads. Only so many
+items are under way that neither side waits, so memory does not grow with the corpus.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+__all__ = ["ordered_results"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CHUNK = 16
+_AHEAD = 4
+_function: Callable[[Any], Any]
+
+
+def ordered_results(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with its result.
+
+    Args:
+        function: called in another process where there are several; it is pickled once for each.
+        items: taken as they are needed.
+        workers: processes; 1 works in this one.
+    """
+    if workers <= 1:
+        for item in items:
+            yield item, function(item)
+        return
+    source = iter(items)
+    waiting: deque[tuple[list[Item], Future[list[Result]]]] = deque()
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (function,))
+    try:
+        while True:
+            while len(waiting) < workers * _AHEAD and (chunk := list(islice(source, _CHUNK))):
+                waiting.append((chunk, pool.submit(_work, chunk)))
+            if not waiting:
+                return
+            chunk, future = waiting.popleft()
+            yield from zip(chunk, future.result(), strict=True)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _prepare(function: Callable[[Any], Any]) -> None:
+    global _function  # noqa: PLW0603 (a process of the pool has no other place for it)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides when to stop
+    _function = function
+
+
+def _work(chunk: list[Any]) -> list[Any]:
+    return [_function(item) for item in chunk]

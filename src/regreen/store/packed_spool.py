@@ -1,0 +1,252 @@
+"""The spool of a packing job: documents as they were rendered, before it is known where they go.
+
+Rows can be planned only when every length is known, and a corpus does not fit in memory, so the
+documents wait on disk. What counts is the state file, which is replaced now and then: a resumed job
+cuts every other file back to the size it names and goes on with the source row it names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from io import BufferedRandom
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regreen.core.errors import UsageError
+from regreen.store.atomic import disk_error, write_text
+from regreen.store.jsonl import encode_row
+from regreen.store.packed_documents import DOCUMENTS, TEMPLATES, PackedDocument
+from regreen.store.rendered import AsideRow
+from regreen.store.writer_lock import WriterLock
+
+__all__ = ["REJECTED", "Spool", "SpooledDocuments"]
+
+REJECTED = "rejected.jsonl"
+"""Rows of the sources that became no document, with the reason; absent when there are none."""
+_STATE = "state.json"
+_LOCK = ".writer"
+_FILES = ("tokens", "labels", "lengths", "borders", DOCUMENTS, TEMPLATES, REJECTED)
+_LENGTHS = np.dtype([("length", "<i8"), ("head", "<i4"), ("template", "<i4"), ("borders", "<i8")])
+_SCHEMA = {"schema_name": "regreen.spool", "schema_version": 1}
+
+
+class SpooledDocuments(NamedTuple):
+    """All documents of a spool, mapped from disk. D documents, N tokens."""
+
+    tokens: NDArray[Any]
+    """(N,) token ids, one document behind the other."""
+    labels: NDArray[np.uint8]
+    """(N,) role and loss bit."""
+    lengths: NDArray[np.int64]
+    """(D,) tokens of each."""
+    heads: NDArray[np.int64]
+    """(D,) tokens of its head."""
+    templates: NDArray[np.int32]
+    """(D,) number of its template."""
+    border_counts: NDArray[np.int64]
+    """(D,) how many places it may be cut at; 0 where none was asked for."""
+    borders: NDArray[np.int64]
+    """The places, one document behind the other."""
+
+
+class Spool:
+    """A directory of documents that grows; one process at a time.
+
+    Args:
+        path: the directory; made when absent.
+        job: what decides about every byte; a spool of another job is refused.
+        token_bytes: bytes of a token id.
+        resume: go on with what is there, where something is.
+
+    Raises:
+        UsageError: a spool is there and ``resume`` is not given, or it is of another job.
+    """
+
+    def __init__(
+        self, path: Path, job: Mapping[str, Any], *, token_bytes: int, resume: bool
+    ) -> None:
+        self.path = path
+        self._kind = np.dtype(f"<u{token_bytes}")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(error, path) from error
+        self._lock = WriterLock(path / _LOCK)
+        self._files: dict[str, BufferedRandom] = {}
+        try:
+            self._state = self._found(dict(job), resume=resume)
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        self.reasons = Counter(self._state["reasons"])
+        """Reasons of the rejected rows, with their number."""
+        self.notes = Counter(self._state["notes"])
+        """What was mended or left out, with its number."""
+
+    @property
+    def read(self) -> int:
+        """Source rows that are dealt with."""
+        return int(self._state["read"])
+
+    @property
+    def documents(self) -> int:
+        """Documents that are committed."""
+        return int(self._state["sizes"]["lengths"]) // _LENGTHS.itemsize
+
+    @property
+    def complete(self) -> bool:
+        """Whether every source row is dealt with."""
+        return bool(self._state["complete"])
+
+    def append(
+        self,
+        tokens: NDArray[Any],
+        labels: NDArray[np.uint8],
+        borders: NDArray[np.int64],
+        template: str,
+        document: Mapping[str, Any],
+    ) -> None:
+        """Add a document.
+
+        Args:
+            tokens: its ids.
+            labels: role and loss bit of each.
+            borders: places where it may be cut.
+            template: what rendered it; empty for plain text.
+            document: the other columns of ``PackedDocument``.
+        """
+        number = self._templates.get(template)
+        if number is None:
+            number = self._templates[template] = len(self._templates)
+            self._files[TEMPLATES].write(json.dumps(template).encode() + b"\n")
+        row = PackedDocument(template=number, length=len(tokens), **document)
+        record = np.array([(row.length, row.head, number, len(borders))], _LENGTHS)
+        self._files["tokens"].write(tokens.astype(self._kind, copy=False).tobytes())
+        self._files["labels"].write(labels.tobytes())
+        self._files["lengths"].write(record.tobytes())
+        self._files["borders"].write(borders.astype("<i8", copy=False).tobytes())
+        self._files[DOCUMENTS].write(encode_row(row.model_dump()))
+
+    def reject(self, row: AsideRow) -> None:
+        """Add a source row that became no document."""
+        self.reasons[row.reason] += 1
+        self._files[REJECTED].write(encode_row(row.model_dump()))
+
+    def commit(self, read: int, *, complete: bool = False) -> None:
+        """Make everything so far durable.
+
+        Args:
+            read: source rows that are dealt with.
+            complete: whether those are all.
+
+        Raises:
+            InfrastructureError: the disk is full; what was committed before still stands.
+        """
+        try:
+            for file in self._files.values():
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise disk_error(error, self.path) from error
+        self._state |= {
+            "read": read,
+            "complete": complete,
+            "sizes": {name: file.tell() for name, file in self._files.items()},
+            "reasons": dict(self.reasons),
+            "notes": dict(self.notes),
+        }
+        self._write_state()
+
+    def map(self) -> SpooledDocuments:
+        """The committed documents."""
+        records = self._map("lengths", _LENGTHS)
+        return SpooledDocuments(
+            tokens=self._map("tokens", self._kind),
+            labels=self._map("labels", np.dtype(np.uint8)),
+            lengths=records["length"].astype(np.int64),
+            heads=records["head"].astype(np.int64),
+            templates=records["template"].astype(np.int32),
+            border_counts=records["borders"].astype(np.int64),
+            borders=self._map("borders", np.dtype("<i8")),
+        )
+
+    def templates(self) -> list[str]:
+        """Templates by number."""
+        return list(self._templates)
+
+    def remove(self) -> None:
+        """Delete the spool."""
+        self.close()
+        shutil.rmtree(self.path)
+
+    def close(self) -> None:
+        """Close the files and let others write; what is not committed is lost."""
+        for file in self._files.values():
+            file.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _found(self, job: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+        path = self.path / _STATE
+        if path.exists():
+            state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            _check(state, job, self.path, resume=resume)
+            return state
+        sizes = dict.fromkeys(_FILES, 0)
+        return {**_SCHEMA, "job": job, "read": 0, "complete": False, "sizes": sizes} | {
+            "reasons": {},
+            "notes": {},
+        }
+
+    def _open(self) -> None:
+        try:
+            for name in _FILES:
+                file = self._files[name] = (self.path / name).open("a+b")
+                file.truncate(self._state["sizes"][name])
+                file.seek(0)
+            lines = self._files[TEMPLATES].read().splitlines()
+            self._templates = {json.loads(line): place for place, line in enumerate(lines)}
+            for file in self._files.values():
+                file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise disk_error(error, self.path) from error
+        if not (self.path / _STATE).exists():
+            self._write_state()
+
+    def _write_state(self) -> None:
+        write_text(self.path / _STATE, json.dumps(self._state, indent=1) + "\n")
+
+    def _map(self, name: str, kind: np.dtype[Any]) -> NDArray[Any]:
+        size = int(self._state["sizes"][name])
+        if not size:
+            return np.empty(0, kind)
+        found: NDArray[Any] = np.memmap(self.path / name, kind, "r", shape=size // kind.itemsize)
+        return found
+
+
+def _check(state: Mapping[str, Any], job: Mapping[str, Any], path: Path, *, resume: bool) -> None:
+    if any(state.get(key) != value for key, value in _SCHEMA.items()):
+        what = "the spool is of another version of regreen"
+        raise UsageError(what, where=str(path), mend="delete the directory and pack again")
+    if not resume:
+        what = "packing was begun here and not finished"
+        mend = "go on with it by --resume, or name another directory"
+        raise UsageError(what, where=str(path.parent), mend=mend)
+    differ = [key for key in job if state["job"].get(key) != job[key]]
+    if differ:
+        what = f"packing was begun here with other settings: {', '.join(sorted(differ))}"
+        mend = "give the settings and sources it was begun with, or name another directory"
+        raise UsageError(what, where=str(path.parent), mend=mend)
