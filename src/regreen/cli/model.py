@@ -93,9 +93,12 @@ def plan(config: str, /, *, wanted: Wanted | None = None) -> int:
     """Count a model's parameters and bytes, and the rate that memory allows, without loading it.
 
     CONFIG is a named shape (1m, 5m, 23m, 100m, 264m, 1b, 80b), a config.json, or a folder with
-    one. Rates are upper bounds: a step moves every active weight, the state and the keys and
-    values once, and nothing else is counted; a model that the cache holds can be faster. GB is
-    10^9 bytes.
+    one. GB is 10^9 bytes.
+
+    A rate is an upper bound, one over (bytes moved in host memory / its bandwidth + bytes moved on
+    the accelerator / its bandwidth). A step moves the active weights and the keys and values once
+    and the recurrent state twice; nothing else is counted. A model that the cache holds can beat
+    the memory's bandwidth.
 
     For example:
 

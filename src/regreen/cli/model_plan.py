@@ -130,6 +130,8 @@ def show(plan: Plan, console: Console) -> None:
     console.result("")
     rows = [(row.name, row.kept, row.source) for row in QUANTISATIONS.values()]
     console.table(("quantisation", "stays as it is", "source"), rows)
+    if not all(plan.config.sparse):
+        console.note("llama.cpp runs this architecture only with experts in every layer")
 
 
 def _show_parameters(plan: Plan, console: Console) -> None:

@@ -45,7 +45,7 @@ SHAPES: Mapping[str, ModelConfig] = MappingProxyType(
     {
         "1m": _tiny(128, heads=4, head_dim=32, expert=64, shared_expert=64),
         "5m": _tiny(256, heads=4, head_dim=64, expert=160, shared_expert=160),
-        "23m": _tiny(512, heads=8, head_dim=64, expert=336, shared_expert=384),
+        "23m": _tiny(512, heads=8, head_dim=64, expert=352, shared_expert=352),
         "100m": ModelConfig(
             vocab_size=16_384,
             tie_word_embeddings=True,
