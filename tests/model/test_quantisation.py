@@ -126,6 +126,14 @@ def test_the_published_shape_at_full_width() -> None:
     assert size(config, "f32") == 4 * total(config)
 
 
+@pytest.mark.parametrize(("name", "reported"), [("bf16", 163), ("fp8", 82.1)])
+def test_published_checkpoints_are_as_large_as_reported(name: str, reported: float) -> None:
+    """The vendor's repositories, in 10^9 bytes; they hold the MTP layer."""
+    config = SHAPES["80b"].model_copy(update={"num_nextn_predict_layers": 1})
+
+    assert size(config, name) / 1e9 == pytest.approx(reported, rel=0.003)
+
+
 def test_the_medium_shape_has_the_bits_that_were_measured() -> None:
     config = SHAPES["264m"]
 
