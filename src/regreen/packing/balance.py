@@ -35,7 +35,7 @@ class CostModel:
     linear: float
     """Floating-point operations of a token apart from attention's scores, forward."""
     quadratic: float
-    """Operations a squared token: of scores and their weighted sum, causal, all attention layers."""
+    """Operations a squared token: causal scores and their weighted sum, all attention layers."""
 
     @classmethod
     def of(cls, config: ModelConfig) -> CostModel:
