@@ -1,4 +1,4 @@
-"""The shape of the model: one frozen description that reads and writes Hugging Face's `config.json`.
+"""The shape of the model: one frozen description, read from and written to `config.json`.
 
 Field names are those of `qwen3_next` wherever both have the field, so that a published
 configuration can be read without a table. What this implementation does not compute (biases,
@@ -124,7 +124,7 @@ class ModelConfig(BaseModel):
             msg = f"layer_types names {len(self.layer_types)} of {self.num_hidden_layers} layers"
             raise ValueError(msg)
         if self.rotary_dim < 2 or self.rotary_dim % 2:
-            msg = f"partial_rotary_factor leaves {self.rotary_dim} rotary dimensions, not an even number"
+            msg = f"{self.rotary_dim} rotary dimensions are left, not a positive even number"
             raise ValueError(msg)
         return self
 

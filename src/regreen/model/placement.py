@@ -132,12 +132,12 @@ def place(
     def split(name: str, in_host: Callable[[Weight], bool], *, cache: bool = True) -> Placement:
         return _split(config, quantisation, load, table, (name, in_host, cache))
 
-    whole = split("all in the host", lambda weight: True, cache=False)
-    device = split("all on the device", lambda weight: False)
+    whole = split("all in host", lambda weight: True, cache=False)
+    device = split("all on device", lambda weight: False)
     layers = sorted({row.layer for row in table if _is_routed(row) and row.layer is not None})
     if not layers:
         return (whole, device)
-    apart = split("experts in the host", _experts_through(layers[-1]))
+    apart = split("experts in host", _experts_through(layers[-1]))
     found = [whole, apart, device]
     if apart.fits(machine) and device.fits(machine) is False:
         partial = _fill(layers, split, machine)
@@ -195,7 +195,7 @@ def _fill(
     best = None
     while low < high:
         count = (low + high) // 2
-        name = f"experts of {count} of {len(layers)} layers in the host"
+        name = f"experts of {count}/{len(layers)} layers in host"
         found = split(name, _experts_through(layers[count - 1] if count else -1))
         if found.fits(machine):
             best, high = found, count

@@ -1,0 +1,185 @@
+"""Checkpoints in the Hugging Face layout of `qwen3_next`, written and read piece by piece.
+
+A folder holds `config.json` and either `model.safetensors` or numbered shards with an index. Only
+one parameter is in memory twice at any time, so a model that fits can be saved and loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from regreen.model.config import ModelConfig
+from regreen.model.decoder import Decoder
+from regreen.model.layout import pieces
+
+__all__ = ["CheckpointError", "load_checkpoint", "save_checkpoint", "tensors_of"]
+
+_ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+class CheckpointError(ValueError):
+    """A folder that does not hold a checkpoint of this model; says what is missing or wrong."""
+
+
+def tensors_of(model: Decoder, *, dtype: torch.dtype | None = None) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of the checkpoint under its name on disk, parameter by parameter."""
+    parameters = dict(model.named_parameters())
+    for piece in pieces(model.config):
+        parts = piece.cut(parameters[piece.name].detach())
+        for name, part in zip(piece.tensors, parts, strict=True):
+            yield name, part.to(dtype or part.dtype).cpu()
+
+
+def save_checkpoint(
+    model: Decoder,
+    folder: Path,
+    *,
+    shard_bytes: int = 5_000_000_000,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write `config.json` and the weights, in shards of at most `shard_bytes` where one is short.
+
+    The configuration is written last: a folder with one is a whole checkpoint.
+
+    Args:
+        model: the model.
+        folder: made if missing; an older checkpoint in it is replaced.
+        shard_bytes: a shard's size, unless a single tensor is larger.
+        dtype: the type on disk; None keeps that in memory.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in (folder / "config.json", folder / _INDEX, *folder.glob("model*.safetensors")):
+        old.unlink(missing_ok=True)
+    shards: list[tuple[Path, list[str]]] = []
+    total, held = 0, 0
+    waiting: dict[str, Tensor] = {}
+
+    def flush() -> None:
+        path = folder / f"model-{len(shards) + 1:05}.safetensors"
+        save_file({k: v.contiguous() for k, v in waiting.items()}, path, {"format": "pt"})
+        shards.append((path, list(waiting)))
+        waiting.clear()
+
+    for name, tensor in tensors_of(model, dtype=dtype):
+        size = tensor.numel() * tensor.element_size()
+        if waiting and held + size > shard_bytes:
+            flush()
+            held = 0
+        # A view would keep, and safetensors refuse, the whole matrix that it is a part of.
+        waiting[name] = tensor.clone()
+        held, total = held + size, total + size
+    flush()
+    _name_shards(folder, shards, total)
+    kind = str(dtype or next(model.parameters()).dtype).removeprefix("torch.")
+    values = {**model.config.to_hf(), "torch_dtype": kind, "dtype": kind}
+    text = json.dumps(values, indent=2, sort_keys=True)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _name_shards(folder: Path, shards: list[tuple[Path, list[str]]], total: int) -> None:
+    if len(shards) == 1:
+        shards[0][0].rename(folder / _ONE)
+        return
+    places = {}
+    for number, (path, names) in enumerate(shards, 1):
+        final = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        path.rename(folder / final)
+        places.update(dict.fromkeys(names, final))
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    (folder / _INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def load_checkpoint(
+    folder: Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+) -> Decoder:
+    """Read a checkpoint that this module, transformers or a vendor wrote.
+
+    A multi-token-prediction layer is loaded where the folder holds one.
+
+    Args:
+        folder: holds `config.json` and safetensors.
+        dtype: the type in memory; None keeps that on disk.
+        device: where the parameters go.
+
+    Raises:
+        CheckpointError: no checkpoint, a tensor missing, too many, or of the wrong shape.
+        ValueError: a configuration that this model does not compute.
+    """
+    if not (folder / "config.json").is_file():
+        msg = f"{folder} holds no config.json"
+        raise CheckpointError(msg)
+    config = ModelConfig.load(folder)
+    places = _places(folder)
+    has_next = any(name.startswith("mtp.") for name in places)
+    config = config.model_copy(update={"num_nextn_predict_layers": int(has_next)})
+    _check_names(config, places, folder)
+    with torch.device("meta"):
+        model = Decoder(config)
+    reader = _Reader(places)
+    for piece in pieces(config):
+        parts = [reader.read(name) for name in piece.tensors]
+        _place(model, piece.name, piece.join(parts), dtype, device)
+    return model
+
+
+def _place(
+    model: Decoder, name: str, value: Tensor, dtype: torch.dtype | None, device: torch.device | str
+) -> None:
+    expected = model.get_parameter(name)
+    if value.shape != expected.shape:
+        msg = f"{name} has shape {tuple(value.shape)} on disk, the configuration says "
+        msg += f"{tuple(expected.shape)}"
+        raise CheckpointError(msg)
+    owner, _, attribute = name.rpartition(".")
+    parameter = torch.nn.Parameter(value.to(device=device, dtype=dtype or value.dtype))
+    setattr(model.get_submodule(owner), attribute, parameter)
+
+
+def _places(folder: Path) -> Mapping[str, Path]:
+    """The file of every tensor."""
+    if (folder / _INDEX).is_file():
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        return {name: folder / file for name, file in index["weight_map"].items()}
+    if (folder / _ONE).is_file():
+        with safe_open(folder / _ONE, framework="pt") as file:
+            return dict.fromkeys(file.keys(), folder / _ONE)
+    msg = f"{folder} holds neither {_ONE} nor {_INDEX}"
+    raise CheckpointError(msg)
+
+
+def _check_names(config: ModelConfig, places: Mapping[str, Path], folder: Path) -> None:
+    wanted = {name for piece in pieces(config) for name in piece.tensors}
+    missing = sorted(wanted - set(places))
+    if missing:
+        msg = f"{folder} lacks {len(missing)} tensors, the first is {missing[0]}"
+        raise CheckpointError(msg)
+    more = sorted(set(places) - wanted - {"lm_head.weight"})
+    if more:
+        msg = f"{folder} holds {len(more)} tensors this model has no place for, as {more[0]}"
+        raise CheckpointError(msg)
+
+
+class _Reader:
+    """Reads tensors one by one, the file of the last one kept open."""
+
+    def __init__(self, places: Mapping[str, Path]) -> None:
+        self._places = places
+        self._path: Path | None = None
+
+    def read(self, name: str) -> Tensor:
+        path = self._places[name]
+        if path != self._path:
+            self._file = safe_open(path, framework="pt")
+            self._path = path
+        tensor: Tensor = self._file.get_tensor(name)
+        return tensor

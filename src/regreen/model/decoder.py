@@ -1,0 +1,205 @@
+"""The decoder: embedding, layers of a mixer and a feed-forward part each, norm, output matrix.
+
+Tokens are one flat run from the embedding to the logits; rows and documents are a matter of the
+mixers. A call says where documents begin by `borders`; positions that restart without them are an
+error, because the recurrent layers would go on from one document into the next.
+
+Shapes: B rows, T tokens of a row, N = B·T tokens, D model width, V vocabulary, K experts of
+a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regreen.model.attention import GatedAttention
+from regreen.model.borders import Borders, MissingBordersError, restarts
+from regreen.model.cache import AttentionMemory, Cache, DeltaMemory
+from regreen.model.config import LayerType, ModelConfig
+from regreen.model.delta_net import GatedDeltaNet
+from regreen.model.feed_forward import FeedForward
+from regreen.model.moe import Routing, SparseFeedForward
+from regreen.model.norm import RMSNorm
+from regreen.model.rope import Rotations, attention_factor, inverse_frequencies
+
+__all__ = ["Decoder", "Layer", "Output"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a call of the decoder computes."""
+
+    hidden_ND: Tensor
+    """The last layer's result behind the final norm, for every token."""
+    logits: Tensor
+    """(B, T, V), or (chosen tokens, V) where only some were asked for."""
+    routings: list[Routing]
+    """What each sparse layer's router did, first to last."""
+
+
+class Layer(nn.Module):
+    """A token mixer and a feed-forward part, each behind a norm and added to the stream."""
+
+    def __init__(self, config: ModelConfig, mixer: LayerType, *, sparse: bool) -> None:
+        super().__init__()
+        self.input_norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mixer: GatedDeltaNet | GatedAttention
+        if mixer == "linear_attention":
+            self.mixer = GatedDeltaNet(config)
+        else:
+            self.mixer = GatedAttention(config)
+        self.middle_norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.feed_forward: SparseFeedForward | FeedForward
+        if sparse:
+            self.feed_forward = SparseFeedForward(config)
+        else:
+            self.feed_forward = FeedForward(config.hidden_size, config.intermediate_size)
+
+    def forward(
+        self,
+        x_ND: Tensor,
+        borders: Borders,
+        rotations: Rotations,
+        memory: AttentionMemory | DeltaMemory | None = None,
+        replay_NK: Tensor | None = None,
+    ) -> tuple[Tensor, Routing | None]:
+        """Transform the stream; the routing is None for a dense feed-forward part."""
+        mixed_ND = self.input_norm(x_ND)
+        if isinstance(self.mixer, GatedDeltaNet):
+            assert not isinstance(memory, AttentionMemory)
+            mixed_ND = self.mixer(mixed_ND, borders, memory)
+        else:
+            assert not isinstance(memory, DeltaMemory)
+            mixed_ND = self.mixer(mixed_ND, borders, rotations, memory)
+        x_ND = x_ND + mixed_ND
+        normed_ND = self.middle_norm(x_ND)
+        if isinstance(self.feed_forward, SparseFeedForward):
+            out_ND, routing = self.feed_forward(normed_ND, replay_NK)
+            return x_ND + out_ND, routing
+        return x_ND + self.feed_forward(normed_ND), None
+
+
+class Decoder(nn.Module):
+    """The whole model of a `ModelConfig`, with new weights drawn from torch's generator."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(
+            Layer(config, mixer, sparse=sparse)
+            for mixer, sparse in zip(config.mixers, config.sparse, strict=True)
+        )
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.output: nn.Linear | None = None
+        if not config.tie_word_embeddings:
+            self.output = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.reset()
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Draw new weights: normal matrices, decays log U(0, 16), norms neutral.
+
+        A matrix that stands for several on disk is drawn as one; all have the same deviation.
+        """
+        for name, parameter in self.named_parameters():
+            if name.endswith("a_log"):
+                parameter.uniform_(0.01, 16.0).log_()
+            elif name.endswith("conv"):
+                parameter.uniform_(-1.0, 1.0).mul_(parameter.shape[1] ** -0.5)
+            elif parameter.dim() > 1:
+                parameter.normal_(0.0, self.config.initializer_range)
+
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        *,
+        borders: Borders | None = None,
+        positions_BT: Tensor | None = None,
+        cache: Cache | None = None,
+        chosen: Tensor | slice | None = None,
+        replay: Sequence[Tensor] | None = None,
+    ) -> Output:
+        """Compute logits for every token, or for the chosen ones.
+
+        Args:
+            tokens_BT: token ids.
+            borders: the documents of the batch, in the order of its tokens; None means that each
+                row is one document. With a cache, document i continues row i of the cache.
+            positions_BT: positions to check against the documents; they are never needed.
+            cache: what earlier calls remember; it takes this call's tokens in. No gradients.
+            chosen: the flat tokens whose logits are wanted, as an index or a slice.
+            replay: the experts (N, K) of each sparse layer, instead of the routers' choice.
+
+        Raises:
+            MissingBordersError: positions restart within a row and no borders were given.
+            ValueError: borders that do not fit the tokens.
+        """
+        borders = self._borders(tokens_BT, borders, positions_BT)
+        positions_N = borders.positions_N.to(tokens_BT.device)
+        memories: Sequence[AttentionMemory | DeltaMemory | None] = [None] * len(self.layers)
+        if cache is not None:
+            lengths = torch.tensor(borders.lengths, device=tokens_BT.device)
+            begun = torch.tensor(cache.lengths, device=tokens_BT.device)
+            cache.begin(borders.lengths)
+            positions_N = positions_N + begun.repeat_interleave(lengths)
+            memories = cache.memories
+        x_ND = self.embedding(tokens_BT.flatten())
+        rotations = self._rotations(positions_N, x_ND.dtype)
+        routings: list[Routing] = []
+        for layer, memory in zip(self.layers, memories, strict=True):
+            replayed = None if replay is None else replay[len(routings)]
+            x_ND, routing = layer(x_ND, borders, rotations, memory, replayed)
+            if routing is not None:
+                routings.append(routing)
+        if cache is not None:
+            cache.commit()
+        hidden_ND = self.norm(x_ND)
+        if chosen is not None:
+            return Output(hidden_ND, self.unembed(hidden_ND[chosen]), routings)
+        logits_BTV = self.unembed(hidden_ND).unflatten(0, tokens_BT.shape)
+        return Output(hidden_ND, logits_BTV, routings)
+
+    def unembed(self, hidden: Tensor) -> Tensor:
+        """Logits (…, V) of normed hidden states (…, D)."""
+        weight_VD = self.embedding.weight if self.output is None else self.output.weight
+        return functional.linear(hidden, weight_VD)
+
+    def new_cache(self, num_rows: int, *, history: bool = True, anchor_every: int = 1024) -> Cache:
+        """An empty memory for decoding `num_rows` sequences together; see `Cache`."""
+        replays = [
+            layer.mixer if isinstance(layer.mixer, GatedDeltaNet) else None
+            for layer in self.layers
+            if isinstance(layer, Layer)
+        ]
+        like = self.norm.weight.detach()
+        return Cache(
+            self.config, num_rows, like, replays, history=history, anchor_every=anchor_every
+        )
+
+    def _borders(
+        self, tokens_BT: Tensor, borders: Borders | None, positions_BT: Tensor | None
+    ) -> Borders:
+        if borders is None:
+            if positions_BT is not None and restarts(positions_BT):
+                msg = (
+                    "positions restart within a row, so it holds several documents, but no borders "
+                    "were given: attention could be kept apart by positions, the convolution and "
+                    "the recurrent state of the linear layers would leak from one document into "
+                    "the next; pass borders=Borders.of_positions(positions)"
+                )
+                raise MissingBordersError(msg)
+            return Borders((tokens_BT.shape[1],) * tokens_BT.shape[0])
+        if borders.num_tokens != tokens_BT.numel():
+            msg = f"borders cover {borders.num_tokens} tokens, the batch has {tokens_BT.numel()}"
+            raise ValueError(msg)
+        return borders
+
+    def _rotations(self, positions_N: Tensor, dtype: torch.dtype) -> Rotations:
+        inverse_R = inverse_frequencies(self.config).to(positions_N.device)
+        return Rotations(positions_N, inverse_R, attention_factor(self.config.yarn), dtype)

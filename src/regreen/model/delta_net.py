@@ -1,0 +1,147 @@
+"""A Gated DeltaNet layer: projections, short convolution, gated delta rule, gated norm.
+
+All six projections are one matrix in memory, rows in the order queries, keys, values, output gate,
+beta, decay, so that the convolution's channels are one slice of its product. On disk they are
+Hugging Face's two matrices, interleaved by key head (see `checkpoint`).
+
+Shapes: N tokens, B documents, D model width, J convolved channels, G key heads, H value heads,
+K and V their widths.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regreen.model.borders import Borders
+from regreen.model.cache import DeltaMemory
+from regreen.model.chunks import from_chunks, to_chunks
+from regreen.model.config import ModelConfig
+from regreen.model.convolution import causal_convolution, step_convolution
+from regreen.model.delta_rule import chunked_delta_rule, delta_rule_steps
+from regreen.model.kernels import fused_delta_rule
+from regreen.model.norm import GatedRMSNorm, l2_normalise
+from regreen.model.precision import widened
+
+__all__ = ["GatedDeltaNet"]
+
+
+class GatedDeltaNet(nn.Module):
+    """The linear-time mixer: a matrix memory per value head, corrected by each token."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.key_heads = config.linear_num_key_heads
+        self.value_heads = config.linear_num_value_heads
+        self.key_width = config.linear_key_head_dim
+        self.value_width = config.linear_value_head_dim
+        self.channels = config.linear_conv_dim
+        self.sizes = (self.channels, config.linear_value_dim, 2 * self.value_heads)
+        self.in_proj = nn.Linear(config.hidden_size, sum(self.sizes), bias=False)
+        self.conv = nn.Parameter(torch.empty(self.channels, config.linear_conv_kernel_dim))
+        self.a_log = nn.Parameter(torch.empty(self.value_heads))
+        self.dt_bias = nn.Parameter(torch.ones(self.value_heads))
+        self.norm = GatedRMSNorm(self.value_width, config.rms_norm_eps)
+        self.out_proj = nn.Linear(config.linear_value_dim, config.hidden_size, bias=False)
+
+    def forward(self, x_ND: Tensor, borders: Borders, memory: DeltaMemory | None = None) -> Tensor:
+        """Mix each document; with a memory, document i continues its row i."""
+        mixed_NJ, z_NE, gates = self.in_proj(x_ND).split(self.sizes, dim=-1)
+        beta_NH, g_NH = self._gates(gates)
+        if memory is None:
+            active_NJ = causal_convolution(mixed_NJ, self.conv, borders)
+            out_NHV = self._scan(active_NJ, beta_NH, g_NH, borders, None)
+        elif borders.uniform and borders.lengths[0] == 1:
+            out_NHV = self._step(memory.step(mixed_NJ, beta_NH, g_NH), beta_NH, g_NH, memory)
+        else:
+            context_BTJ = memory.context()
+            memory.record(mixed_NJ, beta_NH, g_NH, borders)
+            active_NJ = causal_convolution(mixed_NJ, self.conv, borders, context_BTJ)
+            out_NHV = self._scan(active_NJ, beta_NH, g_NH, borders, memory.state_BHKV)
+        z_NHV = z_NE.unflatten(-1, (self.value_heads, self.value_width))
+        mixed: Tensor = self.out_proj(self.norm(out_NHV, z_NHV).flatten(1))
+        return mixed
+
+    def replay(
+        self, mixed_TJ: Tensor, beta_TH: Tensor, g_TH: Tensor, state_HKV: Tensor, skip: int
+    ) -> None:
+        """Bring `state_HKV` forward, in place, over recorded inputs of one row.
+
+        The first `skip` rows of `mixed_TJ` are the convolution's context and are not scanned.
+        """
+        borders = Borders((len(mixed_TJ),))
+        active_TJ = causal_convolution(mixed_TJ, self.conv, borders)[skip:]
+        self._scan(active_TJ, beta_TH, g_TH, Borders((len(active_TJ),)), state_HKV[None])
+
+    def _gates(self, gates: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, H) beta and the logarithm of the decay, float32 at least."""
+        b_NH, a_NH = widened(gates).chunk(2, dim=-1)
+        g_NH = -widened(self.a_log).exp() * functional.softplus(a_NH + self.dt_bias)
+        return b_NH.sigmoid(), g_NH
+
+    def _heads(self, active_NJ: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys of length one, queries scaled, and values; float32 at least."""
+        keys = 2 * self.key_heads * self.key_width
+        active_qk, active_v = widened(active_NJ).split((keys, self.channels - keys), dim=-1)
+        qk = l2_normalise(active_qk.unflatten(-1, (2 * self.key_heads, self.key_width)))
+        q_NGK, k_NGK = qk.split(self.key_heads, dim=1)
+        v_NHV = active_v.unflatten(-1, (self.value_heads, self.value_width))
+        return q_NGK * self.key_width**-0.5, k_NGK, v_NHV
+
+    def _scan(
+        self,
+        active_NJ: Tensor,
+        beta_NH: Tensor,
+        g_NH: Tensor,
+        borders: Borders,
+        state_BHKV: Tensor | None,
+    ) -> Tensor:
+        """The delta rule over whole documents; a given state is brought forward in place."""
+        q_NGK, k_NGK, v_NHV = self._heads(active_NJ)
+        if active_NJ.is_cuda and (fused := fused_delta_rule()) is not None:
+            heads = (x[None] for x in (q_NGK, k_NGK, v_NHV, g_NH, beta_NH))
+            cumulative = borders.cumulative.to(active_NJ.device)
+            out, final = fused(
+                *heads,
+                scale=1.0,
+                initial_state=state_BHKV,
+                output_final_state=state_BHKV is not None,
+                cu_seqlens=cumulative,
+            )
+            if state_BHKV is not None:
+                state_BHKV.copy_(final)
+            fused_NHV: Tensor = out[0].to(active_NJ.dtype)
+            return fused_NHV
+        chunks = borders.chunks(_chunk_size(borders), active_NJ.device)
+        order = torch.tensor(chunks.order, device=active_NJ.device)
+        initial = self._zeros(len(order), v_NHV) if state_BHKV is None else state_BHKV[order]
+        out_MHCV, final = chunked_delta_rule(
+            to_chunks(q_NGK, chunks),
+            to_chunks(k_NGK, chunks),
+            to_chunks(v_NHV, chunks),
+            to_chunks(beta_NH[..., None], chunks, clear=True)[..., 0],
+            to_chunks(g_NH[..., None], chunks, clear=True)[..., 0],
+            initial,
+            chunks.running,
+        )
+        if state_BHKV is not None:
+            state_BHKV[order] = final
+        return from_chunks(out_MHCV, chunks).to(active_NJ.dtype)
+
+    def _step(
+        self, window_BTJ: Tensor, beta_BH: Tensor, g_BH: Tensor, memory: DeltaMemory
+    ) -> Tensor:
+        """One token of every row, the recurrent form."""
+        q, k, v = (x[:, None] for x in self._heads(step_convolution(window_BTJ, self.conv)))
+        out = delta_rule_steps(q, k, v, beta_BH[:, None], g_BH[:, None], memory.state_BHKV)
+        return out[:, 0].to(window_BTJ.dtype)
+
+    def _zeros(self, documents: int, like: Tensor) -> Tensor:
+        return like.new_zeros(documents, self.value_heads, self.key_width, self.value_width)
+
+
+def _chunk_size(borders: Borders) -> int:
+    """16 to 64 tokens: a longer chunk means fewer steps, but wastes more behind short documents."""
+    longest = max(borders.lengths)
+    return 64 if longest > 4096 else 32 if longest > 16 else 16

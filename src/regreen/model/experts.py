@@ -1,0 +1,145 @@
+"""Routed experts, computed by grouping tokens: sort by expert, one product per group, add back.
+
+No mask is made per expert and no token is multiplied by an expert that did not choose it. The
+backward is written by hand, so that a group is a slice of one buffer in both directions and the
+gradient of a routing weight needs no second pass through the output.
+
+Shapes: N tokens, K experts of a token, E experts, S = N·K assignments sorted by expert, D model
+width, I inner width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regreen.model.feed_forward import swiglu_backward
+from regreen.model.kernels import grouped_mm
+
+__all__ = ["Experts", "Groups"]
+
+
+class Groups:
+    """Assignments of tokens to experts, sorted by expert."""
+
+    def __init__(self, index_NK: Tensor, num_experts: int) -> None:
+        flat_S = index_NK.flatten()
+        self.order_S = flat_S.argsort(stable=True)
+        self.token_S = self.order_S // index_NK.shape[1]
+        self.counts_E = torch.bincount(flat_S, minlength=num_experts)
+
+    def spans(self) -> list[tuple[int, slice]]:
+        """(expert, its slice of the sorted assignments) for every expert that has any."""
+        spans, begin = [], 0
+        for expert, count in enumerate(self.counts_E.tolist()):
+            if count:
+                spans.append((expert, slice(begin, begin + count)))
+                begin += count
+        return spans
+
+
+def _multiply(x_SA: Tensor, weight_EBA: Tensor, spans: list[tuple[int, slice]]) -> Tensor:
+    """(S, B) each group times the transpose of its expert's matrix."""
+    out_SB = x_SA.new_empty(len(x_SA), weight_EBA.shape[1])
+    for expert, at in spans:
+        torch.mm(x_SA[at], weight_EBA[expert].t(), out=out_SB[at])
+    return out_SB
+
+
+def _outer(
+    grad_SB: Tensor, x_SA: Tensor, weight_EBA: Tensor, spans: list[tuple[int, slice]]
+) -> Tensor:
+    """(E, B, A) the gradient of the experts' matrices; zero where an expert had no token."""
+    grad_EBA = torch.empty_like(weight_EBA)
+    used = set()
+    for expert, at in spans:
+        torch.mm(grad_SB[at].t(), x_SA[at], out=grad_EBA[expert])
+        used.add(expert)
+    for expert in range(len(weight_EBA)):
+        if expert not in used:
+            grad_EBA[expert].zero_()
+    return grad_EBA
+
+
+class _GroupedExperts(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_ND: Tensor,
+        share_NK: Tensor,
+        gate_up_EJD: Tensor,
+        down_EDI: Tensor,
+        groups: Groups,
+    ) -> Tensor:
+        spans = groups.spans()
+        x_SD = x_ND[groups.token_S]
+        gate_up_SJ = _multiply(x_SD, gate_up_EJD, spans)
+        gate_SI, up_SI = gate_up_SJ.chunk(2, dim=-1)
+        inner_SI = functional.silu(gate_SI).mul_(up_SI)
+        share_S = share_NK.flatten()[groups.order_S]
+        out_SD = _multiply(inner_SI * share_S[:, None], down_EDI, spans)
+        ctx.save_for_backward(x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EJD, down_EDI)
+        ctx.groups, ctx.spans, ctx.shape = groups, spans, share_NK.shape
+        return torch.zeros_like(x_ND).index_add_(0, groups.token_S, out_SD)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EJD, down_EDI = ctx.saved_tensors
+        groups, spans = ctx.groups, ctx.spans
+        grad_SD = grads[0][groups.token_S]
+        grad_inner_SI = _multiply(grad_SD, down_EDI.mT, spans)
+        grad_share_S = (grad_inner_SI * inner_SI).sum(-1)
+        share = share_S[:, None]
+        grad_down = _outer(grad_SD, inner_SI * share, down_EDI, spans)
+        grad_gate_up_SJ = swiglu_backward(grad_inner_SI * share, gate_up_SJ)
+        grad_gate_up = _outer(grad_gate_up_SJ, x_SD, gate_up_EJD, spans)
+        grad_x_SD = _multiply(grad_gate_up_SJ, gate_up_EJD.mT, spans)
+        grad_x_ND = torch.zeros_like(grads[0]).index_add_(0, groups.token_S, grad_x_SD)
+        grad_share = torch.empty_like(share_S)
+        grad_share[groups.order_S] = grad_share_S
+        return grad_x_ND, grad_share.view(ctx.shape), grad_gate_up, grad_down, None
+
+
+class Experts(nn.Module):
+    """SwiGLU experts stored as two stacks of matrices."""
+
+    def __init__(self, num_experts: int, width: int, inner: int) -> None:
+        super().__init__()
+        self.gate_up_proj = nn.Parameter(torch.empty(num_experts, 2 * inner, width))
+        self.down_proj = nn.Parameter(torch.empty(num_experts, width, inner))
+
+    def forward(self, x_ND: Tensor, index_NK: Tensor, share_NK: Tensor) -> Tensor:
+        """The sum over each token's experts, weighted by `share_NK`."""
+        if len(x_ND) == 1 and not torch.is_grad_enabled():
+            return self._one(x_ND[0], index_NK[0].tolist(), share_NK[0].tolist())
+        groups = Groups(index_NK, len(self.gate_up_proj))
+        if grouped_mm is not None and x_ND.is_cuda and x_ND.dtype == torch.bfloat16:
+            return self._on_device(x_ND, share_NK, groups)
+        out: Tensor = _GroupedExperts.apply(
+            x_ND, share_NK, self.gate_up_proj, self.down_proj, groups
+        )
+        return out
+
+    def _one(self, x_D: Tensor, experts: list[int], shares: list[float]) -> Tensor:
+        """One token without gradients: a matrix-vector product per expert and nothing copied."""
+        gate_up = torch.stack([torch.mv(self.gate_up_proj[expert], x_D) for expert in experts])
+        gate, up = gate_up.chunk(2, dim=-1)
+        inner = functional.silu(gate).mul_(up)
+        out_D = torch.zeros_like(x_D)
+        for place, (expert, share) in enumerate(zip(experts, shares, strict=True)):
+            out_D.addmv_(self.down_proj[expert], inner[place], alpha=share)
+        return out_D[None]
+
+    def _on_device(self, x_ND: Tensor, share_NK: Tensor, groups: Groups) -> Tensor:
+        """The same by the grouped matrix product of the accelerator, with its own gradients."""
+        assert grouped_mm is not None
+        ends_E = groups.counts_E.cumsum(0).to(torch.int32)
+        gate_up_SJ = grouped_mm(x_ND[groups.token_S], self.gate_up_proj.mT, offs=ends_E)
+        gate_SI, up_SI = gate_up_SJ.chunk(2, dim=-1)
+        inner_SI = functional.silu(gate_SI) * up_SI
+        inner_SI = inner_SI * share_NK.flatten()[groups.order_S][:, None].to(inner_SI.dtype)
+        out_SD = grouped_mm(inner_SI, self.down_proj.mT, offs=ends_E)
+        return torch.zeros_like(x_ND).index_add(0, groups.token_S, out_SD)
