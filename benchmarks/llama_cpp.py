@@ -1,0 +1,385 @@
+"""llama.cpp as a comparator: built from a pinned source archive, fed by its own converter, asked.
+
+    python benchmarks/llama_cpp.py CHECKPOINT [--types f32,q8_0,q4_k_m] [--threads 1]
+
+The archive is that of ``llama-cpp-python``, because an index carries it at a digest that does not
+move, with the converter and the server; wheels are built for another processor and have neither.
+Built once (about ten minutes of one core), kept below ``REGREEN_HOME``; a later call needs neither
+the network nor a compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from regreen.cli.shared import home
+from regreen.core.errors import PrerequisiteError, RegreenError
+from regreen.tasks.index import fetch_sdist, index_url
+
+VERSION = "0.3.36"
+SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+TARGETS = ("llama-server", "llama-bench", "llama-batched-bench", "llama-quantize")
+FLAGS = {
+    "CMAKE_BUILD_TYPE": "Release",
+    "BUILD_SHARED_LIBS": "OFF",
+    "GGML_NATIVE": "ON",
+    "GGML_OPENMP": "ON",
+    "GGML_CCACHE": "OFF",
+    "LLAMA_BUILD_COMMON": "ON",
+    "LLAMA_BUILD_TOOLS": "ON",
+    "LLAMA_BUILD_SERVER": "ON",
+    "LLAMA_BUILD_TESTS": "OFF",
+    "LLAMA_BUILD_EXAMPLES": "OFF",
+    "LLAMA_BUILD_APP": "OFF",
+    # The page of the server and TLS would be fetched from, or linked for, the network.
+    "LLAMA_BUILD_UI": "OFF",
+    "LLAMA_USE_PREBUILT_UI": "OFF",
+    "LLAMA_OPENSSL": "OFF",
+}
+# The converter knows a byte-pair vocabulary by the ids it gives one text, so it refuses every new
+# one. Where it does, the split is taken to be Qwen2's: right for the vocabularies used here.
+_CONVERT = """
+import runpy, sys
+tree = sys.argv[1]
+sys.path[:0] = [tree, tree + "/gguf-py"]
+from conversion.base import TextModel
+known = TextModel.get_vocab_base_pre
+def pinned(self, tokenizer):
+    try:
+        return known(self, tokenizer)
+    except NotImplementedError:
+        return "qwen2"
+TextModel.get_vocab_base_pre = pinned
+sys.argv = ["convert_hf_to_gguf.py", *sys.argv[2:]]
+runpy.run_path(tree + "/convert_hf_to_gguf.py", run_name="__main__")
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaCpp:
+    """A built tree."""
+
+    source: Path
+    """The unpacked tree: converter, its own ``gguf-py``."""
+    programs: Path
+    """Directory of the programs in ``TARGETS``."""
+
+    def __getitem__(self, name: str) -> str:
+        return str(self.programs / name)
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What a prompt was greedily continued with."""
+
+    ids: list[int]
+    """Chosen tokens."""
+    log_probs: list[dict[int, float]]
+    """At each step, natural logarithms of the probabilities of the likeliest tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Medians of tokens per second."""
+
+    prompt: float
+    """Reading a prompt."""
+    generation: float
+    """Writing, one sequence at a time."""
+
+
+def build() -> LlamaCpp:
+    """The programs, built when they are not there yet.
+
+    Raises:
+        PrerequisiteError: cmake or a compiler is missing, or the index does not answer.
+        RegreenError: the archive is not the one that was pinned, or it does not build.
+    """
+    root = home() / "llama_cpp" / f"{VERSION}-{_machine()}"
+    root.mkdir(parents=True, exist_ok=True)
+    found = LlamaCpp(root / "source", root / "build" / "bin")
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "built").exists():
+            cmake, compilers = _cmake(), _compilers()
+            _unpack(found.source)
+            settings = [f"-D{name}={value}" for name, value in {**FLAGS, **compilers}.items()]
+            log = root / "build.log"
+            _make([cmake, "-S", str(found.source), "-B", str(root / "build"), *settings], log)
+            jobs = ["-j", str(os.cpu_count() or 1), "--target", *TARGETS]
+            _make([cmake, "--build", str(root / "build"), *jobs], log)
+            (root / "built").touch()
+    return found
+
+
+def convert(tools: LlamaCpp, checkpoint: Path, out: Path, *, dtype: str = "f32") -> Path:
+    """Write ``checkpoint`` as GGUF with the tree's own converter.
+
+    Args:
+        tools: the built tree.
+        checkpoint: folder in the Hugging Face layout, with a ``tokenizer.json``.
+        out: file to write.
+        dtype: ``f32``, ``bf16``, ``f16`` or ``q8_0`` as the converter names them; else what
+            ``llama-quantize`` makes of f32 (``q4_k_m``, ...).
+
+    Raises:
+        RegreenError: the converter or the quantiser refuses; the end of its output is told.
+    """
+    direct = dtype in {"f32", "bf16", "f16", "q8_0"}
+    first = out if direct else out.with_name(out.name + ".f32")
+    command = [sys.executable, "-c", _CONVERT, str(tools.source), str(checkpoint)]
+    command += ["--outfile", str(first), "--outtype", dtype if direct else "f32"]
+    if not _has_mtp(checkpoint):
+        command.append("--no-mtp")
+    _run(command, "llama.cpp's converter refuses the checkpoint", where=checkpoint)
+    if not direct:
+        quantise = [tools["llama-quantize"], str(first), str(out), dtype.upper()]
+        _run(quantise, f"the checkpoint cannot be quantised to {dtype}", where=checkpoint)
+        first.unlink()
+    return out
+
+
+class Server:
+    """A running ``llama-server`` with one slot, which forgets every request."""
+
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
+
+    def greedy(self, prompt: Sequence[int], num_tokens: int, *, top: int = 1) -> Continuation:
+        """The likeliest continuation, the end of text barred.
+
+        Args:
+            prompt: token ids, taken as they are.
+            num_tokens: how many to write.
+            top: of how many tokens a step tells the log-probability, before the end is barred.
+        """
+        body = {
+            "prompt": list(prompt),
+            "n_predict": num_tokens,
+            "temperature": 0.0,
+            "n_probs": top,
+            "ignore_eos": True,
+            "cache_prompt": False,
+            "return_tokens": True,
+        }
+        answer = self._client.post("/completion", json=body)
+        answer.raise_for_status()
+        found = answer.json()
+        steps = [
+            {row["id"]: row["logprob"] for row in step["top_logprobs"]}
+            for step in found["completion_probabilities"]
+        ]
+        return Continuation(found["tokens"], steps)
+
+
+@contextmanager
+def serving(tools: LlamaCpp, gguf: Path, *, context: int, threads: int = 1) -> Iterator[Server]:
+    """A server of ``gguf`` that computes as exactly as it can: state in f32, nothing reused.
+
+    Args:
+        tools: the built tree.
+        gguf: the model.
+        context: tokens of prompt and continuation together.
+        threads: threads of reading and writing.
+
+    Raises:
+        RegreenError: it does not start; the end of its output is told.
+    """
+    with tempfile.TemporaryDirectory(prefix="llama") as name, Path(name, "log").open("w+") as log:
+        socket = Path(name, "llama.sock")
+        command = [tools["llama-server"], "-m", str(gguf), "--host", str(socket)]
+        command += ["-t", str(threads), "-tb", str(threads), "-c", str(context), "-np", "1"]
+        command += ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "-fit", "off", "-cram", "0"]
+        command += ["-ctxcp", "0", "--no-warmup", "--no-ui", "--offline"]
+        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
+            transport = httpx2.HTTPTransport(uds=str(socket))
+            client = httpx2.Client(transport=transport, base_url="http://llama", timeout=600.0)
+            try:
+                with client:
+                    _await(client, process, gguf, Path(name, "log"))
+                    yield Server(client)
+            finally:
+                process.terminate()
+
+
+def bench(
+    tools: LlamaCpp,
+    gguf: Path,
+    *,
+    num_prompt: int,
+    num_generated: int,
+    threads: int = 1,
+    depth: int = 0,
+    repetitions: int = 5,
+) -> Speed:
+    """Tokens per second as ``llama-bench`` measures them (loading and one warm-up left out).
+
+    Args:
+        tools: the built tree.
+        gguf: the model.
+        num_prompt: tokens of a prompt that is read.
+        num_generated: tokens that are written.
+        threads: threads of both.
+        depth: tokens in the state before either begins.
+        repetitions: runs, of which the median is told.
+    """
+    command = [tools["llama-bench"], "-m", str(gguf), "-o", "json", "-r", str(repetitions)]
+    command += ["-p", str(num_prompt), "-n", str(num_generated), "-t", str(threads)]
+    rows = json.loads(_run([*command, "-d", str(depth)], "llama-bench fails", where=gguf))
+    found = {row["n_gen"] > 0: statistics.median(row["samples_ts"]) for row in rows}
+    return Speed(prompt=found[False], generation=found[True])
+
+
+def bench_batches(
+    tools: LlamaCpp,
+    gguf: Path,
+    batches: Sequence[int],
+    *,
+    num_prompt: int,
+    num_generated: int,
+    threads: int = 1,
+) -> dict[int, Speed]:
+    """Tokens per second of all sequences together, by batch, as ``llama-batched-bench`` measures.
+
+    Each sequence has a prompt of its own of ``num_prompt`` tokens; measured once.
+    """
+    context = max(batches) * (num_prompt + num_generated)
+    command = [tools["llama-batched-bench"], "-m", str(gguf), "-c", str(context)]
+    command += ["-npp", str(num_prompt), "-ntg", str(num_generated), "-fit", "off"]
+    command += ["-npl", ",".join(map(str, batches)), "-t", str(threads), "-tb", str(threads)]
+    text = _run([*command, "--output-format", "jsonl"], "llama-batched-bench fails", where=gguf)
+    rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return {row["pl"]: Speed(prompt=row["speed_pp"], generation=row["speed_tg"]) for row in rows}
+
+
+def _machine() -> str:
+    """What a build is good for: these flags on this kind of processor."""
+    features = platform.machine()
+    if (cpus := Path("/proc/cpuinfo")).exists():
+        lines = cpus.read_text().splitlines()
+        features = next((line for line in lines if line.startswith("flags")), features)
+    told = json.dumps([SHA256, FLAGS, TARGETS, features])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _cmake() -> str:
+    if found := shutil.which("cmake"):
+        return found
+    what = "cmake is needed to build llama.cpp, and there is none"
+    raise PrerequisiteError(what, where="PATH", mend="apt-get install cmake, or pip install cmake")
+
+
+def _compilers() -> dict[str, str]:
+    for first, second in ((os.environ.get("CC"), os.environ.get("CXX")), ("gcc", "g++")):
+        if first and second and (c := shutil.which(first)) and (cxx := shutil.which(second)):
+            return {"CMAKE_C_COMPILER": c, "CMAKE_CXX_COMPILER": cxx}
+    what = "a C and a C++ compiler are needed to build llama.cpp, and gcc and g++ are not there"
+    raise PrerequisiteError(what, where="PATH", mend="apt-get install g++, or set CC and CXX")
+
+
+def _unpack(source: Path) -> None:
+    """The part of the archive that is llama.cpp; a half-unpacked tree is begun anew."""
+    if source.exists():
+        return
+    cache = home() / "store" / "downloads"
+    sdist, archive = fetch_sdist("llama-cpp-python", VERSION, cache, index=index_url(os.environ))
+    if sdist.sha256 != SHA256:
+        what = f"the archive of llama-cpp-python {VERSION} is not the pinned one"
+        raise RegreenError(what, where=sdist.url, mend="use an index that mirrors pypi.org")
+    partial = source.with_name("unpacking")
+    shutil.rmtree(partial, ignore_errors=True)
+    prefix = f"llama_cpp_python-{VERSION}/vendor/llama.cpp/"
+    with tarfile.open(archive) as tar:
+        wanted = [member for member in tar if member.name.startswith(prefix)]
+        tar.extractall(partial, wanted, filter="data")
+    (partial / prefix).rename(source)
+    shutil.rmtree(partial)
+
+
+def _make(command: list[str], log: Path) -> None:
+    with log.open("a") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        what = "llama.cpp does not build: " + _end(log.read_text(errors="replace"))
+        raise RegreenError(what, where=str(log), mend="read the log; gcc 12 builds it")
+
+
+def _run(command: list[str], what: str, *, where: Path) -> str:
+    """Standard output of a program that must succeed and stay off the network."""
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    if done.returncode:
+        raise RegreenError(f"{what}: {_end(done.stderr or done.stdout)}", where=str(where))
+    return done.stdout
+
+
+def _end(text: str) -> str:
+    return "\n".join(text.splitlines()[-12:])
+
+
+def _has_mtp(checkpoint: Path) -> bool:
+    """Whether any tensor is of the multi-token-prediction layer: without, it must be said."""
+    from safetensors import safe_open
+
+    for shard in checkpoint.glob("*.safetensors"):
+        with safe_open(shard, "pt") as tensors:
+            if any(name.startswith("mtp.") for name in tensors.keys()):  # noqa: SIM118 - no dict
+                return True
+    return False
+
+
+def _await(client: httpx2.Client, process: subprocess.Popen[bytes], gguf: Path, log: Path) -> None:
+    while process.poll() is None:
+        try:
+            if client.get("/health").status_code == 200:
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.05)
+    what = f"llama-server does not start: {_end(log.read_text(errors='replace'))}"
+    raise RegreenError(what, where=str(gguf))
+
+
+def main() -> None:
+    """Convert a checkpoint and print its speeds in llama.cpp."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--types", default="f32,bf16,q8_0,q4_k_m")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--prompt", type=int, default=512)
+    parser.add_argument("--generated", type=int, default=128)
+    options = parser.parse_args()
+    tools = build()
+    sizes = {"num_prompt": options.prompt, "num_generated": options.generated}
+    print(f"{'tokens per second':18}{'prompt':>10}{'batch 1':>10}{'batch 16':>10}{'bytes':>15}")
+    with tempfile.TemporaryDirectory() as place:
+        for dtype in options.types.split(","):
+            gguf = convert(tools, options.checkpoint, Path(place, dtype), dtype=dtype)
+            one = bench(tools, gguf, threads=options.threads, **sizes)
+            many = bench_batches(tools, gguf, [16], threads=options.threads, **sizes)[16]
+            row = (one.prompt, one.generation, many.generation, gguf.stat().st_size)
+            print(
+                f"{dtype:18}" + "".join(f"{value:>10,.1f}" for value in row[:3]) + f"{row[3]:>15,}"
+            )
+
+
+if __name__ == "__main__":
+    main()
