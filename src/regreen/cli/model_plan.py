@@ -129,7 +129,7 @@ def show(plan: Plan, console: Console) -> None:
     _show_placements(plan, console)
     console.result("")
     rows = [(row.name, row.kept, row.source) for row in QUANTISATIONS.values()]
-    console.table(("quantisation", "stays as it is", "source"), rows)
+    console.table(("format", "stays as it is", "source"), rows)
     if not all(plan.config.sparse):
         console.note("llama.cpp runs this architecture only with experts in every layer")
 
@@ -181,47 +181,59 @@ def _show_quantisations(plan: Plan, console: Console) -> None:
     host, load = plan.machine.host_bandwidth, plan.load
     several = f", {load.num_sequences} sequences together" if load.num_sequences > 1 else ""
     console.result("")
-    console.result(f"all in host memory, {host / 1e9:.1f} GB/s ({plan.host_said}){several}:")
-    columns = ("quantisation", "bits/weight", "file", "read per token", "tok/s at most")
-    console.table((*columns, f"at {load.context:,} tokens"), rows)
+    console.result(f"all in host memory, {host / 1e9:.1f} GB/s ({plan.host_said}){several};")
+    console.result(f"tok/s at most, with an empty context and with {load.context:,} tokens:")
+    columns = ("format", "bits/weight", "file", "read per token", "tok/s empty", "tok/s full")
+    console.table(columns, rows)
 
 
 def _show_placements(plan: Plan, console: Console) -> None:
-    rows = []
+    kinds: dict[str, list[tuple[str, ...]]] = {}
     for row in QUANTISATIONS.values():
         for found in plan.places(row)[1:]:
-            fits = {True: "yes", False: "no", None: "-"}[found.fits(plan.machine)]
-            context = plan.context_that_fits(found)
-            rows.append(
-                (
-                    row.name,
-                    found.name,
-                    _bytes(found.host),
-                    _bytes(found.device),
-                    _bytes(found.device_held),
-                    fits,
-                    "-" if context is None else f"{context:,}",
-                    _rate(plan.rate(found.at_empty_context())),
-                    _rate(plan.rate(found)),
-                )
-            )
+            title, layers = _kind(found)
+            cells = (row.name, *layers, *_placement_cells(plan, found))
+            kinds.setdefault(title, []).append(cells)
     console.result("")
     console.result(_device_words(plan))
-    load = f"at {plan.load.context:,} tokens"
-    columns = ("quantisation", "weights", "host", "device", f"with cache {load}", "fits")
-    console.table((*columns, "context that fits", "tok/s at most", load), rows)
+    columns = ("host", "device", "+ cache", "fits", "max context", "tok/s empty", "tok/s full")
+    for title, rows in kinds.items():
+        more = ("layers",) if len(rows[0]) > len(columns) + 1 else ()
+        console.result("")
+        console.result(f"{title}:")
+        console.table(("format", *more, *columns), rows)
+
+
+def _kind(placement: Placement) -> tuple[str, tuple[str, ...]]:
+    """The title of a placement's table, and the cell that only a partial split has."""
+    words = placement.name.split()
+    if words[1] == "of":
+        return "experts of the first layers in host, as few as it takes to fit", (words[2],)
+    if words[0] == "experts":
+        return "routed experts in host, the rest on the accelerator", ()
+    return "all on the accelerator", ()
+
+
+def _placement_cells(plan: Plan, placement: Placement) -> tuple[str, ...]:
+    context = plan.context_that_fits(placement)
+    return (
+        _bytes(placement.host),
+        _bytes(placement.device),
+        _bytes(placement.device_held),
+        {True: "yes", False: "no", None: "-"}[placement.fits(plan.machine)],
+        "-" if context is None else f"{context:,}",
+        _rate(plan.rate(placement.at_empty_context())),
+        _rate(plan.rate(placement)),
+    )
 
 
 def _device_words(plan: Plan) -> str:
     machine, cache = plan.machine, cache_size(plan.config, plan.load)
-    known = [
-        f"{machine.device_memory / 1e9:g} GB" if machine.device_memory else "memory not given",
-        f"{machine.device_bandwidth / 1e9:g} GB/s"
-        if machine.device_bandwidth
-        else "rate unknown without --device-bandwidth",
-    ]
-    kept = f"state {_bytes(cache.state)} (f32), keys and values {_bytes(cache.kv)} (16 bits)"
-    return f"with an accelerator ({', '.join(known)}), {kept}:"
+    memory, rate = machine.device_memory, machine.device_bandwidth
+    size = f"{memory / 1e9:g} GB" if memory else "give --device-memory to see what fits"
+    speed = f"{rate / 1e9:g} GB/s" if rate else "--device-bandwidth for rates"
+    kept = f"{_bytes(cache.state)} of state (f32), {_bytes(cache.kv)} of keys and values (16 bits)"
+    return f"with an accelerator ({size}, {speed}), which keeps {kept}"
 
 
 def _share(count: int, everything: int) -> str:
