@@ -47,6 +47,16 @@ PARTS = {
     ".mlp.": "dense feed-forward",
     "norm": "norms",
 }
+OWN_PARTS = {
+    "embedding": "embedding",
+    "output.": "lm_head",
+    ".mixer.": "mixer",
+    ".experts.": "routed experts",
+    ".shared_expert.": "shared experts",
+    ".router.": "router",
+    ".feed_forward.": "dense feed-forward",
+    "norm": "norms",
+}
 
 
 def fused(name: str) -> str:
@@ -82,6 +92,28 @@ def test_every_tensor_of_transformers_is_counted(name: str) -> None:
     for key, size in there.items():
         parts[next(part for sign, part in PARTS.items() if sign in key)] += size
     assert {part: count.total for part, count in parameters(config).items()} == parts
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_part_of_our_own_decoder_is_counted(name: str) -> None:
+    from regreen.model.decoder import Decoder
+
+    config = VARIANTS[name]
+    with torch.device("meta"):
+        decoder = Decoder(config)
+    there: Counter[str] = Counter()
+    for key, value in decoder.named_parameters():
+        part = next(part for sign, part in OWN_PARTS.items() if sign in key)
+        if part == "mixer":
+            layer = int(key.split(".")[1])
+            linear = config.mixers[layer] == "linear_attention"
+            part = "Gated DeltaNet" if linear else "attention"
+        there[part] += value.numel()
+        if part == "router":  # the shared expert's gate is its last row
+            there["router"] -= config.hidden_size
+            there["shared experts"] += config.hidden_size
+
+    assert {part: count.total for part, count in parameters(config).items()} == there
 
 
 @settings(max_examples=25)
