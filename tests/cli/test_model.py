@@ -212,7 +212,9 @@ def test_a_bad_configuration_gets_three_lines(
         (("1m", "--bandwidth", "1", "--device-bandwidth=-3"), "--device-bandwidth"),
         (("1m", "--bandwidth", "1", "--device-memory", "0"), "--device-memory"),
         (("1m", "--bandwidth", "1", "--context=-1"), "--context"),
+        (("1m", "--bandwidth", "1", "--context", "1" + "0" * 400), "far too many"),
         (("1m", "--bandwidth", "1", "--sequences", "0"), "--sequences"),
+        (("1m", "--bandwidth", "1", "--sequences", "1" + "0" * 400), "far too many"),
         ((), "--help"),
     ],
 )

@@ -25,6 +25,7 @@ __all__ = ["plan"]
 _GIGA = 10**9
 _MOST_LAYERS = 10_000
 _MOST_PARAMETERS = 10**15
+_MOST_TOKENS = 10**12
 
 
 @Parameter(name="*")
@@ -47,15 +48,15 @@ class Wanted(Output):
         """What is decoded.
 
         Raises:
-            UsageError: no sequence, or a negative context.
+            UsageError: no sequence, a negative context, or absurdly many.
         """
         context = config.max_position_embeddings if self.context is None else self.context
-        if context < 0:
-            msg = f"--context {context} is no number of tokens"
-            raise UsageError(msg, where="--context", mend="give 0 or more")
-        if self.num_sequences < 1:
-            msg = f"--sequences {self.num_sequences} decodes nothing"
-            raise UsageError(msg, where="--sequences", mend="give 1 or more")
+        if not 0 <= context <= _MOST_TOKENS:
+            msg = f"a context of {_shown(context)} tokens cannot be planned"
+            raise UsageError(msg, where="--context", mend=f"give 0 to {_MOST_TOKENS}")
+        if not 1 <= self.num_sequences <= _MOST_TOKENS:
+            msg = f"{_shown(self.num_sequences)} sequences cannot be planned"
+            raise UsageError(msg, where="--sequences", mend=f"give 1 to {_MOST_TOKENS}")
         return Load(context, self.num_sequences)
 
     def machine(self) -> tuple[Machine, str]:
@@ -172,3 +173,7 @@ def _checked(values: dict[str, object], path: Path) -> ModelConfig:
         mend = "give the configuration of a qwen3_next model"
         raise UsageError(str(error), where=str(path), mend=mend) from error
     return found
+
+
+def _shown(number: int) -> str:
+    return str(number) if abs(number) < 10 * _MOST_TOKENS else "far too many"
