@@ -26,6 +26,7 @@ __all__ = ["Balance", "CostModel", "balance", "measure"]
 Floats = NDArray[np.float64]
 
 _SWAP_ROUNDS = 64
+_CLOSE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def balance(
     """Give every row to a rank; ranks get equally many rows, and nearly equal cost.
 
     Rows go in blocks of `num_ranks`, dearest first, each block's dearest row to the rank with the
-    least so far (longest processing time first, with equal numbers); then the dearest and the
-    cheapest rank swap rows as long as that helps.
+    least so far (longest processing time first, with equal numbers); then the dearest
+    rank swaps rows with cheaper ones as long as that helps.
 
     Args:
         plan: rows in training order.
@@ -149,20 +150,23 @@ def _blocks(costs_SB: Floats, num_ranks: int) -> Ints:
 
 
 def _swap(costs_B: Floats, ranks_B: Ints, num_ranks: int) -> None:
-    """Swap single rows between the dearest and the cheapest rank, in place, while that helps."""
+    """Swap single rows of the dearest rank and cheaper ones, in place, while that helps."""
     loads_N = np.bincount(ranks_B, weights=costs_B, minlength=num_ranks)
     for _ in range(_SWAP_ROUNDS):
-        high, low = int(np.argmax(loads_N)), int(np.argmin(loads_N))
-        gap = loads_N[high] - loads_N[low]
-        if gap <= 1e-4 * loads_N[high]:
+        *others, high = np.argsort(loads_N, kind="stable").tolist()
+        for low in others:
+            gap = loads_N[high] - loads_N[low]
+            if gap <= _CLOSE * loads_N[high]:
+                return
+            one, other = _pair(costs_B, ranks_B == high, ranks_B == low, gap / 2)
+            change = costs_B[one] - costs_B[other]
+            if 0 < change < gap:
+                ranks_B[one], ranks_B[other] = low, high
+                loads_N[high] -= change
+                loads_N[low] += change
+                break
+        else:
             return
-        one, other = _pair(costs_B, ranks_B == high, ranks_B == low, gap / 2)
-        change = costs_B[one] - costs_B[other]
-        if not 0 < change < gap:
-            return
-        ranks_B[one], ranks_B[other] = low, high
-        loads_N[high] -= change
-        loads_N[low] += change
 
 
 def _pair(costs_B: Floats, of_high_B: Bools, of_low_B: Bools, change: float) -> tuple[int, int]:
