@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from regreen.cli.shared import Output, check_writable, interrupted, read_tools
+from regreen.core.clock import SystemClock
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import UsageError
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from regreen.templates.diversity.draw import DiversityConfig
 
 __all__ = ["pack"]
+
+_EVERY = 5.0
+"""Seconds between lines of progress."""
 
 
 @Parameter(name="*")
@@ -193,7 +197,7 @@ def pack(
         console.note("the settings and the vocabulary are fine; nothing was written")
         return 0
     try:
-        header = run(job, console.note)
+        header = run(job, _Told(console))
     except KeyboardInterrupt:
         interrupted(console, resume=flags.resume)
     if flags.json:
@@ -201,6 +205,21 @@ def pack(
     else:
         _tell(out, header, console)
     return 0
+
+
+class _Told:
+    """Prints a line of progress, unless one was printed just now."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._clock = SystemClock()
+        self._last = self._clock.monotonic()
+
+    def __call__(self, text: str) -> None:
+        now = self._clock.monotonic()
+        if now - self._last >= _EVERY:
+            self._last = now
+            self._console.note(text)
 
 
 def _weights(given: tuple[str, ...]) -> dict[str, float]:

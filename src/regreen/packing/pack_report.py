@@ -10,7 +10,7 @@ import numpy as np
 
 from regreen.packing.plan import Ints, Plan
 from regreen.packing.rendering import call_format
-from regreen.packing.statistics import statistics
+from regreen.packing.statistics import Histogram, statistics
 from regreen.store.packed_header import LOSS, ROLES, PackedHeader, role_weights
 from regreen.store.packed_spool import SpooledDocuments
 
@@ -54,9 +54,13 @@ def measure(
         "repeated": found.repeated_share,
         "roles": _by_role(label_counts),
         "templates": _by_template(spooled, templates),
-        "row_fill": {"edges": found.fill.edges, "counts": found.fill.counts},
-        "document_lengths": {"edges": found.lengths.edges, "counts": found.lengths.counts},
+        "row_fill": _bins(found.fill),
+        "document_lengths": _bins(found.lengths),
     }
+
+
+def _bins(histogram: Histogram) -> dict[str, list[float] | list[int]]:
+    return {"edges": list(histogram.edges), "counts": list(histogram.counts)}
 
 
 def _by_role(label_counts: Ints) -> dict[str, dict[str, int]]:
@@ -113,20 +117,20 @@ def _lengths(histogram: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, int]
     edges, octaves = histogram["edges"], Counter[int]()
     for edge, count in zip(edges, histogram["counts"], strict=False):
         octaves[int(np.floor(np.log2(edge) + 1e-9))] += count
-    for octave in range(min(octaves), max(octaves) + 1):
+    for octave in range(min(octaves, default=0), max(octaves, default=-1) + 1):
         yield f"{1 << octave:,} to {(2 << octave) - 1:,}", octaves[octave]
 
 
 def _fills(histogram: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, int]]:
-    """From the emptiest row on."""
-    edges, counts = histogram["edges"], histogram["counts"]
-    first = next((place for place, count in enumerate(counts) if count), 0)
-    for place in range(first, len(counts)):
-        yield f"{100 * edges[place]:.0f} to {100 * edges[place + 1]:.0f} %", counts[place]
+    """From the emptiest row on; where no row is, nothing is shown."""
+    edges = histogram["edges"]
+    for place, count in enumerate(histogram["counts"]):
+        if count:
+            yield f"{100 * edges[place]:.0f} to {100 * edges[place + 1]:.0f} %", count
 
 
 def _bars(rows: Iterator[tuple[str, int]]) -> Iterator[str]:
-    found = list(rows)
+    found = list(rows) or [("none", 0)]
     width = max(len(name) for name, _ in found)
     most = max(1, *(count for _, count in found))
     for name, count in found:

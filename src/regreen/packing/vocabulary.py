@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from regreen.store.packed_header import VocabularyRecord
@@ -38,8 +39,8 @@ def record_vocabulary(name: str, formats: Iterable[str], end_of_text: str) -> Vo
         digest = hashlib.sha256(json.dumps(specials).encode()).hexdigest()
         found: Tokenizer = ByteTokenizer(specials)
     else:
-        path = qwen_vocabulary() if name == "qwen" else Path(name)
-        specials, found, digest = (), JsonTokenizer(path), digest_of(path)
+        path = _path(name)
+        specials, found, digest = (), _opened(path), digest_of(path)
     end = found.specials.get(end_of_text)
     return VocabularyRecord(
         name=name if name in {"bytes", "qwen"} else Path(name).name,
@@ -59,4 +60,13 @@ def open_vocabulary(name: str, record: VocabularyRecord) -> Tokenizer:
     """
     if name == "bytes":
         return ByteTokenizer(record.specials)
-    return JsonTokenizer(qwen_vocabulary() if name == "qwen" else Path(name))
+    return _opened(_path(name))
+
+
+def _path(name: str) -> Path:
+    return qwen_vocabulary() if name == "qwen" else Path(name)
+
+
+@cache
+def _opened(path: Path) -> JsonTokenizer:
+    return JsonTokenizer(path)

@@ -49,7 +49,6 @@ __all__ = ["PackJob", "check_directory", "pack"]
 
 _SPOOL = "spool"
 _REPORT = "report.md"
-_TOLD_EVERY = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +110,7 @@ def pack(job: PackJob, tell: Callable[[str], None] = lambda text: None) -> Packe
 
     Args:
         job: what and where to.
-        tell: is given a line on what is done, now and then.
+        tell: is given a line on what is done, after every commit and every file.
 
     Raises:
         UsageError: the directory is taken, the job is not the one begun there, or a source or a
@@ -132,6 +131,8 @@ def pack(job: PackJob, tell: Callable[[str], None] = lambda text: None) -> Packe
             raise _nothing(job.out, spool)
         header = _write(job, spool, described, tell)
         spool.remove()
+    for left in job.out.glob(".*.tmp"):  # of a process that was killed while it wrote
+        left.unlink()
     return header
 
 
@@ -152,8 +153,7 @@ def _render(job: PackJob, spool: Spool, tell: Callable[[str], None]) -> None:
         count += 1
         if count % job.commit_every == 0:
             spool.commit(count)
-            if count % (job.commit_every * _TOLD_EVERY) == 0:
-                tell(f"{count:,} rows read, {spool.documents:,} documents rendered")
+            tell(f"{count:,} rows read, {spool.documents:,} documents rendered")
     if not count:
         what = "there is nothing in the sources"
         mend = "name a run or a file that holds some"

@@ -118,11 +118,10 @@ class _Hashing:
         self._hash = hashlib.sha256()
         self.size = 0
 
-    def write(self, data: Any) -> None:
-        view = memoryview(data).cast("B")
-        self._file.write(view)
-        self._hash.update(view)
-        self.size += len(view)
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
 
     def pad_to(self, offset: int) -> None:
         self.write(bytes(offset - self.size))
@@ -164,7 +163,7 @@ def write_shard(
             kind, offset, _ = sections[name]
             out.pad_to(offset)
             for block in blocks:
-                out.write(np.ascontiguousarray(block, dtype=kind))
+                out.write(np.ascontiguousarray(block, dtype=kind).tobytes())
         out.pad_to(sections["end"][1])
     return ShardRecord(
         name=path.name, bytes=out.size, digest=out.digest, rows=shape.rows, pieces=shape.pieces

@@ -150,16 +150,18 @@ class Spool:
         Raises:
             InfrastructureError: the disk is full; what was committed before still stands.
         """
+        sizes = {name: file.tell() for name, file in self._files.items()}
         try:
-            for file in self._files.values():
-                file.flush()
-                os.fsync(file.fileno())
+            for name, file in self._files.items():
+                if sizes[name] != self._state["sizes"][name]:
+                    file.flush()
+                    os.fsync(file.fileno())
         except OSError as error:
             raise disk_error(error, self.path) from error
         self._state |= {
             "read": read,
             "complete": complete,
-            "sizes": {name: file.tell() for name, file in self._files.items()},
+            "sizes": sizes,
             "reasons": dict(self.reasons),
             "notes": dict(self.notes),
         }
