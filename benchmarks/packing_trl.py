@@ -3,7 +3,7 @@
     python packing_trl.py LENGTHS.npy CAPACITY FILLS.npy [--window N] [--whole]
 
 Plans alone are timed with TRL's own segment tree, driven as its `bfd_split` drives it, since TRL
-has no planner apart from the moving of tokens; `--whole` runs its real packer instead, on made-up tokens.
+has no planner apart from the moving of tokens; `--whole` runs its real packer, on made-up tokens.
 Writes the rows' fills, sorted, and prints one line of JSON.
 """
 

@@ -129,8 +129,9 @@ def balance(
     padded[: len(costs)] = costs
     steps_SB = padded.reshape(num_steps, size)
     ranks_SB = _blocks(steps_SB, num_ranks)
-    for step_costs_B, step_ranks_B in zip(steps_SB, ranks_SB, strict=True):
-        _swap(step_costs_B, step_ranks_B, num_ranks)
+    if per_rank > 1:
+        for step_costs_B, step_ranks_B in zip(steps_SB, ranks_SB, strict=True):
+            _swap(step_costs_B, step_ranks_B, num_ranks)
     return ranks_SB.reshape(-1)[: len(costs)]
 
 
