@@ -108,7 +108,7 @@ def test_every_token_stands_once_and_rows_read_back(
     assert set(seen.values()) <= {1}
     assert len(seen) + told["tokens_left_out"] == sum(len(document.tokens) for document in wanted)
     if policy == "best-fit-heads":
-        assert told["tokens_left_out"] == told["headless_tokens"] == told["cuts_inside_a_call"] == 0
+        assert told["tokens_left_out"] == told["headless_tokens"] == told["forced_cuts"] == 0
 
 
 def test_continuations_of_a_trajectory_begin_with_its_head(tmp_path: Path) -> None:

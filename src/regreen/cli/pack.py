@@ -192,7 +192,7 @@ def pack(
             mend = "name a run, a file of trajectories, or texts"
             raise UsageError(msg, where=str(source), mend=mend)
     check_directory(out, resume=flags.resume)
-    check_writable(out / "header.json", "the packed rows")
+    check_writable(out / "header.json" if out.is_dir() else out, "the packed rows")
     if flags.dry_run:
         console.note("the settings and the vocabulary are fine; nothing was written")
         return 0

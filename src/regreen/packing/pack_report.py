@@ -49,7 +49,7 @@ def measure(
         "fragmentation": found.fragmentation,
         "tokens_left_out": found.discarded,
         "headless_tokens": int(own[headless].sum()),
-        "cuts_inside_a_call": int((plan.forced & (spooled.heads[plan.document] > 0)).sum()),
+        "forced_cuts": found.forced_cuts,
         "repeated_tokens": found.repeated,
         "repeated": found.repeated_share,
         "roles": _by_role(label_counts),

@@ -44,6 +44,7 @@ Unit = Trajectory | TextRow
 
 _ROLE = {role: place for place, role in enumerate(ROLES)}
 _TRAINED = {"text": "assistant", "reasoning": "reasoning", "calls": "call", "end": "end"}
+_ANEW = "sampled ids were left aside: the text was rendered and encoded anew"
 _NO_PLACES = np.empty(0, np.int64)
 
 
@@ -142,6 +143,8 @@ class Rendering:
         source = source_format(self.source or row.tool_format)
         check_spans(row)
         offered, notes = tools_offered(row, source, self.tools)
+        if any(turn.completion_ids for turn in row.turns):
+            notes.append(_ANEW)
         template = self._template(row.rollout_id)
         found = []
         for place, steps in enumerate(segments(row, source, offered)):
