@@ -65,6 +65,7 @@ def check_rows(work: PackJob, wanted: list[Document]) -> Counter[int]:
             assert tokens[:head] == document.tokens[:head].tolist()
             assert tokens[head:] == document.tokens[start:stop].tolist()
             assert labels[:head] == [CONTEXT] * head
+            assert not head or labels[head] == CONTEXT
             assert shards.templates[row.template[place]] == document.template
             for at, label in enumerate(labels[head:], start):
                 first_behind_head = head and at == start
