@@ -6,7 +6,7 @@ be said in the format, the trajectory is put aside with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regreen.core.errors import UsageError
-from regreen.core.trajectory import Trajectory
+from regreen.core.trajectory import Trajectory, Turn
 from regreen.packing.cut_places import cut_places, head_length, text_places
 from regreen.packing.planner import DEFAULT_POLICY
+from regreen.packing.sampled import with_sampled_ids
 from regreen.packing.settings import PackConfig
 from regreen.packing.vocabulary import open_vocabulary
 from regreen.store.packed_header import LOSS, ROLES, VocabularyRecord
@@ -119,7 +120,7 @@ class Rendering:
         return open_vocabulary(self.config.tokenizer, self.vocabulary)
 
     @cached_property
-    def _renderer(self) -> Any:
+    def _renderer(self) -> Callable[[str], Renderer]:
         return lru_cache(maxsize=256)(
             lambda template: Renderer(drawn_format(template), self._tokenizer)
         )
@@ -143,13 +144,12 @@ class Rendering:
         source = source_format(self.source or row.tool_format)
         check_spans(row)
         offered, notes = tools_offered(row, source, self.tools)
-        if any(turn.completion_ids for turn in row.turns):
-            notes.append(_ANEW)
         template = self._template(row.rollout_id)
         found = []
+        spans = row.segments or ((0, len(row.messages)),)
         for place, steps in enumerate(segments(row, source, offered)):
-            document, more = self._segment(steps, template, offered, place)
-            found.append(document)
+            document, more = self._segment(steps, template, offered, _turns(row, *spans[place]))
+            found.append(document._replace(segment=place))
             notes += more
         return Made(found, notes)
 
@@ -157,19 +157,27 @@ class Rendering:
         return str(draw(self.diversity, name)) if self.diversity else self.config.tool_format
 
     def _segment(
-        self, steps: Steps, template: str, offered: ToolTable, place: int
+        self, steps: Steps, template: str, offered: ToolTable, turns: dict[int, Turn]
     ) -> tuple[Document, list[str]]:
         form = drawn_format(template)
         said = as_text(steps, form, offered)  # refuses what would not be read back
-        rendered = self._renderer(template).encode(said.messages, offered, close=True)
-        head, notes = head_length(rendered.spans), list(said.notes)
+        renderer, notes = self._renderer(template), list(said.notes)
+        rendered = renderer.encode(said.messages, offered, close=True)
+        if turns:
+            same = len(said.messages) == steps.length
+            sampled = with_sampled_ids(rendered, turns, renderer.end_mark) if same else None
+            if sampled is None or max(sampled.ids) >= self.vocabulary.size:
+                notes.append(_ANEW)
+            else:
+                rendered = sampled
+        head = head_length(rendered.spans)
         places = _NO_PLACES
         if self.config.policy == DEFAULT_POLICY and len(rendered.ids) > self.config.capacity:
             places, inside = self._places(rendered, form, head)
             if inside:
                 notes.append("a message longer than a row beside the head was made divisible")
         tokens, labels = np.array(rendered.ids, np.uint32), labels_of(rendered.spans)
-        return Document(tokens, labels, head, places, template, place), notes
+        return Document(tokens, labels, head, places, template, 0), notes
 
     def _places(
         self, rendered: Rendered, form: ToolFormat, head: int
@@ -177,6 +185,15 @@ class Rendering:
         shared = form.chat.ends_with_next
         found = cut_places(rendered.spans, head, self.config.capacity - head, shared_ends=shared)
         return found.places, found.inside
+
+
+def _turns(row: Trajectory, start: int, end: int) -> dict[int, Turn]:
+    """The turns of a segment that recorded ids, by their answer's place in it."""
+    return {
+        turn.start - start: turn
+        for turn in row.turns
+        if turn.completion_ids and start <= turn.start < end
+    }
 
 
 def labels_of(spans: Sequence[Span]) -> NDArray[np.uint8]:
