@@ -19,6 +19,7 @@ from regreen.model.borders import Borders
 from regreen.model.cache import AttentionMemory
 from regreen.model.config import ModelConfig
 from regreen.model.norm import RMSNorm
+from regreen.model.projection import Projection
 from regreen.model.rope import Rotations, rotate
 
 __all__ = ["GatedAttention"]
@@ -33,8 +34,8 @@ class GatedAttention(nn.Module):
         self.width = config.head_dim
         queries, keys = self.heads * self.width, self.key_heads * self.width
         self.sizes = (queries, queries, keys, keys)
-        self.in_proj = nn.Linear(config.hidden_size, sum(self.sizes), bias=False)
-        self.out_proj = nn.Linear(queries, config.hidden_size, bias=False)
+        self.in_proj = Projection(config.hidden_size, sum(self.sizes))
+        self.out_proj = Projection(queries, config.hidden_size)
         self.q_norm = RMSNorm(self.width, config.rms_norm_eps)
         self.k_norm = RMSNorm(self.width, config.rms_norm_eps)
 

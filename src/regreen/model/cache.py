@@ -5,7 +5,8 @@ The cache keeps *anchors* (copies of the state now and then) and the small input
 for every token, so any past state is reached by replaying that rule alone, never the model. With
 `history=False` only anchors can be returned to; memory is then constant but for keys and values.
 
-Shapes: B rows, H value heads, K and V their widths, J convolved channels, L taps before a token.
+Shapes: B rows, H value heads, K and V their widths, J convolved channels, L taps before a token,
+X = 2H gate columns.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ __all__ = ["AttentionMemory", "Cache", "DeltaMemory", "Replays"]
 class Replays(Protocol):
     """A layer that can bring its state forward over recorded inputs."""
 
-    def replay(
-        self, mixed_TJ: Tensor, beta_TH: Tensor, g_TH: Tensor, state_HKV: Tensor, skip: int
-    ) -> None:
+    def replay(self, mixed_TJ: Tensor, gates_TX: Tensor, state_HKV: Tensor, skip: int) -> None:
         """Change `state_HKV` in place; the first `skip` inputs are context."""
 
 
@@ -59,7 +58,7 @@ class DeltaMemory:
         self.state_BHKV = like.new_zeros(len(rows.tails), *shape, dtype=wider(like.dtype))
         lead = config.linear_conv_kernel_dim - 1
         self.inputs = Track(rows, 1, config.linear_conv_dim, like, lead=lead, keep=history)
-        self.gates = Track(rows, 1, 2 * heads, self.state_BHKV, keep=history)
+        self.gates = Track(rows, 1, 2 * heads, like, keep=history)
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -70,20 +69,20 @@ class DeltaMemory:
         """(B, L, J) the convolution's inputs before the running call."""
         return self.inputs.context()[:, 0].clone()
 
-    def record(self, mixed_NJ: Tensor, beta_NH: Tensor, g_NH: Tensor, borders: Borders) -> None:
+    def record(self, mixed_NJ: Tensor, gates_NX: Tensor, borders: Borders) -> None:
         """Keep the inputs of the running call, row after row."""
         if borders.lengths != self.rows.pending:
             msg = "the documents of the call are not those the cache was prepared for"
             raise ValueError(msg)
         self.inputs.put(mixed_NJ[:, None])
         if self.gates.keep:
-            self.gates.put(torch.cat((beta_NH, g_NH), dim=-1)[:, None])
+            self.gates.put(gates_NX[:, None])
 
-    def step(self, mixed_BJ: Tensor, beta_BH: Tensor, g_BH: Tensor) -> Tensor:
+    def step(self, mixed_BJ: Tensor, gates_BX: Tensor) -> Tensor:
         """(B, L + 1, J) the convolution's window of one new token of each row, which is kept."""
         self.inputs.put(mixed_BJ[:, None])
         if self.gates.keep:
-            self.gates.put(torch.cat((beta_BH, g_BH), dim=-1)[:, None])
+            self.gates.put(gates_BX[:, None])
         return self.inputs.context(1)[:, 0]
 
 
@@ -325,8 +324,7 @@ class Cache:
         behind: list[Tensor] = []
         for layer, memory, state, context in zip(layers, recurrent, states, contexts, strict=True):
             inputs = torch.cat((context, memory.inputs.read(row, begin, at)[0]))
-            beta, g = memory.gates.read(row, begin, at)[0].chunk(2, dim=-1)
-            layer.replay(inputs, beta, g, state, len(context))
+            layer.replay(inputs, memory.gates.read(row, begin, at)[0], state, len(context))
             behind.append(inputs[len(inputs) - len(context) :])
         return states, behind
 

@@ -66,7 +66,7 @@ def save_checkpoint(
 
     def flush() -> None:
         path = folder / f"model-{len(shards) + 1:05}.safetensors"
-        save_file({k: v.contiguous() for k, v in waiting.items()}, path, {"format": "pt"})
+        save_file(waiting, path, {"format": "pt"})
         shards.append((path, list(waiting)))
         waiting.clear()
 
@@ -76,7 +76,7 @@ def save_checkpoint(
             flush()
             held = 0
         # A view would keep, and safetensors refuse, the whole matrix that it is a part of.
-        waiting[name] = tensor.clone()
+        waiting[name] = tensor.clone(memory_format=torch.contiguous_format)
         held, total = held + size, total + size
     flush()
     _name_shards(folder, shards, total)
@@ -141,7 +141,7 @@ def _place(
         msg += f"{tuple(expected.shape)}"
         raise CheckpointError(msg)
     owner, _, attribute = name.rpartition(".")
-    parameter = torch.nn.Parameter(value.to(device=device, dtype=dtype or value.dtype))
+    parameter = torch.nn.Parameter(value.to(device=device, dtype=dtype or value.dtype).contiguous())
     setattr(model.get_submodule(owner), attribute, parameter)
 
 

@@ -149,4 +149,4 @@ def causal_convolution(
 
 def step_convolution(window_BKD: Tensor, weight_DK: Tensor) -> Tensor:
     """(B, D) one token of each row: its window holds the K - 1 tokens before it and itself."""
-    return functional.silu(torch.einsum("bkd,dk->bd", window_BKD, weight_DK))
+    return functional.silu((window_BKD * weight_DK.t()).sum(1))

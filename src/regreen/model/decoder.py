@@ -25,6 +25,7 @@ from regreen.model.delta_net import GatedDeltaNet
 from regreen.model.feed_forward import FeedForward
 from regreen.model.moe import Routing, SparseFeedForward
 from regreen.model.norm import RMSNorm
+from regreen.model.projection import Projection
 from regreen.model.rope import Rotations, attention_factor, inverse_frequencies
 
 __all__ = ["Decoder", "Layer", "Output"]
@@ -96,9 +97,10 @@ class Decoder(nn.Module):
             for mixer, sparse in zip(config.mixers, config.sparse, strict=True)
         )
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.output: nn.Linear | None = None
+        self.output: Projection | None = None
         if not config.tie_word_embeddings:
-            self.output = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+            self.output = Projection(config.hidden_size, config.vocab_size)
+        self._inverse_R: Tensor | None = None
         self.reset()
 
     @torch.no_grad()
@@ -141,13 +143,10 @@ class Decoder(nn.Module):
             ValueError: borders that do not fit the tokens.
         """
         borders = self._borders(tokens_BT, borders, positions_BT)
-        positions_N = borders.positions_N.to(tokens_BT.device)
+        positions_N = self._positions(borders, cache, tokens_BT.device)
         memories: Sequence[AttentionMemory | DeltaMemory | None] = [None] * len(self.layers)
         if cache is not None:
-            lengths = torch.tensor(borders.lengths, device=tokens_BT.device)
-            begun = torch.tensor(cache.lengths, device=tokens_BT.device)
             cache.begin(borders.lengths)
-            positions_N = positions_N + begun.repeat_interleave(lengths)
             memories = cache.memories
         x_ND = self.embedding(tokens_BT.flatten())
         rotations = self._rotations(positions_N, x_ND.dtype)
@@ -167,8 +166,9 @@ class Decoder(nn.Module):
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Logits (…, V) of normed hidden states (…, D)."""
-        weight_VD = self.embedding.weight if self.output is None else self.output.weight
-        return functional.linear(hidden, weight_VD)
+        if self.output is not None:
+            return self.output(hidden)
+        return functional.linear(hidden, self.embedding.weight)
 
     def new_cache(self, num_rows: int, *, history: bool = True, anchor_every: int = 1024) -> Cache:
         """An empty memory for decoding `num_rows` sequences together; see `Cache`."""
@@ -201,5 +201,15 @@ class Decoder(nn.Module):
         return borders
 
     def _rotations(self, positions_N: Tensor, dtype: torch.dtype) -> Rotations:
-        inverse_R = inverse_frequencies(self.config).to(positions_N.device)
-        return Rotations(positions_N, inverse_R, attention_factor(self.config.yarn), dtype)
+        if self._inverse_R is None or self._inverse_R.device != positions_N.device:
+            self._inverse_R = inverse_frequencies(self.config).to(positions_N.device)
+        return Rotations(positions_N, self._inverse_R, attention_factor(self.config.yarn), dtype)
+
+    def _positions(self, borders: Borders, cache: Cache | None, device: torch.device) -> Tensor:
+        """(N,) the position of each token in its document, what a cache holds included."""
+        if cache is None:
+            return borders.positions_N.to(device)
+        if borders.num_tokens == len(borders.lengths):
+            return torch.tensor(cache.lengths, device=device)
+        begun = torch.tensor(cache.lengths).repeat_interleave(torch.tensor(borders.lengths))
+        return (borders.positions_N + begun).to(device)

@@ -5,10 +5,12 @@ beta, decay, so that the convolution's channels are one slice of its product. On
 Hugging Face's two matrices, interleaved by key head (see `checkpoint`).
 
 Shapes: N tokens, B documents, D model width, J convolved channels, G key heads, H value heads,
-K and V their widths.
+K and V their widths, X = 2H columns that make beta and decay.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +21,11 @@ from regreen.model.cache import DeltaMemory
 from regreen.model.chunks import from_chunks, to_chunks
 from regreen.model.config import ModelConfig
 from regreen.model.convolution import causal_convolution, step_convolution
-from regreen.model.delta_rule import chunked_delta_rule, delta_rule_steps
+from regreen.model.delta_rule import chunked_delta_rule, delta_rule_step
 from regreen.model.kernels import fused_delta_rule
 from regreen.model.norm import GatedRMSNorm, l2_normalise
 from regreen.model.precision import widened
+from regreen.model.projection import Projection
 
 __all__ = ["GatedDeltaNet"]
 
@@ -38,45 +41,44 @@ class GatedDeltaNet(nn.Module):
         self.value_width = config.linear_value_head_dim
         self.channels = config.linear_conv_dim
         self.sizes = (self.channels, config.linear_value_dim, 2 * self.value_heads)
-        self.in_proj = nn.Linear(config.hidden_size, sum(self.sizes), bias=False)
+        self.in_proj = Projection(config.hidden_size, sum(self.sizes))
         self.conv = nn.Parameter(torch.empty(self.channels, config.linear_conv_kernel_dim))
         self.a_log = nn.Parameter(torch.empty(self.value_heads))
         self.dt_bias = nn.Parameter(torch.ones(self.value_heads))
         self.norm = GatedRMSNorm(self.value_width, config.rms_norm_eps)
-        self.out_proj = nn.Linear(config.linear_value_dim, config.hidden_size, bias=False)
+        self.out_proj = Projection(config.linear_value_dim, config.hidden_size)
 
     def forward(self, x_ND: Tensor, borders: Borders, memory: DeltaMemory | None = None) -> Tensor:
         """Mix each document; with a memory, document i continues its row i."""
-        mixed_NJ, z_NE, gates = self.in_proj(x_ND).split(self.sizes, dim=-1)
-        beta_NH, g_NH = self._gates(gates)
+        mixed_NJ, z_NE, gates_NX = self.in_proj(x_ND).split(self.sizes, dim=-1)
+        beta_NH, g_NH = self._gates(gates_NX)
         if memory is None:
             active_NJ = causal_convolution(mixed_NJ, self.conv, borders)
             out_NHV = self._scan(active_NJ, beta_NH, g_NH, borders, None)
         elif borders.uniform and borders.lengths[0] == 1:
-            out_NHV = self._step(memory.step(mixed_NJ, beta_NH, g_NH), beta_NH, g_NH, memory)
+            out_NHV = self._step(memory.step(mixed_NJ, gates_NX), beta_NH, g_NH, memory)
         else:
             context_BTJ = memory.context()
-            memory.record(mixed_NJ, beta_NH, g_NH, borders)
+            memory.record(mixed_NJ, gates_NX, borders)
             active_NJ = causal_convolution(mixed_NJ, self.conv, borders, context_BTJ)
             out_NHV = self._scan(active_NJ, beta_NH, g_NH, borders, memory.state_BHKV)
         z_NHV = z_NE.unflatten(-1, (self.value_heads, self.value_width))
         mixed: Tensor = self.out_proj(self.norm(out_NHV, z_NHV).flatten(1))
         return mixed
 
-    def replay(
-        self, mixed_TJ: Tensor, beta_TH: Tensor, g_TH: Tensor, state_HKV: Tensor, skip: int
-    ) -> None:
+    def replay(self, mixed_TJ: Tensor, gates_TX: Tensor, state_HKV: Tensor, skip: int) -> None:
         """Bring `state_HKV` forward, in place, over recorded inputs of one row.
 
         The first `skip` rows of `mixed_TJ` are the convolution's context and are not scanned.
         """
         borders = Borders((len(mixed_TJ),))
         active_TJ = causal_convolution(mixed_TJ, self.conv, borders)[skip:]
+        beta_TH, g_TH = self._gates(gates_TX)
         self._scan(active_TJ, beta_TH, g_TH, Borders((len(active_TJ),)), state_HKV[None])
 
-    def _gates(self, gates: Tensor) -> tuple[Tensor, Tensor]:
+    def _gates(self, gates_NX: Tensor) -> tuple[Tensor, Tensor]:
         """(N, H) beta and the logarithm of the decay, float32 at least."""
-        b_NH, a_NH = widened(gates).chunk(2, dim=-1)
+        b_NH, a_NH = widened(gates_NX).chunk(2, dim=-1)
         g_NH = -widened(self.a_log).exp() * functional.softplus(a_NH + self.dt_bias)
         return b_NH.sigmoid(), g_NH
 
@@ -133,12 +135,25 @@ class GatedDeltaNet(nn.Module):
         self, window_BTJ: Tensor, beta_BH: Tensor, g_BH: Tensor, memory: DeltaMemory
     ) -> Tensor:
         """One token of every row, the recurrent form."""
-        q, k, v = (x[:, None] for x in self._heads(step_convolution(window_BTJ, self.conv)))
-        out = delta_rule_steps(q, k, v, beta_BH[:, None], g_BH[:, None], memory.state_BHKV)
-        return out[:, 0].to(window_BTJ.dtype)
+        active_BJ = widened(step_convolution(window_BTJ, self.conv))
+        keys = 2 * self.key_heads * self.key_width
+        qk = l2_normalise(active_BJ[:, :keys].unflatten(-1, (2 * self.key_heads, self.key_width)))
+        # One selection repeats both for the value heads they serve.
+        served = _served(self.key_heads, self.value_heads, qk.device)
+        q, k = qk.index_select(1, served).split(self.value_heads, dim=1)
+        v = active_BJ[:, keys:].unflatten(-1, (self.value_heads, self.value_width))
+        out_BHV = delta_rule_step(q, k, v, beta_BH, g_BH, memory.state_BHKV)
+        return out_BHV.to(window_BTJ.dtype)
 
     def _zeros(self, documents: int, like: Tensor) -> Tensor:
         return like.new_zeros(documents, self.value_heads, self.key_width, self.value_width)
+
+
+@cache
+def _served(key_heads: int, value_heads: int, device: torch.device) -> Tensor:
+    """(2H,) the query head, then the key head, that serves each value head."""
+    heads = torch.arange(2 * key_heads, device=device)
+    return heads.repeat_interleave(value_heads // key_heads)
 
 
 def _chunk_size(borders: Borders) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regreen.model.feed_forward import swiglu_backward
+from regreen.model.feed_forward import swiglu, swiglu_backward
 from regreen.model.kernels import grouped_mm
 
 __all__ = ["Experts", "Groups"]
@@ -41,27 +41,27 @@ class Groups:
         return spans
 
 
-def _multiply(x_SA: Tensor, weight_EBA: Tensor, spans: list[tuple[int, slice]]) -> Tensor:
-    """(S, B) each group times the transpose of its expert's matrix."""
-    out_SB = x_SA.new_empty(len(x_SA), weight_EBA.shape[1])
+def _multiply(x_SA: Tensor, weight_EAB: Tensor, spans: list[tuple[int, slice]]) -> Tensor:
+    """(S, B) each group times its expert's matrix."""
+    out_SB = x_SA.new_empty(len(x_SA), weight_EAB.shape[2])
     for expert, at in spans:
-        torch.mm(x_SA[at], weight_EBA[expert].t(), out=out_SB[at])
+        torch.mm(x_SA[at], weight_EAB[expert], out=out_SB[at])
     return out_SB
 
 
 def _outer(
-    grad_SB: Tensor, x_SA: Tensor, weight_EBA: Tensor, spans: list[tuple[int, slice]]
+    x_SA: Tensor, grad_SB: Tensor, weight_EAB: Tensor, spans: list[tuple[int, slice]]
 ) -> Tensor:
-    """(E, B, A) the gradient of the experts' matrices; zero where an expert had no token."""
-    grad_EBA = torch.empty_like(weight_EBA)
+    """(E, A, B) the gradient of the experts' matrices; zero where an expert had no token."""
+    grad_EAB = torch.empty_like(weight_EAB)
     used = set()
     for expert, at in spans:
-        torch.mm(grad_SB[at].t(), x_SA[at], out=grad_EBA[expert])
+        torch.mm(x_SA[at].t(), grad_SB[at], out=grad_EAB[expert])
         used.add(expert)
-    for expert in range(len(weight_EBA)):
+    for expert in range(len(weight_EAB)):
         if expert not in used:
-            grad_EBA[expert].zero_()
-    return grad_EBA
+            grad_EAB[expert].zero_()
+    return grad_EAB
 
 
 class _GroupedExperts(torch.autograd.Function):
@@ -70,51 +70,61 @@ class _GroupedExperts(torch.autograd.Function):
         ctx: Any,
         x_ND: Tensor,
         share_NK: Tensor,
-        gate_up_EJD: Tensor,
-        down_EDI: Tensor,
+        gate_up_EDJ: Tensor,
+        down_EID: Tensor,
         groups: Groups,
     ) -> Tensor:
         spans = groups.spans()
         x_SD = x_ND[groups.token_S]
-        gate_up_SJ = _multiply(x_SD, gate_up_EJD, spans)
+        gate_up_SJ = _multiply(x_SD, gate_up_EDJ, spans)
         gate_SI, up_SI = gate_up_SJ.chunk(2, dim=-1)
         inner_SI = functional.silu(gate_SI).mul_(up_SI)
         share_S = share_NK.flatten()[groups.order_S]
-        out_SD = _multiply(inner_SI * share_S[:, None], down_EDI, spans)
-        ctx.save_for_backward(x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EJD, down_EDI)
+        out_SD = _multiply(inner_SI * share_S[:, None], down_EID, spans)
+        ctx.save_for_backward(x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EDJ, down_EID)
         ctx.groups, ctx.spans, ctx.shape = groups, spans, share_NK.shape
         return torch.zeros_like(x_ND).index_add_(0, groups.token_S, out_SD)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EJD, down_EDI = ctx.saved_tensors
+        x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EDJ, down_EID = ctx.saved_tensors
         groups, spans = ctx.groups, ctx.spans
         grad_SD = grads[0][groups.token_S]
-        grad_inner_SI = _multiply(grad_SD, down_EDI.mT, spans)
+        grad_inner_SI = _multiply(grad_SD, down_EID.mT, spans)
         grad_share_S = (grad_inner_SI * inner_SI).sum(-1)
         share = share_S[:, None]
-        grad_down = _outer(grad_SD, inner_SI * share, down_EDI, spans)
+        grad_down = _outer(inner_SI * share, grad_SD, down_EID, spans)
         grad_gate_up_SJ = swiglu_backward(grad_inner_SI * share, gate_up_SJ)
-        grad_gate_up = _outer(grad_gate_up_SJ, x_SD, gate_up_EJD, spans)
-        grad_x_SD = _multiply(grad_gate_up_SJ, gate_up_EJD.mT, spans)
+        grad_gate_up = _outer(x_SD, grad_gate_up_SJ, gate_up_EDJ, spans)
+        grad_x_SD = _multiply(grad_gate_up_SJ, gate_up_EDJ.mT, spans)
         grad_x_ND = torch.zeros_like(grads[0]).index_add_(0, groups.token_S, grad_x_SD)
         grad_share = torch.empty_like(share_S)
         grad_share[groups.order_S] = grad_share_S
         return grad_x_ND, grad_share.view(ctx.shape), grad_gate_up, grad_down, None
 
 
+_SMALL = 16_384
+"""Entries of an expert's matrix below which calling a product costs more than computing it."""
+
+
 class Experts(nn.Module):
-    """SwiGLU experts stored as two stacks of matrices."""
+    """SwiGLU experts stored as two stacks of matrices.
+
+    Stored input by output, as every matrix: (E, D, 2I) and (E, I, D).
+    """
 
     def __init__(self, num_experts: int, width: int, inner: int) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Parameter(torch.empty(num_experts, 2 * inner, width))
-        self.down_proj = nn.Parameter(torch.empty(num_experts, width, inner))
+        self.gate_up_proj = nn.Parameter(torch.empty(num_experts, width, 2 * inner))
+        self.down_proj = nn.Parameter(torch.empty(num_experts, inner, width))
 
     def forward(self, x_ND: Tensor, index_NK: Tensor, share_NK: Tensor) -> Tensor:
         """The sum over each token's experts, weighted by `share_NK`."""
-        if len(x_ND) == 1 and not torch.is_grad_enabled():
-            return self._one(x_ND[0], index_NK[0].tolist(), share_NK[0].tolist())
+        if not torch.is_grad_enabled():
+            if len(x_ND) == 1:
+                return self._one(x_ND[0], index_NK[0].tolist(), share_NK[0].tolist())
+            if self.down_proj[0].numel() <= _SMALL and len(x_ND) <= 64 >= len(self.down_proj):
+                return self._few(x_ND, index_NK, share_NK)
         groups = Groups(index_NK, len(self.gate_up_proj))
         if grouped_mm is not None and x_ND.is_cuda and x_ND.dtype == torch.bfloat16:
             return self._on_device(x_ND, share_NK, groups)
@@ -125,21 +135,40 @@ class Experts(nn.Module):
 
     def _one(self, x_D: Tensor, experts: list[int], shares: list[float]) -> Tensor:
         """One token without gradients: a matrix-vector product per expert and nothing copied."""
-        gate_up = torch.stack([torch.mv(self.gate_up_proj[expert], x_D) for expert in experts])
-        gate, up = gate_up.chunk(2, dim=-1)
-        inner = functional.silu(gate).mul_(up)
+        weights, downs = self.gate_up_proj, self.down_proj
+        inner = swiglu(torch.stack([torch.mv(weights[expert].t(), x_D) for expert in experts]))
         out_D = torch.zeros_like(x_D)
-        for place, (expert, share) in enumerate(zip(experts, shares, strict=True)):
-            out_D.addmv_(self.down_proj[expert], inner[place], alpha=share)
+        for inner_I, expert, share in zip(inner.unbind(), experts, shares, strict=True):
+            out_D.addmv_(downs[expert].t(), inner_I, alpha=share)
         return out_D[None]
+
+    def _few(self, x_ND: Tensor, index_NK: Tensor, share_NK: Tensor) -> Tensor:
+        """Few tokens that use most experts, without gradients: one batched product for all.
+
+        Each expert has as many places as the busiest needs; empty ones hold zeros.
+        """
+        num_experts = len(self.gate_up_proj)
+        sorted_S, order_S = index_NK.flatten().sort(stable=True)
+        token_S = order_S // index_NK.shape[1]
+        counts_E = torch.bincount(sorted_S, minlength=num_experts)
+        most = int(counts_E.max())
+        first_E = counts_E.cumsum(0) - counts_E
+        place_S = sorted_S * most + torch.arange(len(sorted_S), device=x_ND.device)
+        place_S -= first_E[sorted_S]
+        x_PD = x_ND.new_zeros(num_experts * most, x_ND.shape[1])
+        x_PD[place_S] = x_ND[token_S]
+        gate_up = torch.bmm(x_PD.view(num_experts, most, -1), self.gate_up_proj)
+        out_PD = torch.bmm(swiglu(gate_up), self.down_proj).flatten(0, 1)
+        out_SD = out_PD[place_S].mul_(share_NK.flatten()[order_S][:, None])
+        return torch.zeros_like(x_ND).index_add_(0, token_S, out_SD)
 
     def _on_device(self, x_ND: Tensor, share_NK: Tensor, groups: Groups) -> Tensor:
         """The same by the grouped matrix product of the accelerator, with its own gradients."""
         assert grouped_mm is not None
         ends_E = groups.counts_E.cumsum(0).to(torch.int32)
-        gate_up_SJ = grouped_mm(x_ND[groups.token_S], self.gate_up_proj.mT, offs=ends_E)
+        gate_up_SJ = grouped_mm(x_ND[groups.token_S], self.gate_up_proj, offs=ends_E)
         gate_SI, up_SI = gate_up_SJ.chunk(2, dim=-1)
         inner_SI = functional.silu(gate_SI) * up_SI
         inner_SI = inner_SI * share_NK.flatten()[groups.order_S][:, None].to(inner_SI.dtype)
-        out_SD = grouped_mm(inner_SI, self.down_proj.mT, offs=ends_E)
+        out_SD = grouped_mm(inner_SI, self.down_proj, offs=ends_E)
         return torch.zeros_like(x_ND).index_add(0, groups.token_S, out_SD)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from regreen.model.projection import Projection
+
 __all__ = ["FeedForward", "swiglu", "swiglu_backward"]
 
 
@@ -45,6 +47,8 @@ class _SwiGLU(torch.autograd.Function):
 
 def swiglu(gate_up: Tensor) -> Tensor:
     """SiLU of the first half of the last dimension times its second half."""
+    if not torch.is_grad_enabled():
+        return _swiglu(gate_up)
     result: Tensor = _SwiGLU.apply(gate_up)
     return result
 
@@ -54,8 +58,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Linear(width, 2 * inner, bias=False)
-        self.down_proj = nn.Linear(inner, width, bias=False)
+        self.gate_up_proj = Projection(width, 2 * inner)
+        self.down_proj = Projection(inner, width)
 
     def forward(self, x_ND: Tensor) -> Tensor:
         """Transform each token."""

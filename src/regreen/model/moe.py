@@ -18,6 +18,7 @@ from regreen.model.config import ModelConfig
 from regreen.model.experts import Experts
 from regreen.model.feed_forward import FeedForward
 from regreen.model.precision import wider
+from regreen.model.projection import Projection
 
 __all__ = ["Routing", "SparseFeedForward", "balance_loss"]
 
@@ -40,7 +41,7 @@ class SparseFeedForward(nn.Module):
         self.top_k = config.num_experts_per_tok
         self.normalise = config.norm_topk_prob
         width = config.hidden_size
-        self.router = nn.Linear(width, config.num_experts + 1, bias=False)
+        self.router = Projection(width, config.num_experts + 1)
         self.experts = Experts(config.num_experts, width, config.moe_intermediate_size)
         self.shared_expert = FeedForward(width, config.shared_expert_intermediate_size)
 

@@ -9,6 +9,7 @@ Shapes: ... any leading dimensions, D the normalised width.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,13 +21,24 @@ from regreen.model.precision import widened, wider
 __all__ = ["GatedRMSNorm", "RMSNorm", "l2_normalise", "rms_normalise"]
 
 
+@cache
+def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(value, dtype=dtype, device=device)
+
+
+def _inverse(x: Tensor, share: float, eps: float) -> Tensor:
+    """1 / sqrt(share · sum(x²) + eps) over the last dimension, which stays as one."""
+    dtype = wider(x.dtype)
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype)
+    return torch.addcmul(_constant(eps, dtype, x.device), norm, norm, value=share).rsqrt_()
+
+
 class _RMSNormalise(torch.autograd.Function):
     """x / sqrt(mean(x²) + eps) · scale."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale_D: Tensor, eps: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wider(x.dtype))
-        inverse = norm.square_().mul_(1.0 / x.shape[-1]).add_(eps).rsqrt_()
+        inverse = _inverse(x, 1.0 / x.shape[-1], eps)
         ctx.save_for_backward(x, scale_D, inverse)
         return (x * inverse).to(scale_D.dtype).mul_(scale_D).to(x.dtype)
 
@@ -47,8 +59,7 @@ class _L2Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        inverse = norm.square_().add_(eps).rsqrt_()
+        inverse = _inverse(x, 1.0, eps)
         unit = x * inverse
         ctx.save_for_backward(unit, inverse)
         return unit
@@ -63,12 +74,16 @@ class _L2Normalise(torch.autograd.Function):
 
 def rms_normalise(x: Tensor, scale_D: Tensor, eps: float) -> Tensor:
     """`x` of shape (..., D) with mean square one, times `scale_D`; statistics wide."""
+    if not torch.is_grad_enabled():
+        return (x * _inverse(x, 1.0 / x.shape[-1], eps)).mul_(scale_D).to(x.dtype)
     result: Tensor = _RMSNormalise.apply(x, scale_D, eps)
     return result
 
 
 def l2_normalise(x: Tensor, eps: float = 1e-6) -> Tensor:
     """`x` of shape (..., D) with length one over D, as flash-linear-attention computes it."""
+    if not torch.is_grad_enabled():
+        return x * _inverse(x, 1.0, eps)
     result: Tensor = _L2Normalise.apply(x, eps)
     return result
 
@@ -96,4 +111,4 @@ class GatedRMSNorm(nn.Module):
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """Normalise `x` of shape (..., D) and multiply by SiLU of `gate` of the same shape."""
-        return rms_normalise(x, self.weight, self.eps) * functional.silu(gate)
+        return rms_normalise(x, widened(self.weight), self.eps) * functional.silu(gate)

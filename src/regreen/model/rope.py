@@ -91,5 +91,7 @@ class _Rotate(torch.autograd.Function):
 
 def rotate(x_NHW: Tensor, rotations: Rotations) -> Tensor:
     """Rotate the first 2R dimensions of every head by its token's angles."""
+    if not torch.is_grad_enabled():
+        return _turn(x_NHW, rotations.cos_N1R, rotations.sin_N1R)
     out: Tensor = _Rotate.apply(x_NHW, rotations.cos_N1R, rotations.sin_N1R)
     return out
