@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -27,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -157,11 +159,22 @@ def convert(tools: LlamaCpp, checkpoint: Path, out: Path, *, dtype: str = "f32")
     return out
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the multi-token-prediction layer proposes."""
+
+    token: int
+    """Its likeliest token."""
+    probability: float
+    """That token's share among the ten likeliest, to three decimals."""
+
+
 class Server:
     """A running ``llama-server`` with one slot, which forgets every request."""
 
-    def __init__(self, client: httpx2.Client) -> None:
+    def __init__(self, client: httpx2.Client, log: Path) -> None:
         self._client = client
+        self._log = log
 
     def greedy(self, prompt: Sequence[int], num_tokens: int, *, top: int = 1) -> Continuation:
         """The likeliest continuation, the end of text barred.
@@ -174,24 +187,43 @@ class Server:
         body = {
             "prompt": list(prompt),
             "n_predict": num_tokens,
-            "temperature": 0.0,
             "n_probs": top,
-            "ignore_eos": True,
-            "cache_prompt": False,
             "return_tokens": True,
         }
-        answer = self._client.post("/completion", json=body)
-        answer.raise_for_status()
-        found = answer.json()
+        found = self._ask(body)
         steps = [
             {row["id"]: row["logprob"] for row in step["top_logprobs"]}
             for step in found["completion_probabilities"]
         ]
         return Continuation(found["tokens"], steps)
 
+    def first_draft(self, prompt: Sequence[int]) -> tuple[int, Draft]:
+        """The greedy token behind the prompt, and what is proposed to follow that one.
+
+        A draft is told by the log alone. llama.cpp begins a sequence with a pair of its own, a
+        hidden state of zeros and the first token, and in a slot's second request with the first
+        one's last state: only the first request to a server is determined.
+        """
+        found = self._ask({"prompt": list(prompt), "n_predict": 3, "return_tokens": True})
+        until = time.monotonic() + 30.0
+        while time.monotonic() < until:
+            text = self._log.read_text(encoding="utf-8", errors="replace")
+            if told := re.search(r"draft candidate +0, pos +0: +(\d+) \( +([\d.]+)\)", text):
+                return found["tokens"][0], Draft(int(told[1]), float(told[2]))
+            time.sleep(0.05)
+        raise RegreenError("llama-server told of no draft", where=str(prompt))
+
+    def _ask(self, body: dict[str, object]) -> Any:  # JSON edge
+        fixed = {"temperature": 0.0, "ignore_eos": True, "cache_prompt": False}
+        answer = self._client.post("/completion", json={**body, **fixed})
+        answer.raise_for_status()
+        return answer.json()
+
 
 @contextmanager
-def serving(tools: LlamaCpp, gguf: Path, *, context: int, threads: int = 1) -> Iterator[Server]:
+def serving(
+    tools: LlamaCpp, gguf: Path, *, context: int, threads: int = 1, drafting: bool = False
+) -> Iterator[Server]:
     """A server of ``gguf`` that computes as exactly as it can: state in f32, nothing reused.
 
     Args:
@@ -199,6 +231,7 @@ def serving(tools: LlamaCpp, gguf: Path, *, context: int, threads: int = 1) -> I
         gguf: the model.
         context: tokens of prompt and continuation together.
         threads: threads of reading and writing.
+        drafting: let the multi-token-prediction layer propose one token at a time.
 
     Raises:
         RegreenError: it does not start; the end of its output is told.
@@ -209,13 +242,16 @@ def serving(tools: LlamaCpp, gguf: Path, *, context: int, threads: int = 1) -> I
         command += ["-t", str(threads), "-tb", str(threads), "-c", str(context), "-np", "1"]
         command += ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "-fit", "off", "-cram", "0"]
         command += ["-ctxcp", "0", "--no-warmup", "--no-ui", "--offline"]
+        if drafting:
+            command += ["--spec-type", "draft-mtp", "--spec-draft-n-max", "1", "-lv", "5"]
+            command += ["--spec-draft-p-min", "0", "-ctkd", "f32", "-ctvd", "f32"]
         with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
             transport = httpx2.HTTPTransport(uds=str(socket))
             client = httpx2.Client(transport=transport, base_url="http://llama", timeout=600.0)
             try:
                 with client:
                     _await(client, process, gguf, Path(name, "log"))
-                    yield Server(client)
+                    yield Server(client, Path(name, "log"))
             finally:
                 process.terminate()
 
