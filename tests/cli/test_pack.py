@@ -115,7 +115,7 @@ def wait_for_state(out: Path, process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_job_that_was_killed_goes_on(tmp_path: Path, stop: signal.Signals) -> None:
-    source, out = texts(tmp_path / "texts.jsonl", 6000), tmp_path / "out"
+    source, out = texts(tmp_path / "texts.jsonl", 4000), tmp_path / "out"
     arguments = (source, *BYTES, "-q", "-o", out)
     process = started(*arguments)
     wait_for_state(out, process)

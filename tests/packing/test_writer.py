@@ -82,7 +82,7 @@ SOURCES = st.tuples(
 
 
 @given(SOURCES, st.sampled_from(sorted(set(POLICIES) - {"best-fit"})), st.integers(1, 1500))
-@settings(max_examples=25)
+@settings(max_examples=20)
 def test_every_token_stands_once_and_rows_read_back(
     sources: tuple[list[Any], list[str]], policy: str, shard_tokens: int
 ) -> None:
@@ -161,10 +161,9 @@ class Stop(Exception):
     """Ends a job in the middle."""
 
 
-@pytest.mark.parametrize("diverse", [False, True])
-def test_an_interrupted_job_ends_with_the_same_bytes(tmp_path: Path, diverse: bool) -> None:
+def test_an_interrupted_job_ends_with_the_same_bytes(tmp_path: Path) -> None:
     sources = corpus(tmp_path)
-    diversity = DiversityConfig(seed=1) if diverse else None
+    diversity = DiversityConfig(seed=1)
 
     def work(name: str, **given: Any) -> PackJob:
         out = tmp_path / name

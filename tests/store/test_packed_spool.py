@@ -58,7 +58,7 @@ def test_what_was_not_committed_is_cut_off(tmp_path: Path) -> None:
 
 
 def test_another_job_and_another_writer_are_refused(tmp_path: Path) -> None:
-    with spool(tmp_path), pytest.raises(UsageError, match="being written"):
+    with spool(tmp_path), pytest.raises(UsageError, match="another process"):
         spool(tmp_path, resume=True)
     with pytest.raises(UsageError, match="not finished"):
         spool(tmp_path)

@@ -78,7 +78,7 @@ class Spool:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise disk_error(error, path) from error
-        self._lock = WriterLock(path / _LOCK)
+        self._lock = _locked(path)
         self._files: dict[str, BufferedRandom] = {}
         try:
             self._state = self._found(dict(job), resume=resume)
@@ -237,6 +237,16 @@ class Spool:
             return np.empty(0, kind)
         found: NDArray[Any] = np.memmap(self.path / name, kind, "r", shape=size // kind.itemsize)
         return found
+
+
+def _locked(path: Path) -> WriterLock:
+    try:
+        return WriterLock(path / _LOCK)
+    except UsageError as error:
+        if not isinstance(error.__cause__, BlockingIOError):
+            raise
+        what, mend = "another process packs into this directory", "wait until it ends"
+        raise UsageError(what, where=str(path.parent), mend=mend) from error
 
 
 def _check(state: Mapping[str, Any], job: Mapping[str, Any], path: Path, *, resume: bool) -> None:
