@@ -130,3 +130,21 @@ def test_a_job_that_was_killed_goes_on(tmp_path: Path, stop: signal.Signals) -> 
     assert run("pack", *arguments, "--resume") == 0
     assert run("pack", source, *BYTES, "-q", "-o", tmp_path / "whole") == 0
     assert content(out) == content(tmp_path / "whole")
+
+
+def test_a_full_disk_is_said_and_the_job_goes_on_later(tmp_path: Path) -> None:
+    source, out = texts(tmp_path / "texts.jsonl", 600, 400), tmp_path / "out"
+    arguments = ("pack", source, *BYTES, "-q", "-o", out)
+    command = " ".join([sys.executable, "-m", "regreen", *map(str, arguments)])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 1400; {command}"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    lines = [line.split(":")[0].strip() for line in done.stderr.splitlines()]
+    assert lines == ["error", "where", "mend"], done.stderr
+    assert str(out / "spool") in done.stderr
+    assert json.loads((out / "spool" / "state.json").read_text())["read"] == 256
+    assert run(*arguments, "--resume") == 0
+    assert run("pack", source, *BYTES, "-q", "-o", tmp_path / "whole") == 0
+    assert content(out) == content(tmp_path / "whole")

@@ -7,6 +7,7 @@ cuts every other file back to the size it names and goes on with the source row 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -122,23 +123,26 @@ class Spool:
             borders: places where it may be cut.
             template: what rendered it; empty for plain text.
             document: the other columns of ``PackedDocument``.
+
+        Raises:
+            InfrastructureError: the disk is full; what was committed before still stands.
         """
         number = self._templates.get(template)
         if number is None:
             number = self._templates[template] = len(self._templates)
-            self._files[TEMPLATES].write(json.dumps(template).encode() + b"\n")
+            self._put(TEMPLATES, json.dumps(template).encode() + b"\n")
         row = PackedDocument(template=number, length=len(tokens), **document)
         record = np.array([(row.length, row.head, number, len(borders))], _LENGTHS)
-        self._files["tokens"].write(tokens.astype(self._kind, copy=False).tobytes())
-        self._files["labels"].write(labels.tobytes())
-        self._files["lengths"].write(record.tobytes())
-        self._files["borders"].write(borders.astype("<i8", copy=False).tobytes())
-        self._files[DOCUMENTS].write(encode_row(row.model_dump()))
+        self._put("tokens", tokens.astype(self._kind, copy=False).tobytes())
+        self._put("labels", labels.tobytes())
+        self._put("lengths", record.tobytes())
+        self._put("borders", borders.astype("<i8", copy=False).tobytes())
+        self._put(DOCUMENTS, encode_row(row.model_dump()))
 
     def reject(self, row: AsideRow) -> None:
         """Add a source row that became no document."""
         self.reasons[row.reason] += 1
-        self._files[REJECTED].write(encode_row(row.model_dump()))
+        self._put(REJECTED, encode_row(row.model_dump()))
 
     def commit(self, read: int, *, complete: bool = False) -> None:
         """Make everything so far durable.
@@ -192,7 +196,8 @@ class Spool:
     def close(self) -> None:
         """Close the files and let others write; what is not committed is lost."""
         for file in self._files.values():
-            file.close()
+            with contextlib.suppress(OSError):  # a full disk takes no more; it is lost in any case
+                file.close()
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -227,6 +232,12 @@ class Spool:
             raise disk_error(error, self.path) from error
         if not (self.path / _STATE).exists():
             self._write_state()
+
+    def _put(self, name: str, data: bytes) -> None:
+        try:
+            self._files[name].write(data)
+        except OSError as error:
+            raise disk_error(error, self.path / name) from error
 
     def _write_state(self) -> None:
         write_text(self.path / _STATE, json.dumps(self._state, indent=1) + "\n")
