@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regreen.model.attention import GatedAttention
 from regreen.model.borders import Borders, MissingBordersError, restarts
 from regreen.model.cache import AttentionMemory, Cache, DeltaMemory
-from regreen.model.config import LayerType, ModelConfig
+from regreen.model.config import ModelConfig
 from regreen.model.delta_net import GatedDeltaNet
-from regreen.model.feed_forward import FeedForward
-from regreen.model.moe import Routing, SparseFeedForward
+from regreen.model.layer import Layer
+from regreen.model.moe import Routing
+from regreen.model.next_token import NextToken, Pairs, Prediction
 from regreen.model.norm import RMSNorm
 from regreen.model.projection import Projection
 from regreen.model.rope import Rotations, attention_factor, inverse_frequencies
@@ -43,48 +43,6 @@ class Output:
     """What each sparse layer's router did, first to last."""
 
 
-class Layer(nn.Module):
-    """A token mixer and a feed-forward part, each behind a norm and added to the stream."""
-
-    def __init__(self, config: ModelConfig, mixer: LayerType, *, sparse: bool) -> None:
-        super().__init__()
-        self.input_norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.mixer: GatedDeltaNet | GatedAttention
-        if mixer == "linear_attention":
-            self.mixer = GatedDeltaNet(config)
-        else:
-            self.mixer = GatedAttention(config)
-        self.middle_norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.feed_forward: SparseFeedForward | FeedForward
-        if sparse:
-            self.feed_forward = SparseFeedForward(config)
-        else:
-            self.feed_forward = FeedForward(config.hidden_size, config.intermediate_size)
-
-    def forward(
-        self,
-        x_ND: Tensor,
-        borders: Borders,
-        rotations: Rotations,
-        memory: AttentionMemory | DeltaMemory | None = None,
-        replay_NK: Tensor | None = None,
-    ) -> tuple[Tensor, Routing | None]:
-        """Transform the stream; the routing is None for a dense feed-forward part."""
-        mixed_ND = self.input_norm(x_ND)
-        if isinstance(self.mixer, GatedDeltaNet):
-            assert not isinstance(memory, AttentionMemory)
-            mixed_ND = self.mixer(mixed_ND, borders, memory)
-        else:
-            assert not isinstance(memory, DeltaMemory)
-            mixed_ND = self.mixer(mixed_ND, borders, rotations, memory)
-        x_ND = x_ND + mixed_ND
-        normed_ND = self.middle_norm(x_ND)
-        if isinstance(self.feed_forward, SparseFeedForward):
-            out_ND, routing = self.feed_forward(normed_ND, replay_NK)
-            return x_ND + out_ND, routing
-        return x_ND + self.feed_forward(normed_ND), None
-
-
 class Decoder(nn.Module):
     """The whole model of a `ModelConfig`, with new weights drawn from torch's generator."""
 
@@ -100,6 +58,7 @@ class Decoder(nn.Module):
         self.output: Projection | None = None
         if not config.tie_word_embeddings:
             self.output = Projection(config.hidden_size, config.vocab_size)
+        self.next_token = NextToken(config) if config.num_nextn_predict_layers else None
         self._inverse_R: Tensor | None = None
         self.reset()
 
@@ -169,6 +128,43 @@ class Decoder(nn.Module):
         if self.output is not None:
             return self.output(hidden)
         return functional.linear(hidden, self.embedding.weight)
+
+    def predict_next(
+        self,
+        output: Output,
+        tokens_BT: Tensor,
+        *,
+        borders: Borders | None = None,
+        replay_NK: Tensor | None = None,
+    ) -> Prediction:
+        """Predict the token after the next one, by the multi-token-prediction layer.
+
+        Args:
+            output: what `forward` computed for these tokens.
+            tokens_BT: the same tokens.
+            borders: the same documents.
+            replay_NK: the experts of each pair, instead of the router's choice.
+
+        Raises:
+            ValueError: the model has no such layer, or borders do not fit the tokens.
+        """
+        if self.next_token is None:
+            msg = "this model has no multi-token-prediction layer: num_nextn_predict_layers is 0"
+            raise ValueError(msg)
+        pairs = Pairs.of(self._borders(tokens_BT, borders, None), tokens_BT.device)
+        hidden_ND = output.hidden_ND[pairs.index_P]
+        if pairs.borders is None:
+            return Prediction(
+                pairs.index_P, pairs.target_P, hidden_ND, self.unembed(hidden_ND), None
+            )
+        next_ND = self.embedding(tokens_BT.flatten()[pairs.index_P + 1])
+        positions_N = pairs.borders.positions_N.to(tokens_BT.device)
+        rotations = self._rotations(positions_N, next_ND.dtype)
+        hidden_ND, routing = self.next_token(
+            next_ND, hidden_ND, pairs.borders, rotations, replay_NK
+        )
+        logits_PV = self.unembed(hidden_ND)
+        return Prediction(pairs.index_P, pairs.target_P, hidden_ND, logits_PV, routing)
 
     def new_cache(self, num_rows: int, *, history: bool = True, anchor_every: int = 1024) -> Cache:
         """An empty memory for decoding `num_rows` sequences together; see `Cache`."""
