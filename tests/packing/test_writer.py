@@ -230,6 +230,15 @@ def test_bad_rows_are_kept_with_their_reason_and_can_be_packed_again(tmp_path: P
     assert [row.rollout_id for row in read_trajectories(rejected, lambda *_: None)] == ["chats:4"]
 
 
+def test_columns_beside_bare_messages_are_passed_over(tmp_path: Path) -> None:
+    rows = messages("S", "task", [("said", [])])
+    odd = {"messages": rows, "prompt_id": "x", "task": "kept", "model": None}
+    work = job(tmp_path / "out", write_jsonl(tmp_path / "a.jsonl", [odd, {"messages": rows}]))
+
+    assert pack(work).num_documents == 2
+    assert [PackedShards(work.out).document(number).task for number in range(2)] == ["kept", ""]
+
+
 def test_nothing_to_pack_is_said(tmp_path: Path) -> None:
     only = write_jsonl(tmp_path / "a.jsonl", [{"messages": [{"role": "user", "content": "x"}]}])
     with pytest.raises(RegreenError, match="none of 1 rows") as raised:

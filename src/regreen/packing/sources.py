@@ -16,7 +16,7 @@ from regreen.packing.rendering import Unit
 from regreen.store.packed_header import SourceRecord
 from regreen.store.packed_shard import digest_of
 from regreen.store.texts import holds_texts, read_texts
-from regreen.store.trajectory_sets import read_trajectories
+from regreen.store.trajectory_sets import Refuse, read_trajectories
 
 __all__ = ["NoUnit", "Numbered", "digest_sources", "read_units"]
 
@@ -57,12 +57,18 @@ def read_units(sources: Sequence[Path]) -> Iterator[Numbered]:
         ) -> None:
             found.append(NoUnit(name, row, details))
 
-        read = read_texts if holds_texts(path) else read_trajectories
-        for unit in read(path, refuse):
+        for unit in _read(path, refuse):
             yield from (Numbered(number, one) for one in refused)
             refused.clear()
             yield Numbered(number, unit)
         yield from (Numbered(number, one) for one in refused)
+
+
+def _read(path: Path, refuse: Refuse) -> Iterator[Unit]:
+    if holds_texts(path):
+        yield from read_texts(path, refuse)
+    else:
+        yield from read_trajectories(path, refuse, spare_columns=True)
 
 
 def digest_sources(sources: Sequence[Path]) -> tuple[SourceRecord, ...]:

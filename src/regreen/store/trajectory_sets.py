@@ -29,7 +29,9 @@ Refuse = Callable[[str, dict[str, Any], str], None]
 """What is told of a row that is no trajectory: its id, the row, and why."""
 
 
-def read_trajectories(path: Path, refuse: Refuse | None = None) -> Iterator[Trajectory]:
+def read_trajectories(
+    path: Path, refuse: Refuse | None = None, *, spare_columns: bool = False
+) -> Iterator[Trajectory]:
     """Trajectories of a run directory, a ``.jsonl``, ``.parquet`` or ATIF ``.json`` file.
 
     A line may hold a trajectory, an ATIF document, a row that conversion put aside, or bare
@@ -39,6 +41,8 @@ def read_trajectories(path: Path, refuse: Refuse | None = None) -> Iterator[Traj
         path: the file or directory.
         refuse: is given each row whose columns hold what they must not; without it the first one
             raises. A file of other rows raises in any case.
+        spare_columns: pass over columns that bare ``messages`` stand beside and that no trajectory
+            has; for readers that do not write the rows again.
 
     Raises:
         UsageError: none of these.
@@ -47,19 +51,19 @@ def read_trajectories(path: Path, refuse: Refuse | None = None) -> Iterator[Traj
         with RunDirectory.open(path) as run:
             yield from run.trajectories()
     elif path.suffix == ".parquet":
-        yield from _each(read_parquet(path, Trajectory), path, refuse)
+        yield from _each(read_parquet(path, Trajectory), path, refuse, spare_columns)
     elif path.suffix == ".json":
         yield read_atif(path)
     else:
-        yield from _each(read_jsonl(path), path, refuse)
+        yield from _each(read_jsonl(path), path, refuse, spare_columns)
 
 
 def _each(
-    rows: Iterable[tuple[int, dict[str, Any]]], path: Path, refuse: Refuse | None
+    rows: Iterable[tuple[int, dict[str, Any]]], path: Path, refuse: Refuse | None, spare: bool
 ) -> Iterator[Trajectory]:
     for number, row in rows:
         try:
-            found = _trajectory(row, path, number)
+            found = _trajectory(row, path, number, spare)
         except UsageError as error:
             if refuse is None or not isinstance(error.__cause__, ValidationError):
                 raise
@@ -73,7 +77,7 @@ def _name(path: Path, number: int) -> str:
     return f"{path.stem}:{number}"
 
 
-def _trajectory(row: dict[str, Any], path: Path, number: int) -> Trajectory:
+def _trajectory(row: dict[str, Any], path: Path, number: int, spare: bool) -> Trajectory:
     where, name = f"{path}:{number}", _name(path, number)
     if row.get("schema_name") == "regreen.aside":
         name = str(row.get("rollout_id") or name)
@@ -82,7 +86,8 @@ def _trajectory(row: dict[str, Any], path: Path, number: int) -> Trajectory:
     if str(row.get("schema_version", "")).startswith("ATIF"):
         return from_atif(row, where)
     if "messages" in row and "rollout_id" not in row and "schema_name" not in row:
-        row = {"rollout_id": name, "task": "", "agent": "", **row}
+        kept = {key: row[key] for key in row if key in Trajectory.model_fields} if spare else row
+        row = {"rollout_id": name, "task": "", "agent": "", **kept}
     return to_record(Trajectory, row, where)
 
 
