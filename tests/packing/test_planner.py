@@ -28,6 +28,7 @@ def test_heads_that_are_not_known_are_asked_for_only_where_one_is_needed() -> No
     error = refused([3, 11], 10)
     assert error.where == "document 1"
     assert "heads" in error.mend
+    assert refused([13, 12, 11], 10, heads=[2, 3, -1]).where == "document 2"
 
 
 def test_a_head_that_fills_a_row_names_its_document() -> None:
@@ -62,7 +63,9 @@ def test_a_message_that_fits_no_row_is_cut_and_counted_or_refused() -> None:
         (([3.5], 10), {}, "lengths of shape (1,)"),
         (([[3]], 10), {}, "lengths of shape (1, 1)"),
         (([3], 10, "first-fit"), {}, "'first-fit'"),
+        (([3], 10), {"long_messages": "drop"}, "long messages"),
         (([3, 4], 10), {"heads": [1]}, "1 heads for 2 documents"),
+        (([3, 4], 10), {"heads": [1, -2]}, "document 1 has a head outside itself"),
         (([3, 4], 10), {"heads": [1, 5]}, "document 1 has a head outside itself"),
         (([3, 4], 10), {"borders": Borders.of([[1]])}, "border offsets of 2 entries"),
         (([3, 4], 10), {"borders": Borders.of([[], [1, 5]])}, "document 1 has borders"),

@@ -118,6 +118,8 @@ def test_errors_name_documents_by_their_place_in_the_stream() -> None:
         list(stream(documents, 10, window=2))
     with pytest.raises(UsageError, match="document 7 has 11 tokens"):
         list(stream([*documents[:7], Document(11)], 10, "best-fit", window=2))
+    with pytest.raises(UsageError, match=r"document 7 .* its head is not known"):
+        list(stream([*documents[:7], Document(11)], 10, window=2))
     messages = [Document(3, 0, [])] * 7 + [Document(40, 3, [3, 30])]
     with pytest.raises(UsageError, match="message of document 7"):
         list(stream(messages, 10, window=2, long_messages="refuse"))

@@ -10,16 +10,21 @@ is marked, or it is refused; no token is left out.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import numpy as np
 
 from regreen.core.errors import UsageError
-from regreen.packing.documents import Borders, Documents, Pieces
+from regreen.packing.documents import UNKNOWN_HEAD, Borders, Documents, Pieces
 from regreen.packing.plan import Bools, Ints
 
-__all__ = ["CUTS", "Cut", "refuse_forced"]
+__all__ = ["CUTS", "DEFAULT_POLICY", "Cut", "LongMessages", "check_forced"]
 
 Cut = Callable[[Documents], Pieces]
+LongMessages = Literal["cut", "refuse"]
+
+DEFAULT_POLICY = "best-fit-heads"
+"""No other policy that places every document keeps the tool definitions behind a cut."""
 
 
 def refuse(known: Documents) -> Pieces:
@@ -29,18 +34,10 @@ def refuse(known: Documents) -> Pieces:
         UsageError: a document is longer than a row.
     """
     if len(known.long):
-        first = int(known.long[0])
-        name = f"document {known.first + first}"
-        msg = (
-            f"{name} has {known.lengths[first]:,} tokens, a row {known.capacity:,}"
-            f" ({len(known.long):,} of {len(known.lengths):,} documents are too long)"
-        )
-        raise UsageError(
-            msg,
-            where=name,
-            mend="a larger capacity, or a policy that says what to do: "
-            + ", ".join(name for name, cut in CUTS.items() if cut is not refuse),
-        )
+        what = f"has {int(known.lengths[known.long[0]]):,} tokens, a row {known.capacity:,}"
+        others = ", ".join(name for name, cut in CUTS.items() if cut is not refuse)
+        mend = f"a larger capacity, or a policy that says what to do: {others}"
+        raise _refusal(known, known.long, what, mend)
     return Pieces.of(np.arange(len(known.lengths)), np.zeros_like(known.lengths), known.lengths)
 
 
@@ -69,10 +66,10 @@ def carry_heads(known: Documents) -> Pieces:
     Raises:
         UsageError: a long document's head is not known, or it fills a row by itself.
     """
-    heads = _room_for_heads(known)
+    _check_heads(known)
     if known.borders is None:
-        return _anywhere(known, heads)
-    return _at_borders(known, heads, known.borders)
+        return _anywhere(known, known.heads)
+    return _at_borders(known, known.borders)
 
 
 CUTS: dict[str, Cut] = {
@@ -85,13 +82,16 @@ CUTS: dict[str, Cut] = {
 """Best-fit policies by name: what each does with a document longer than a row."""
 
 
-def refuse_forced(pieces: Pieces) -> None:
-    """Refuse cuts inside a message; the document is named by its number in `pieces`.
+def check_forced(pieces: Pieces, long_messages: LongMessages) -> None:
+    """Refuse cuts inside a message where asked to; the document is named as in `pieces`.
 
     Raises:
-        UsageError: there is one.
+        UsageError: there is one, or what to do is neither "cut" nor "refuse".
     """
-    if pieces.forced.any():
+    if long_messages not in get_args(LongMessages):
+        msg = f"long messages cannot be treated by {long_messages!r}"
+        raise UsageError(msg, where="long_messages", mend='"cut" or "refuse"')
+    if long_messages == "refuse" and pieces.forced.any():
         first = int(np.argmax(pieces.forced))
         document, stop = int(pieces.document[first]), int(pieces.stop[first])
         msg = (
@@ -105,37 +105,25 @@ def refuse_forced(pieces: Pieces) -> None:
         )
 
 
-def _room_for_heads(known: Documents) -> Ints:
-    """The heads, once every long document's is known and leaves room for a token."""
-    long = known.long
-    if known.heads is None:
-        if len(long):
-            first = int(long[0])
-            name = f"document {known.first + first}"
-            msg = (
-                f"{name} has {known.lengths[first]:,} tokens, a row {known.capacity:,},"
-                " and its head is not known"
-            )
-            raise UsageError(
-                msg,
-                where=name,
-                mend="pass heads (tokens of system turn and tools; 0 where there are none)",
-            )
-        return np.zeros_like(known.lengths)
-    full = long[known.heads[long] >= known.capacity]
-    if len(full):
-        first = int(full[0])
-        name = f"document {known.first + first}"
-        msg = (
-            f"the head of {name} has {known.heads[first]:,} tokens and fills a row of"
-            f" {known.capacity:,} ({len(full):,} such documents)"
-        )
-        raise UsageError(
-            msg,
-            where=name,
-            mend="a larger capacity, or 'best-fit-split', which gives continuations no head",
-        )
-    return known.heads
+def _check_heads(known: Documents) -> None:
+    """Every long document's head must be known and leave room for a token."""
+    heads = known.heads[known.long]
+    if len(unknown := known.long[heads == UNKNOWN_HEAD]):
+        length = int(known.lengths[unknown[0]])
+        what = f"has {length:,} tokens, a row {known.capacity:,}, and its head is not known"
+        mend = "pass heads (tokens of system turn and tools; 0 where there are none)"
+        raise _refusal(known, unknown, what, mend)
+    if len(full := known.long[heads >= known.capacity]):
+        what = f"has a head of {int(known.heads[full[0]]):,} tokens, which fills a row by itself"
+        mend = "a larger capacity, or 'best-fit-split', which gives continuations no head"
+        raise _refusal(known, full, what, mend)
+
+
+def _refusal(known: Documents, documents: Ints, what: str, mend: str) -> UsageError:
+    """Name the first of the documents that cannot be placed, and count them."""
+    name = f"document {known.first + int(documents[0])}"
+    msg = f"{name} {what} ({len(documents):,} of {len(known.lengths):,} documents)"
+    return UsageError(msg, where=name, mend=mend)
 
 
 def _anywhere(known: Documents, heads: Ints) -> Pieces:
@@ -161,9 +149,9 @@ def _anywhere(known: Documents, heads: Ints) -> Pieces:
     )
 
 
-def _at_borders(known: Documents, heads: Ints, borders: Borders) -> Pieces:
+def _at_borders(known: Documents, borders: Borders) -> Pieces:
     """One round cuts the next piece of every long document still unfinished."""
-    capacity, lengths = known.capacity, known.lengths
+    capacity, lengths, heads = known.capacity, known.lengths, known.heads
     whole = np.flatnonzero(lengths <= capacity)
     rounds = [Pieces.of(whole, np.zeros_like(whole), lengths[whole])]
     active = known.long

@@ -16,10 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from regreen.core.errors import UsageError
 from regreen.packing.plan import Bools, Ints
 
-__all__ = ["MAX_CAPACITY", "Borders", "Documents", "Pieces", "documents"]
+__all__ = ["MAX_CAPACITY", "UNKNOWN_HEAD", "Borders", "Documents", "Pieces", "documents"]
 
 MAX_CAPACITY = 1 << 24
 """Slots of a row, in tokens; a planner's time and memory grow with it (16 M: about a second)."""
+
+UNKNOWN_HEAD = -1
+"""In place of a head's length: a policy that needs this document's head refuses it."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Documents:
     """Slots of a row, in tokens."""
     lengths: Ints
     """(D,) tokens of each document, at least 1."""
-    heads: Ints | None
-    """(D,) leading tokens that every continuation needs; None where that is not known."""
+    heads: Ints
+    """(D,) leading tokens that every continuation needs; `UNKNOWN_HEAD` where not known."""
     borders: Borders | None
     """Where a document may be cut; None allows it between any two tokens."""
     first: int = 0
@@ -125,13 +128,12 @@ def documents(
         )
     sizes = _integers(lengths, "lengths")
     _refuse(sizes < 1, first, "has no tokens", "leave out documents without tokens")
-    known = None if heads is None else _integers(heads, "heads")
-    if known is not None:
-        if len(known) != len(sizes):
-            msg = f"{len(known)} heads for {len(sizes)} documents"
-            raise _shape(msg)
-        outside = (known < 0) | (known > sizes)
-        _refuse(outside, first, "has a head outside itself", "a head counts tokens of its document")
+    known = np.full_like(sizes, UNKNOWN_HEAD) if heads is None else _integers(heads, "heads")
+    if len(known) != len(sizes):
+        msg = f"{len(known)} heads for {len(sizes)} documents"
+        raise _shape(msg)
+    outside = (known < UNKNOWN_HEAD) | (known > sizes)
+    _refuse(outside, first, "has a head outside itself", "a head counts tokens of its document")
     if borders is not None:
         _check_borders(borders, sizes, first)
     return Documents(capacity=capacity, lengths=sizes, heads=known, borders=borders, first=first)

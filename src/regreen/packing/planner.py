@@ -7,13 +7,12 @@ that the calls behind the cut refer to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 from numpy.typing import ArrayLike
 
 from regreen.core.errors import UsageError
 from regreen.packing.best_fit import best_fit
-from regreen.packing.cuts import CUTS, Cut, refuse_forced
+from regreen.packing.cuts import CUTS, DEFAULT_POLICY, Cut, LongMessages, check_forced
 from regreen.packing.documents import Borders, Documents, Pieces, documents
 from regreen.packing.in_order import concat, pad_last, restart_last
 from regreen.packing.plan import Ints, Plan
@@ -22,8 +21,6 @@ __all__ = ["DEFAULT_POLICY", "POLICIES", "Policy", "plan"]
 
 Policy = Callable[[Documents], tuple[Pieces, Ints]]
 """Pieces in the order of their rows, and where each row begins among them."""
-
-DEFAULT_POLICY = "best-fit-heads"
 
 
 def _fitted(cut: Cut) -> Policy:
@@ -51,7 +48,7 @@ def plan(
     *,
     heads: ArrayLike | None = None,
     borders: Borders | None = None,
-    long_messages: Literal["cut", "refuse"] = "cut",
+    long_messages: LongMessages = "cut",
 ) -> Plan:
     """Decide which tokens of which document stand in which row.
 
@@ -59,8 +56,9 @@ def plan(
         lengths: (D,) tokens of each document, at least 1.
         capacity: slots of a row, in tokens.
         policy: one of `POLICIES`.
-        heads: (D,) leading tokens every continuation needs (system turn, tool definitions).
-            `best-fit-heads` needs them where a document is longer than a row; others ignore them.
+        heads: (D,) leading tokens every continuation needs (system turn, tool definitions), -1
+            where not known. `best-fit-heads` needs those of documents longer than a row; others
+            ignore them.
         borders: where messages end; `best-fit-heads` cuts nowhere else, others ignore them.
         long_messages: what `best-fit-heads` does with a message that fits no row beside its head:
             cut it where the row ends and mark the cut (`Plan.forced`), or refuse.
@@ -81,6 +79,5 @@ def plan(
         )
     known = documents(lengths, capacity, heads=heads, borders=borders)
     pieces, rows = POLICIES[policy](known)
-    if long_messages == "refuse":
-        refuse_forced(pieces)
+    check_forced(pieces, long_messages)
     return Plan(capacity=capacity, policy=policy, lengths=known.lengths, **vars(pieces), rows=rows)

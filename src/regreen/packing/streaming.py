@@ -16,8 +16,8 @@ import numpy as np
 
 from regreen.core.errors import UsageError
 from regreen.packing.best_fit import best_fit
-from regreen.packing.cuts import CUTS, Cut, refuse_forced
-from regreen.packing.documents import Borders, Pieces, documents
+from regreen.packing.cuts import CUTS, DEFAULT_POLICY, Cut, LongMessages, check_forced
+from regreen.packing.documents import UNKNOWN_HEAD, Borders, Pieces, documents
 from regreen.packing.plan import Bools, Ints, Piece
 
 __all__ = ["Document", "stream"]
@@ -31,8 +31,8 @@ class Document(NamedTuple):
 
     length: int
     """Its tokens."""
-    head: int = 0
-    """Leading tokens that every continuation needs."""
+    head: int = UNKNOWN_HEAD
+    """Leading tokens that every continuation needs; -1 where not known."""
     borders: Sequence[int] | None = None
     """Where its messages end, ascending; None allows a cut anywhere."""
 
@@ -47,10 +47,10 @@ class _Held(NamedTuple):
 def stream(
     source: Iterable[Document],
     capacity: int,
-    policy: str = "best-fit-heads",
+    policy: str = DEFAULT_POLICY,
     *,
     window: int = 10_000,
-    long_messages: str = "cut",
+    long_messages: LongMessages = "cut",
 ) -> Iterator[tuple[Piece, ...]]:
     """Rows of at most `capacity` tokens, while documents are still being read.
 
@@ -79,8 +79,7 @@ def stream(
         arrived = list(islice(source, room))
         ended = ended or len(arrived) < room
         pieces = _cut(arrived, capacity, CUTS[policy], read)
-        if long_messages == "refuse":
-            refuse_forced(pieces)
+        check_forced(pieces, long_messages)
         held = _joined(held, pieces, number)
         read, number = read + len(arrived), number + 1
         items, rows = best_fit(held.pieces.slots, capacity)
