@@ -110,6 +110,7 @@ def test_long_documents_are_refused_or_dropped_by_the_same_policies() -> None:
         list(stream(documents, 10, "best-fit"))
     dropped = list(stream(documents, 10, "best-fit-drop"))
     assert sorted(piece.document for row in dropped for piece in row) == [0, 2]
+    assert list(stream([Document(25)] * 3, 10, "best-fit-drop", window=1)) == []
 
 
 def test_errors_name_documents_by_their_place_in_the_stream() -> None:
