@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from regreen.model.borders import Borders, MissingBordersError, restarts
 from regreen.model.cache import AttentionMemory, Cache, DeltaMemory
@@ -25,6 +24,7 @@ from regreen.model.layer import Layer
 from regreen.model.moe import Routing
 from regreen.model.next_token import NextToken, Pairs, Prediction
 from regreen.model.norm import RMSNorm
+from regreen.model.products import product
 from regreen.model.projection import Projection
 from regreen.model.rope import Rotations, attention_factor, inverse_frequencies
 
@@ -127,7 +127,7 @@ class Decoder(nn.Module):
         """Logits (…, V) of normed hidden states (…, D)."""
         if self.output is not None:
             return self.output(hidden)
-        return functional.linear(hidden, self.embedding.weight)
+        return product(hidden, self.embedding.weight.t())
 
     def predict_next(
         self,

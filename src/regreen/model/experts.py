@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from regreen.model.feed_forward import swiglu, swiglu_backward
 from regreen.model.kernels import grouped_mm
+from regreen.model.products import multiply
 
 __all__ = ["Experts", "Groups"]
 
@@ -45,7 +46,7 @@ def _multiply(x_SA: Tensor, weight_EAB: Tensor, spans: list[tuple[int, slice]]) 
     """(S, B) each group times its expert's matrix."""
     out_SB = x_SA.new_empty(len(x_SA), weight_EAB.shape[2])
     for expert, at in spans:
-        torch.mm(x_SA[at], weight_EAB[expert], out=out_SB[at])
+        out_SB[at] = multiply(x_SA[at], weight_EAB[expert])
     return out_SB
 
 
@@ -56,7 +57,7 @@ def _outer(
     grad_EAB = torch.empty_like(weight_EAB)
     used = set()
     for expert, at in spans:
-        torch.mm(x_SA[at].t(), grad_SB[at], out=grad_EAB[expert])
+        grad_EAB[expert] = multiply(x_SA[at].t(), grad_SB[at])
         used.add(expert)
     for expert in range(len(weight_EAB)):
         if expert not in used:

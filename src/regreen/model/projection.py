@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from regreen.model.products import product
+
 __all__ = ["Projection"]
 
 
@@ -22,4 +24,4 @@ class Projection(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, outputs) from (…, inputs)."""
-        return x @ self.weight
+        return product(x, self.weight)
