@@ -98,9 +98,14 @@ class Decoder(nn.Module):
             replay: the experts (N, K) of each sparse layer, instead of the routers' choice.
 
         Raises:
-            MissingBordersError: positions restart within a row and no borders were given.
-            ValueError: borders that do not fit the tokens.
+            MissingBordersError: positions restart within a row and no borders were given, or
+                within a document.
+            ValueError: borders that do not fit the tokens, experts that do not fit the layers.
         """
+        if replay is not None and len(replay) != sum(self.config.sparse):
+            msg = f"experts of {len(replay)} layers to replay, but {sum(self.config.sparse)} layers"
+            msg += " are sparse"
+            raise ValueError(msg)
         borders = self._borders(tokens_BT, borders, positions_BT)
         positions_N = self._positions(borders, cache, tokens_BT.device)
         memories: Sequence[AttentionMemory | DeltaMemory | None] = [None] * len(self.layers)
@@ -111,7 +116,7 @@ class Decoder(nn.Module):
         rotations = self._rotations(positions_N, x_ND.dtype)
         routings: list[Routing] = []
         for layer, memory in zip(self.layers, memories, strict=True):
-            replayed = None if replay is None else replay[len(routings)]
+            replayed = replay[len(routings)] if replay and len(routings) < len(replay) else None
             x_ND, routing = layer(x_ND, borders, rotations, memory, replayed)
             if routing is not None:
                 routings.append(routing)
@@ -194,6 +199,12 @@ class Decoder(nn.Module):
         if borders.num_tokens != tokens_BT.numel():
             msg = f"borders cover {borders.num_tokens} tokens, the batch has {tokens_BT.numel()}"
             raise ValueError(msg)
+        if positions_BT is not None:
+            inside = set(Borders.of_positions(positions_BT).starts) - set(borders.starts)
+            if inside := {start for start in inside if start % tokens_BT.shape[1]}:
+                msg = f"positions restart at flat token {min(inside)}, inside a document of the "
+                msg += "borders given: two documents would be computed as one"
+                raise MissingBordersError(msg)
         return borders
 
     def _rotations(self, positions_N: Tensor, dtype: torch.dtype) -> Rotations:
