@@ -200,8 +200,8 @@ class Decoder(nn.Module):
             msg = f"borders cover {borders.num_tokens} tokens, the batch has {tokens_BT.numel()}"
             raise ValueError(msg)
         if positions_BT is not None:
-            inside = set(Borders.of_positions(positions_BT).starts) - set(borders.starts)
-            if inside := {start for start in inside if start % tokens_BT.shape[1]}:
+            flat = Borders.of_positions(positions_BT.reshape(1, -1))
+            if inside := set(flat.starts) - set(borders.starts):
                 msg = f"positions restart at flat token {min(inside)}, inside a document of the "
                 msg += "borders given: two documents would be computed as one"
                 raise MissingBordersError(msg)
