@@ -22,9 +22,11 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from torch import Tensor
 
 from regreen.core.errors import PrerequisiteError
+from regreen.model.borders import Borders
 from regreen.model.checkpoint import save_checkpoint
 from regreen.model.config import ModelConfig, Yarn
 from regreen.model.decoder import Decoder
+from regreen.model.rope import Rotations, attention_factor, inverse_frequencies
 
 pytestmark = pytest.mark.slow
 
@@ -224,3 +226,46 @@ def test_llama_cpp_writes_the_same_tokens(
             worst = max(worst, float((torch.tensor(rows) - expected_TV).abs().max()))
     # Over the whole vocabulary at every step; some 1e-4 where this was written.
     assert worst <= 1e-3
+
+
+@torch.no_grad()
+def proposal(model: Decoder, tokens: Sequence[int], *, opening: bool) -> Tensor:
+    """Logits of what follows ``tokens``, by the multi-token-prediction layer.
+
+    ``opening`` puts the pair in front with which llama.cpp begins: no hidden state, first token.
+    """
+    assert model.next_token is not None
+    hidden_ND = model(torch.tensor([tokens[:-1]])).hidden_ND
+    next_PD = model.embedding(torch.tensor(tokens))
+    if opening:
+        hidden_ND = torch.cat((torch.zeros_like(hidden_ND[:1]), hidden_ND))
+    else:
+        next_PD = next_PD[1:]
+    borders = Borders((len(hidden_ND),))
+    inverse_R, factor = inverse_frequencies(model.config), attention_factor(model.config.yarn)
+    rotations = Rotations(borders.positions_N, inverse_R, factor, hidden_ND.dtype)
+    out_PD, _ = model.next_token(next_PD, hidden_ND, borders, rotations)
+    return model.unembed(out_PD[-1:])[0]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_llama_cpp_drafts_the_same_tokens(tmp_path: Path, llama: Any, tied: bool) -> None:
+    model = random_model(num_nextn_predict_layers=1, tie_word_embeddings=tied)
+    folder = tmp_path / "next"
+    save_checkpoint(model, folder)
+    write_tokenizer(folder)
+    gguf = comparator().convert(llama, folder, tmp_path / "model.gguf")
+    for prompt in prompts((2, 17, 65, 300)):
+        with ExitStack() as stack:
+            serving = comparator().serving(llama, gguf, context=1024, drafting=True)
+            token, draft = stack.enter_context(serving).first_draft(prompt)
+        tokens = [*prompt, token]
+        with torch.no_grad():
+            output = model(torch.tensor([tokens]))
+            plain_V = model.predict_next(output, torch.tensor([tokens])).logits_PV[-1]
+        assert int(output.logits[0, -2].argmax()) == token
+        assert (plain_V - proposal(model, tokens, opening=False)).abs().max() <= 1e-4
+        likeliest = proposal(model, tokens, opening=True).topk(10)
+        assert draft.token == int(likeliest.indices[0])
+        # The log tells three decimals.
+        assert abs(draft.probability - float(likeliest.values.softmax(-1)[0])) <= 6e-4
