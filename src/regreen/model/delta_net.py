@@ -50,7 +50,7 @@ class GatedDeltaNet(nn.Module):
 
     def forward(self, x_ND: Tensor, borders: Borders, memory: DeltaMemory | None = None) -> Tensor:
         """Mix each document; with a memory, document i continues its row i."""
-        mixed_NJ, z_NE, gates_NX = self.in_proj(x_ND).split(self.sizes, dim=-1)
+        mixed_NJ, z_NE, gates_NX = self.in_proj(x_ND).split_with_sizes(self.sizes, dim=-1)
         beta_NH, g_NH = self._gates(gates_NX)
         if memory is None:
             active_NJ = causal_convolution(mixed_NJ, self.conv, borders)
@@ -62,7 +62,7 @@ class GatedDeltaNet(nn.Module):
             memory.record(mixed_NJ, gates_NX, borders)
             active_NJ = causal_convolution(mixed_NJ, self.conv, borders, context_BTJ)
             out_NHV = self._scan(active_NJ, beta_NH, g_NH, borders, memory.state_BHKV)
-        z_NHV = z_NE.unflatten(-1, (self.value_heads, self.value_width))
+        z_NHV = z_NE.view(len(x_ND), self.value_heads, self.value_width)
         mixed: Tensor = self.out_proj(self.norm(out_NHV, z_NHV).flatten(1))
         return mixed
 
@@ -136,14 +136,15 @@ class GatedDeltaNet(nn.Module):
     ) -> Tensor:
         """One token of every row, the recurrent form."""
         active_BJ = widened(step_convolution(window_BTJ, self.conv))
-        keys = 2 * self.key_heads * self.key_width
-        qk = l2_normalise(active_BJ[:, :keys].unflatten(-1, (2 * self.key_heads, self.key_width)))
+        keys, rows = 2 * self.key_heads * self.key_width, len(active_BJ)
+        qk = l2_normalise(active_BJ[:, :keys].view(rows, 2 * self.key_heads, self.key_width))
         # One selection repeats both for the value heads they serve.
         served = _served(self.key_heads, self.value_heads, qk.device)
-        q, k = qk.index_select(1, served).split(self.value_heads, dim=1)
-        v = active_BJ[:, keys:].unflatten(-1, (self.value_heads, self.value_width))
+        q, k = qk.index_select(1, served).chunk(2, dim=1)
+        v = active_BJ[:, keys:].view(rows, self.value_heads, self.value_width)
         out_BHV = delta_rule_step(q, k, v, beta_BH, g_BH, memory.state_BHKV)
-        return out_BHV.to(window_BTJ.dtype)
+        same = out_BHV.dtype == window_BTJ.dtype
+        return out_BHV if same else out_BHV.to(window_BTJ.dtype)
 
     def _zeros(self, documents: int, like: Tensor) -> Tensor:
         return like.new_zeros(documents, self.value_heads, self.key_width, self.value_width)

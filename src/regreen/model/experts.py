@@ -24,18 +24,28 @@ __all__ = ["Experts", "Groups"]
 
 
 class Groups:
-    """Assignments of tokens to experts, sorted by expert."""
+    """Assignments of tokens to experts, sorted by expert, first tokens first."""
 
     def __init__(self, index_NK: Tensor, num_experts: int) -> None:
-        flat_S = index_NK.flatten()
-        self.order_S = flat_S.argsort(stable=True)
-        self.token_S = self.order_S // index_NK.shape[1]
-        self.counts_E = torch.bincount(flat_S, minlength=num_experts)
+        """Sort them: few by a list, because operations on short tensors cost more than they do."""
+        per_token = index_NK.shape[1]
+        if index_NK.numel() <= 512 and index_NK.device.type == "cpu":
+            flat = index_NK.flatten().tolist()
+            order = sorted(range(len(flat)), key=flat.__getitem__)
+            counts = [0] * num_experts
+            for expert in flat:
+                counts[expert] += 1
+            self.order_S, self.counts = torch.tensor(order), counts
+        else:
+            flat_S = index_NK.flatten()
+            self.order_S = flat_S.argsort(stable=True)
+            self.counts = torch.bincount(flat_S, minlength=num_experts).tolist()
+        self.token_S = self.order_S // per_token
 
     def spans(self) -> list[tuple[int, slice]]:
         """(expert, its slice of the sorted assignments) for every expert that has any."""
         spans, begin = [], 0
-        for expert, count in enumerate(self.counts_E.tolist()):
+        for expert, count in enumerate(self.counts):
             if count:
                 spans.append((expert, slice(begin, begin + count)))
                 begin += count
@@ -46,7 +56,7 @@ def _multiply(x_SA: Tensor, weight_EAB: Tensor, spans: list[tuple[int, slice]]) 
     """(S, B) each group times its expert's matrix."""
     out_SB = x_SA.new_empty(len(x_SA), weight_EAB.shape[2])
     for expert, at in spans:
-        out_SB[at] = multiply(x_SA[at], weight_EAB[expert])
+        multiply(x_SA[at], weight_EAB[expert], out_SB[at])
     return out_SB
 
 
@@ -57,7 +67,7 @@ def _outer(
     grad_EAB = torch.empty_like(weight_EAB)
     used = set()
     for expert, at in spans:
-        grad_EAB[expert] = multiply(x_SA[at].t(), grad_SB[at])
+        multiply(x_SA[at].t(), grad_SB[at], grad_EAB[expert])
         used.add(expert)
     for expert in range(len(weight_EAB)):
         if expert not in used:
@@ -118,14 +128,16 @@ class Experts(nn.Module):
         super().__init__()
         self.gate_up_proj = nn.Parameter(torch.empty(num_experts, width, 2 * inner))
         self.down_proj = nn.Parameter(torch.empty(num_experts, inner, width))
+        self._matrix = inner * width
 
     def forward(self, x_ND: Tensor, index_NK: Tensor, share_NK: Tensor) -> Tensor:
         """The sum over each token's experts, weighted by `share_NK`."""
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() and x_ND.device.type == "cpu":
             if len(x_ND) == 1:
                 return self._one(x_ND[0], index_NK[0].tolist(), share_NK[0].tolist())
-            if self.down_proj[0].numel() <= _SMALL and len(x_ND) <= 64 >= len(self.down_proj):
+            if self._matrix <= _SMALL and len(x_ND) <= 64 >= len(self.down_proj):
                 return self._few(x_ND, index_NK, share_NK)
+            return self._some(x_ND, index_NK, share_NK)
         groups = Groups(index_NK, len(self.gate_up_proj))
         if grouped_mm is not None and x_ND.is_cuda and x_ND.dtype == torch.bfloat16:
             return self._on_device(x_ND, share_NK, groups)
@@ -144,29 +156,38 @@ class Experts(nn.Module):
         return out_D[None]
 
     def _few(self, x_ND: Tensor, index_NK: Tensor, share_NK: Tensor) -> Tensor:
-        """Few tokens that use most experts, without gradients: one batched product for all.
+        """Few tokens and small experts, without gradients: one batched product for all experts.
 
         Each expert has as many places as the busiest needs; empty ones hold zeros.
         """
-        num_experts = len(self.gate_up_proj)
-        sorted_S, order_S = index_NK.flatten().sort(stable=True)
-        token_S = order_S // index_NK.shape[1]
-        counts_E = torch.bincount(sorted_S, minlength=num_experts)
-        most = int(counts_E.max())
-        first_E = counts_E.cumsum(0) - counts_E
-        place_S = sorted_S * most + torch.arange(len(sorted_S), device=x_ND.device)
-        place_S -= first_E[sorted_S]
+        num_experts, per_token = len(self.gate_up_proj), index_NK.shape[1]
+        counts = [0] * num_experts
+        places = []
+        for expert in index_NK.flatten().tolist():
+            places.append((expert, counts[expert]))
+            counts[expert] += 1
+        most = max(counts)
+        place_S = torch.tensor([expert * most + place for expert, place in places])
         x_PD = x_ND.new_zeros(num_experts * most, x_ND.shape[1])
-        x_PD[place_S] = x_ND[token_S]
+        x_PD.index_copy_(0, place_S, x_ND.repeat_interleave(per_token, 0))
         gate_up = torch.bmm(x_PD.view(num_experts, most, -1), self.gate_up_proj)
         out_PD = torch.bmm(swiglu(gate_up), self.down_proj).flatten(0, 1)
-        out_SD = out_PD[place_S].mul_(share_NK.flatten()[order_S][:, None])
-        return torch.zeros_like(x_ND).index_add_(0, token_S, out_SD)
+        out_NKD = out_PD.index_select(0, place_S).view(*index_NK.shape, -1)
+        return out_NKD.mul_(share_NK[..., None]).sum(1)
+
+    def _some(self, x_ND: Tensor, index_NK: Tensor, share_NK: Tensor) -> Tensor:
+        """Some tokens without gradients: groups as in training, results gathered by token."""
+        groups = Groups(index_NK, len(self.gate_up_proj))
+        spans = groups.spans()
+        gate_up_SJ = _multiply(x_ND.index_select(0, groups.token_S), self.gate_up_proj, spans)
+        out_SD = _multiply(swiglu(gate_up_SJ), self.down_proj, spans)
+        out_SD.mul_(share_NK.flatten().index_select(0, groups.order_S)[:, None])
+        return torch.zeros_like(x_ND).index_add_(0, groups.token_S, out_SD)
 
     def _on_device(self, x_ND: Tensor, share_NK: Tensor, groups: Groups) -> Tensor:
         """The same by the grouped matrix product of the accelerator, with its own gradients."""
         assert grouped_mm is not None
-        ends_E = groups.counts_E.cumsum(0).to(torch.int32)
+        ends_E = torch.tensor(groups.counts, device=x_ND.device).cumsum(0).to(torch.int32)
         gate_up_SJ = grouped_mm(x_ND[groups.token_S], self.gate_up_proj, offs=ends_E)
         gate_SI, up_SI = gate_up_SJ.chunk(2, dim=-1)
         inner_SI = functional.silu(gate_SI) * up_SI

@@ -75,7 +75,8 @@ class _L2Normalise(torch.autograd.Function):
 def rms_normalise(x: Tensor, scale_D: Tensor, eps: float) -> Tensor:
     """`x` of shape (..., D) with mean square one, times `scale_D`; statistics wide."""
     if not torch.is_grad_enabled():
-        return (x * _inverse(x, 1.0 / x.shape[-1], eps)).mul_(scale_D).to(x.dtype)
+        unit = (x * _inverse(x, 1.0 / x.shape[-1], eps)).mul_(scale_D)
+        return unit if unit.dtype == x.dtype else unit.to(x.dtype)
     result: Tensor = _RMSNormalise.apply(x, scale_D, eps)
     return result
 

@@ -10,12 +10,14 @@ from torch import Tensor
 
 __all__ = ["widened", "wider"]
 
+_WIDE = (torch.float32, torch.float64)
+
 
 def wider(dtype: torch.dtype) -> torch.dtype:
     """float32 for narrower types, else the type itself."""
-    return torch.promote_types(dtype, torch.float32)
+    return dtype if dtype in _WIDE else torch.float32
 
 
 def widened(x: Tensor) -> Tensor:
     """`x` in `wider` of its type."""
-    return x.to(wider(x.dtype))
+    return x if x.dtype in _WIDE else x.float()

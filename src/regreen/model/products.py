@@ -45,14 +45,17 @@ def _onednn() -> Callable[[Tensor, Tensor], Tensor] | None:
     return linear if torch.equal(found, x_NA @ weight_AB) else None
 
 
-def multiply(x_NA: Tensor, weight_AB: Tensor) -> Tensor:
-    """(N, B) without gradients, `weight_AB` possibly a transposed view."""
+def multiply(x_NA: Tensor, weight_AB: Tensor, out: Tensor | None = None) -> Tensor:
+    """(N, B) without gradients, `weight_AB` possibly a transposed view; into `out` if given."""
     rows, inputs = x_NA.shape
     few = rows < _FEW or rows * inputs * weight_AB.shape[1] < _SMALL
     if few or x_NA.dtype != torch.float32 or x_NA.device.type != "cpu":
-        return x_NA @ weight_AB
+        return torch.mm(x_NA, weight_AB, out=out)
     linear = _onednn()
-    return x_NA @ weight_AB if linear is None else linear(x_NA, weight_AB.t())
+    if linear is None:
+        return torch.mm(x_NA, weight_AB, out=out)
+    found = linear(x_NA, weight_AB.t())
+    return found if out is None else out.copy_(found)
 
 
 class _Product(torch.autograd.Function):
@@ -73,7 +76,9 @@ def product(x: Tensor, weight_AB: Tensor) -> Tensor:
     """(…, B) of x (…, A), with gradients."""
     if x.device.type != "cpu" or x.dtype != torch.float32:
         return x @ weight_AB
+    if x.dim() != 2:
+        return product(x.flatten(0, -2), weight_AB).unflatten(0, x.shape[:-1])
     if not torch.is_grad_enabled():
-        return multiply(x.flatten(0, -2), weight_AB).unflatten(0, x.shape[:-1])
-    result: Tensor = _Product.apply(x.flatten(0, -2), weight_AB)
-    return result.unflatten(0, x.shape[:-1])
+        return multiply(x, weight_AB)
+    result: Tensor = _Product.apply(x, weight_AB)
+    return result
