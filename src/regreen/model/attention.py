@@ -47,10 +47,10 @@ class GatedAttention(nn.Module):
         memory: AttentionMemory | None = None,
     ) -> Tensor:
         """Mix each document; with a memory, document i continues its row i."""
-        q, gate_NE, k, v = self.in_proj(x_ND).split(self.sizes, dim=-1)
-        q_NHW = rotate(self.q_norm(q.unflatten(-1, (self.heads, self.width))), rotations)
-        k_NGW = rotate(self.k_norm(k.unflatten(-1, (self.key_heads, self.width))), rotations)
-        v_NGW = v.unflatten(-1, (self.key_heads, self.width))
+        q, gate_NE, k, v = self.in_proj(x_ND).split_with_sizes(self.sizes, dim=-1)
+        q_NHW = rotate(self.q_norm(q.view(len(q), self.heads, self.width)), rotations)
+        k_NGW = rotate(self.k_norm(k.view(len(k), self.key_heads, self.width)), rotations)
+        v_NGW = v.view(len(v), self.key_heads, self.width)
         if memory is None:
             out_NHW = _documents(q_NHW, k_NGW, v_NGW, borders)
         else:
@@ -96,15 +96,13 @@ def _one_token(q_NHW: Tensor, memory: AttentionMemory) -> Tensor:
 
     A beginning that rows share is read once for all of them: their queries stand side by side.
     """
-    rows = memory.rows
+    call = memory.rows.running
     groups = memory.keys.tail_BATW.shape[1]
     _, heads, width = q_NHW.shape
     q_BGQW = q_NHW.mul(width**-0.5).unflatten(1, (groups, heads // groups))
     scores = [_read(q_BGQW, part.mT) for part in memory.keys.parts()]
-    if not rows.level:
-        ends = torch.tensor(rows.tails, device=q_NHW.device)[:, None] + 1
-        hidden_BL = torch.arange(rows.longest, device=q_NHW.device) >= ends
-        scores[-1] = scores[-1].masked_fill(hidden_BL[:, None, None], -torch.inf)
+    if call.start is None:
+        scores[-1] = scores[-1].masked_fill(call.hidden_BT[:, None, None], -torch.inf)
     sizes = [score.shape[-1] for score in scores]
     weights = (scores[0] if len(scores) == 1 else torch.cat(scores, dim=-1)).softmax(-1)
     parts = zip(weights.split(sizes, dim=-1), memory.values.parts(), strict=True)
@@ -126,7 +124,7 @@ def _read(left_BGQX: Tensor, right: Tensor) -> Tensor:
 def _continued(q_NHW: Tensor, borders: Borders, memory: AttentionMemory) -> Tensor:
     """(N, H, W) several new tokens of each row over all it has read, row by row."""
     outs = []
-    before = [memory.rows.shared + tail for tail in memory.rows.tails]
+    before = memory.rows.lengths
     for row, (q_THW, start) in enumerate(zip(q_NHW.split(borders.lengths), before, strict=True)):
         stop = start + len(q_THW)
         k_LGW = memory.keys.read(row, 0, stop).transpose(0, 1)[None]

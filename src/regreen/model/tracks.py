@@ -1,56 +1,126 @@
 """One kind of value along time, for many rows: a beginning they share, and a tail of their own.
 
 A branch takes its beginning from its parent as a view, so a group of rollouts from one prompt holds
-the prompt's keys once. Tails grow in one buffer per batch, by doubling.
+the prompt's keys once. What a branch looks at is lent: a row that has gone back behind it writes
+into a new buffer. Tails grow together, by half, so that a call that fits allocates nothing.
 
-Shapes: B rows, A heads, T time, W width; L leading places of context in front of the first token.
+Shapes: B rows, A heads, T time, W width, N tokens of a call, L tokens of context.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from operator import add, lt
 
 import torch
 from torch import Tensor
 
-__all__ = ["LostHistoryError", "Rows", "Track"]
+__all__ = ["Call", "Rows", "Track"]
+
+_SPARE = 32
+"""Places made beyond what a growing tail needs, so that short rows do not grow at every call."""
 
 
-class LostHistoryError(ValueError):
-    """A past token was asked for whose inputs were not kept."""
+class Call:
+    """Where the running call writes, worked out once for all layers."""
+
+    def __init__(self, tails: Sequence[int], counts: tuple[int, ...], device: torch.device) -> None:
+        """Take how far the tails reach and how many tokens the call adds to each."""
+        self.tails, self.counts, self.device = tails, counts, device
+        even = counts.count(counts[0]) == len(counts)
+        self.count = counts[0] if even else None
+        """Tokens that every row adds; None where they differ."""
+        self.start = tails[0] if even and tails.count(tails[0]) == len(tails) else None
+        """Where all rows stand, so that the call is one slice; None where anything differs."""
+        self.longest = max(map(add, tails, counts))
+        """The longest tail, the call's tokens included."""
+        self._behind: dict[int, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
+
+    @cached_property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """(N,) the row of each new token, and (N,) its place in the tail."""
+        row_B = torch.arange(len(self.counts))
+        counts_B, tails_B = torch.tensor(self.counts), torch.tensor(self.tails)
+        row_N = row_B.repeat_interleave(counts_B)
+        offset_B = tails_B + counts_B - counts_B.cumsum(0)
+        place_N = torch.arange(len(row_N)) + offset_B[row_N]
+        return row_N.to(self.device), place_N.to(self.device)
+
+    @cached_property
+    def hidden_BT(self) -> Tensor:
+        """(B, longest) places behind the one new token of each row."""
+        ends_B = torch.tensor(self.tails, device=self.device)
+        return torch.arange(self.longest, device=self.device) > ends_B[:, None]
+
+    def behind(self, context_BLW: Tensor, x_NW: Tensor) -> Tensor:
+        """(B, L, W) the last tokens of each row once the call's are added to its context."""
+        width = context_BLW.shape[1]
+        if self.count is not None and self.count >= width:
+            return x_NW.unflatten(0, (-1, self.count))[:, self.count - width :].clone()
+        if width not in self._behind:
+            counts_B1 = torch.tensor(self.counts)[:, None]
+            from_context_BL = counts_B1 + torch.arange(width)
+            new_BL = from_context_BL >= width
+            starts_B1 = counts_B1.cumsum(0) - counts_B1
+            from_call_BL = (starts_B1 + from_context_BL - width).clamp_(min=0)
+            indices = (new_BL[..., None], from_call_BL, torch.arange(len(new_BL))[:, None])
+            old_BL = from_context_BL.clamp_(max=width - 1)
+            new, call, row, old = (index.to(self.device) for index in (*indices, old_BL))
+            self._behind[width] = new, call, row, old
+        new, call, row, old = self._behind[width]
+        return torch.where(new, x_NW[call], context_BLW[row, old])
 
 
 class Rows:
     """How far each row has come; one object for all tracks of a cache."""
 
-    def __init__(self, num_rows: int, shared: int = 0) -> None:
-        self.shared = shared
-        """Tokens of the beginning that all rows share."""
+    def __init__(self, num_rows: int, device: torch.device, shared: int = 0) -> None:
+        """Start `num_rows` rows behind a beginning of `shared` tokens."""
+        self.device, self.shared = device, shared
         self.tails = [0] * num_rows
-        """Tokens of each row behind it."""
-        self.pending: tuple[int, ...] = ()
-        """Tokens of each row that the running call adds; empty between calls."""
+        """Tokens of each row behind the shared beginning."""
         self.lent = [0] * num_rows
         """Tokens of each tail that branches look at: never to be overwritten."""
+        self.capacity = 0
+        """Places of a tail."""
+        self.call: Call | None = None
+        """The call that is running, or was interrupted."""
 
     @property
-    def level(self) -> bool:
-        """Whether all rows stand at one token and, in a call, add equally many."""
-        return len(set(self.tails)) == 1 and len(set(self.pending)) <= 1
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return [self.shared + tail for tail in self.tails]
 
     @property
-    def longest(self) -> int:
-        """The longest tail, with what the running call adds."""
-        pending = self.pending or (0,) * len(self.tails)
-        return max(tail + more for tail, more in zip(self.tails, pending, strict=True))
+    def running(self) -> Call:
+        """The call that is running."""
+        assert self.call is not None
+        return self.call
+
+    def prepare(self, counts: tuple[int, ...]) -> tuple[Call, int | None]:
+        """A call to come, and the capacity the tails must be copied to, None where they serve."""
+        call = Call(self.tails, counts, self.device)
+        if call.longest > self.capacity:
+            return call, max(call.longest + _SPARE, self.capacity + self.capacity // 2)
+        return call, self.capacity if any(map(lt, self.tails, self.lent)) else None
+
+    def commit(self) -> int:
+        """End the call: its tokens belong to the rows. The most that one row took in."""
+        counts = self.running.counts
+        self.tails = list(map(add, self.tails, counts))
+        self.call = None
+        return max(counts)
+
+    def owned(self, capacity: int) -> None:
+        """All tails were copied to buffers of `capacity` places that no branch looks at."""
+        self.capacity, self.lent = capacity, [0] * len(self.tails)
 
 
 class Track:
     """Values of all rows along time."""
 
-    def __init__(
-        self, rows: Rows, heads: int, width: int, like: Tensor, *, lead: int = 0, keep: bool = True
-    ) -> None:
+    def __init__(self, rows: Rows, heads: int, width: int, like: Tensor) -> None:
         """Make an empty track.
 
         Args:
@@ -58,119 +128,77 @@ class Track:
             heads: A.
             width: W.
             like: a tensor whose type and device the values take.
-            lead: places of context in front of the first token, zero at the start.
-            keep: whether tokens behind the context are kept; without, only the context is.
         """
-        self.rows, self.lead, self.keep = rows, lead, keep
+        self.rows = rows
         self.beginning: list[Tensor] = []
-        self.dropped = [0] * len(rows.tails)
-        self.tail_BATW = like.new_zeros(len(rows.tails), heads, lead, width)
+        """Pieces (1, A, T, W) of the shared beginning, one behind another."""
+        self.tail_BATW = like.new_zeros(len(rows.tails), heads, rows.capacity, width)
 
-    def reserve(self) -> None:
-        """Make room for what the running call adds."""
-        rows = self.rows
-        if not self.keep:
-            self._slide()
-        used = [t - d for t, d in zip(rows.tails, self.dropped, strict=True)]
-        need = self.lead + max(u + p for u, p in zip(used, rows.pending, strict=True))
-        capacity = self.tail_BATW.shape[2]
-        if need > capacity or any(a < b for a, b in zip(rows.tails, rows.lent, strict=True)):
-            grown = max(need + 16, capacity + capacity // 2) if need > capacity else capacity
-            batch, heads, _, width = self.tail_BATW.shape
-            tail = self.tail_BATW.new_zeros(batch, heads, grown, width)
-            tail[:, :, :capacity] = self.tail_BATW
-            self.tail_BATW = tail
-
-    def _slide(self) -> None:
-        used = [t - d for t, d in zip(self.rows.tails, self.dropped, strict=True)]
-        room = self.tail_BATW.shape[2] - self.lead
-        if all(u + p <= room for u, p in zip(used, self.rows.pending, strict=True)):
-            return
-        self.tail_BATW[:, :, : self.lead] = self.context().clone()
-        self.dropped = list(self.rows.tails)
+    def copy_tail(self, capacity: int) -> None:
+        """Move the tails to a buffer of their own with `capacity` places."""
+        batch, heads, old, width = self.tail_BATW.shape
+        tail_BATW = self.tail_BATW.new_zeros(batch, heads, capacity, width)
+        tail_BATW[:, :, :old] = self.tail_BATW
+        self.tail_BATW = tail_BATW
 
     def put(self, x_NAW: Tensor) -> None:
         """Write the running call's values, row after row."""
-        rows, lead = self.rows, self.lead
-        at = [lead + t - d for t, d in zip(rows.tails, self.dropped, strict=True)]
-        if rows.level and len(set(at)) == 1:
-            count = rows.pending[0]
-            x = x_NAW.unflatten(0, (len(at), count)).transpose(1, 2)
-            self.tail_BATW[:, :, at[0] : at[0] + count] = x
-        elif set(rows.pending) == {1}:
-            index = torch.tensor(at, device=x_NAW.device)
-            self.tail_BATW[torch.arange(len(at), device=x_NAW.device), :, index] = x_NAW
+        call = self.rows.running
+        if call.start is None:
+            self.tail_BATW.transpose(1, 2).index_put_(call.places, x_NAW)
+        elif call.count == 1:
+            self.tail_BATW.select(2, call.start).copy_(x_NAW)
         else:
-            for row, part in enumerate(x_NAW.split(list(rows.pending))):
-                self.tail_BATW[row, :, at[row] : at[row] + len(part)] = part.transpose(0, 1)
-
-    def context(self, ahead: int = 0) -> Tensor:
-        """(B, A, lead + ahead, W) the last `lead` values before the call and `ahead` of its own."""
-        at = [t - d for t, d in zip(self.rows.tails, self.dropped, strict=True)]
-        width = self.lead + ahead
-        if len(set(at)) == 1:
-            return self.tail_BATW[:, :, at[0] : at[0] + width]
-        device = self.tail_BATW.device
-        index = torch.tensor(at, device=device)[:, None] + torch.arange(width, device=device)
-        batch = torch.arange(len(at), device=device)[:, None]
-        return self.tail_BATW.transpose(1, 2)[batch, index].transpose(1, 2)
+            x_BATW = x_NAW.unflatten(0, (-1, call.counts[0])).transpose(1, 2)
+            self.tail_BATW.narrow(2, call.start, call.counts[0]).copy_(x_BATW)
 
     def parts(self) -> list[Tensor]:
-        """The beginning's pieces (1, A, P, W), then the tails (B, A, longest, W)."""
-        return [*self.beginning, self.tail_BATW[:, :, self.lead : self.lead + self.rows.longest]]
+        """In a call: the beginning's pieces (1, A, T, W), then the tails (B, A, longest, W)."""
+        tail_BATW = self.tail_BATW.narrow(2, 0, self.rows.running.longest)
+        return [*self.beginning, tail_BATW] if self.beginning else [tail_BATW]
 
     def read(self, row: int, start: int, stop: int) -> Tensor:
-        """(A, stop - start, W) values of one row between two absolute tokens.
-
-        Raises:
-            LostHistoryError: some of them were not kept.
-        """
+        """(A, stop - start, W) values of one row between two absolute tokens."""
         pieces, begin = [], 0
         for piece in self.beginning:
             end = begin + piece.shape[2]
             if start < end and begin < stop:
                 pieces.append(piece[0, :, max(start - begin, 0) : stop - begin])
             begin = end
-        if stop > begin:
-            first = max(start, begin) - begin - self.dropped[row]
-            if first < 0:
-                msg = f"tokens before {begin + self.dropped[row]} of row {row} were not kept"
-                raise LostHistoryError(msg)
-            last = stop - begin - self.dropped[row]
-            pieces.append(self.tail_BATW[row, :, self.lead + first : self.lead + last])
+        if stop > begin or not pieces:
+            pieces.append(self.tail_BATW[row, :, max(start - begin, 0) : max(stop - begin, 0)])
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
-    def branch(self, row: int, at: int, rows: Rows, context_ALW: Tensor | None) -> Track:
+    def branch(self, row: int, at: int, rows: Rows) -> Track:
         """A track whose rows all continue this row's first `at` tokens, which it only looks at."""
         heads, _, width = self.tail_BATW.shape[1:]
-        other = Track(rows, heads, width, self.tail_BATW, lead=self.lead, keep=self.keep)
-        if context_ALW is not None:
-            other.tail_BATW.copy_(context_ALW)
-        if not self.keep:
-            return other
-        begin = 0
-        for piece in self.beginning:
-            if begin < at:
-                other.beginning.append(piece[:, :, : at - begin])
-            begin += piece.shape[2]
-        if at > begin:
-            own = self.tail_BATW[row : row + 1, :, self.lead : self.lead + at - begin]
-            other.beginning.append(own)
+        other = Track(rows, heads, width, self.tail_BATW)
+        other.beginning = self._first(at)
+        if at > self.rows.shared:
+            other.beginning.append(self.tail_BATW[row : row + 1, :, : at - self.rows.shared])
         return other
 
     def select(self, index: Sequence[int]) -> None:
         """Keep the rows of `index`, in its order; a row may be kept more than once."""
         self.tail_BATW = self.tail_BATW[list(index)]
-        self.dropped = [self.dropped[row] for row in index]
 
-    def own_beginning(self) -> None:
-        """Copy the shared beginning into every tail, so that rows may part within it."""
-        if not self.keep:
-            self.dropped = [dropped + self.rows.shared for dropped in self.dropped]
-        if not self.beginning:
-            return
-        batch = len(self.tail_BATW)
-        wide = [piece.expand(batch, -1, -1, -1) for piece in self.beginning]
-        lead, tail = self.tail_BATW.split((self.lead, self.tail_BATW.shape[2] - self.lead), dim=2)
-        self.tail_BATW = torch.cat((torch.zeros_like(lead), *wide, tail), dim=2)
-        self.beginning = []
+    def own(self, keep: int, stop: int) -> None:
+        """Share the first `keep` tokens only, and copy those up to `stop` into every tail.
+
+        Where `stop` lies inside the beginning, no row reaches its end, and the tails start anew.
+        """
+        if stop > keep:
+            moved_ATW = self.read(0, keep, stop)
+            parts = [moved_ATW.expand(len(self.tail_BATW), -1, -1, -1)]
+            if stop == self.rows.shared:
+                parts.append(self.tail_BATW)
+            self.tail_BATW = torch.cat(parts, dim=2)
+        self.beginning = self._first(keep)
+
+    def _first(self, at: int) -> list[Tensor]:
+        pieces, begin = [], 0
+        for piece in self.beginning:
+            if begin < at:
+                pieces.append(piece[:, :, : at - begin])
+            begin += piece.shape[2]
+        return pieces
