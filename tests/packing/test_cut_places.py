@@ -78,11 +78,17 @@ def test_an_answer_stays_with_its_results_where_it_can() -> None:
 
 
 def test_a_step_that_is_too_long_is_cut_before_its_results() -> None:
-    starts = [piece[:28] for piece in pieces("qwen3_coder", 240)]
+    starts = [piece.split("\n")[:2] for piece in pieces("qwen3_coder", 240)]
 
-    assert starts[1].startswith("<|im_start|>assistant")
-    assert starts[2].startswith("<|im_start|>user\n<tool_resp")
-    assert starts[3].startswith("<tool_response>") or starts[3].startswith("<|im_start|>assistant")
+    assert starts[1][0] == "<|im_start|>assistant"
+    assert starts[2] == ["<|im_start|>user", "<tool_response>"]
+    # what closes several results is no message
+    assert {first for first, *_ in starts} <= {
+        "<|im_start|>user",
+        "<|im_start|>assistant",
+        "<tool_response>",
+        "",
+    }
 
 
 def test_a_mark_that_ends_one_turn_and_opens_the_next_goes_with_the_next() -> None:

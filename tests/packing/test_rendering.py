@@ -77,6 +77,7 @@ def test_roles_are_what_the_messages_say() -> None:
     assert "said" in by_role["assistant"]
     assert "thought" in by_role["reasoning"]
     assert "<|observation|>" in by_role["end"]
+    assert by_role["end"].endswith("<|user|>"), "the last answer is trained to stop too"
     assert by_role["pad"] == by_role["context"] == by_role["text"] == ""
 
 

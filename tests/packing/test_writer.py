@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -287,3 +288,11 @@ def test_the_report_counts_what_is_in_the_rows(tmp_path: Path) -> None:
     text = (work.out / "report.md").read_text()
     assert f"{len(rows)} rows of 900 tokens" in text
     assert "█" in text
+    shares = dict(re.findall(r"^ *(\w+) .* ([\d.]+) % of the loss$", text, re.MULTILINE))
+    sums = {
+        role: sum(float(row.weights[row.roles == place].sum()) for row in rows)
+        for place, role in enumerate(ROLES)
+    }
+    assert set(shares) == set(told["roles"])
+    for role, share in shares.items():
+        assert float(share) == pytest.approx(100 * sums[role] / sum(sums.values()), rel=0.01)
