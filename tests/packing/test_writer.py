@@ -248,10 +248,12 @@ def test_nothing_to_pack_is_said(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["rejected.jsonl"]
     good = write_jsonl(tmp_path / "b.jsonl", [{"text": "x"}])
     assert pack(job(tmp_path / "out", good)).num_rows == 1
+    assert not (tmp_path / "out" / "rejected.jsonl").exists()
 
     empty = write_jsonl(tmp_path / "c.jsonl", [])
     with pytest.raises(UsageError, match="nothing in the sources"):
         pack(job(tmp_path / "empty", empty))
+    assert pack(job(tmp_path / "empty", good)).num_rows == 1
 
 
 def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ def _render(job: PackJob, spool: Spool, tell: Callable[[str], None]) -> None:
             spool.commit(count)
             tell(f"{count:,} rows read, {spool.documents:,} documents rendered")
     if not count:
+        spool.remove()
         what = "there is nothing in the sources"
         mend = "name a run or a file that holds some"
         raise UsageError(what, where=", ".join(map(str, job.sources)), mend=mend)
@@ -266,6 +267,7 @@ def _tables(out: Path, spool: Path) -> tuple[FileRecord, ...]:
     """Copy what the spool says of the documents; copied, so that a resumed job finds it again."""
     for name in (DOCUMENTS, TEMPLATES, REJECTED):
         if name == REJECTED and not (spool / name).stat().st_size:
+            (out / name).unlink(missing_ok=True)
             continue
         with (spool / name).open("rb") as source, replacing(out / name) as file:
             shutil.copyfileobj(source, file)
