@@ -19,8 +19,8 @@ from torch import Tensor
 
 __all__ = ["multiply", "product"]
 
-_FEW, _SMALL = 4, 1 << 20
-"""Rows, and multiplications, below which the operator's own cost outweighs what it saves."""
+_SMALL, _SHORT = 1 << 18, 1 << 20
+"""Entries of a matrix, and multiplications, below which the operator costs more than it saves."""
 
 
 @cache
@@ -48,8 +48,9 @@ def _onednn() -> Callable[[Tensor, Tensor], Tensor] | None:
 def multiply(x_NA: Tensor, weight_AB: Tensor, out: Tensor | None = None) -> Tensor:
     """(N, B) without gradients, `weight_AB` possibly a transposed view; into `out` if given."""
     rows, inputs = x_NA.shape
-    few = rows < _FEW or rows * inputs * weight_AB.shape[1] < _SMALL
-    if few or x_NA.dtype != torch.float32 or x_NA.device.type != "cpu":
+    size = inputs * weight_AB.shape[1]
+    little = rows == 1 or (size < _SMALL and rows * size < _SHORT)
+    if little or x_NA.dtype != torch.float32 or x_NA.device.type != "cpu":
         return torch.mm(x_NA, weight_AB, out=out)
     linear = _onednn()
     if linear is None:
