@@ -81,7 +81,7 @@ def test_what_cannot_be_packed_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     assert run("pack", RECORDED, *small, "-o", out) == 0
     err = capsys.readouterr().err
     assert f"1 of 2 rows are in {out / 'rejected.jsonl'}" in err
-    assert "a call is longer than a row" in err
+    assert "calls of an answer are longer than a row" in err
 
     none = tmp_path / "none"
     assert run("pack", RECORDED, "--tokenizer", "bytes", "--capacity", "900", "-o", none) == 1

@@ -108,7 +108,7 @@ def test_a_message_longer_than_a_row_is_divided_and_a_call_refused() -> None:
     assert not cut_places(found.spans, head, 2000).inside
 
     found, head, _ = rendered("hermes", messages("", "task", [("", [("x" * 900, "")])]))
-    with pytest.raises(Unconvertible, match="a call is longer"):
+    with pytest.raises(Unconvertible, match="calls of an answer are longer"):
         cut_places(found.spans, head, 300)
     with pytest.raises(Unconvertible, match="fills a row"):
         cut_places(found.spans, head, 0)

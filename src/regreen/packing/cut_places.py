@@ -3,7 +3,8 @@
 A cut stands in front of an assistant's or a user's message: an answer and the results of its calls
 stay together. Only where such a step is longer than the room beside the head is it cut between the
 call and its results, or between two results; and only where a single message is longer than that,
-inside the message. A call is never cut: one that fits no row is refused.
+inside the message. A call is never cut, nor the calls of one answer from each other: a trajectory
+with an answer whose calls fit no row is refused.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def cut_places(
     found = list(_filled(found, room, lambda start, end: _inside(spans, start, end, room)))
     for start, end in pairwise(found):
         if end - start > room:
-            what = "a call is longer than a row beside the head"
+            what = "the calls of an answer are longer than a row beside the head"
             raise Unconvertible(what, where=f"{end - start:,} tokens in a room of {room:,}")
     return CutPlaces(np.array(found[1:-1], np.int64), len(found) > whole)
 
