@@ -1,27 +1,21 @@
-"""llama.cpp as a comparator: built from a pinned source archive, fed by its own converter, asked.
+"""llama.cpp as a comparator: fed by its own converter, asked for tokens, drafts and speeds.
 
     python benchmarks/llama_cpp.py CHECKPOINT [--types f32,q8_0,q4_k_m] [--threads 1]
 
-The archive is that of ``llama-cpp-python``, because an index carries it at a digest that does not
-move, with the converter and the server; wheels are built for another processor and have neither.
-Built once (about ten minutes of one core), kept below ``REGREEN_HOME``; a later call needs neither
-the network nor a compiler.
+Tokens go in and come out as ids, so that no tokenizer can differ; the server keeps its state in
+f32 and reuses nothing, so that what is compared is the model. Speeds are those of llama.cpp's own
+programs with their own settings.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
-import hashlib
 import json
 import os
-import platform
 import re
-import shutil
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -31,31 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from llama_cpp_build import LlamaCpp, build, end_of
 
-from regreen.cli.shared import home
-from regreen.core.errors import PrerequisiteError, RegreenError
-from regreen.tasks.index import fetch_sdist, index_url
+from regreen.core.errors import RegreenError
 
-VERSION = "0.3.36"
-SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
-TARGETS = ("llama-server", "llama-bench", "llama-batched-bench", "llama-quantize")
-FLAGS = {
-    "CMAKE_BUILD_TYPE": "Release",
-    "BUILD_SHARED_LIBS": "OFF",
-    "GGML_NATIVE": "ON",
-    "GGML_OPENMP": "ON",
-    "GGML_CCACHE": "OFF",
-    "LLAMA_BUILD_COMMON": "ON",
-    "LLAMA_BUILD_TOOLS": "ON",
-    "LLAMA_BUILD_SERVER": "ON",
-    "LLAMA_BUILD_TESTS": "OFF",
-    "LLAMA_BUILD_EXAMPLES": "OFF",
-    "LLAMA_BUILD_APP": "OFF",
-    # The page of the server and TLS would be fetched from, or linked for, the network.
-    "LLAMA_BUILD_UI": "OFF",
-    "LLAMA_USE_PREBUILT_UI": "OFF",
-    "LLAMA_OPENSSL": "OFF",
-}
+_QWEN2_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 # The converter knows a byte-pair vocabulary by the ids it gives one text, so it refuses every new
 # one. Where it does, the split is taken to be Qwen2's: right for the vocabularies used here.
 _CONVERT = """
@@ -76,19 +53,6 @@ runpy.run_path(tree + "/convert_hf_to_gguf.py", run_name="__main__")
 
 
 @dataclass(frozen=True, slots=True)
-class LlamaCpp:
-    """A built tree."""
-
-    source: Path
-    """The unpacked tree: converter, its own ``gguf-py``."""
-    programs: Path
-    """Directory of the programs in ``TARGETS``."""
-
-    def __getitem__(self, name: str) -> str:
-        return str(self.programs / name)
-
-
-@dataclass(frozen=True, slots=True)
 class Continuation:
     """What a prompt was greedily continued with."""
 
@@ -106,30 +70,6 @@ class Speed:
     """Reading a prompt."""
     generation: float
     """Writing, one sequence at a time."""
-
-
-def build() -> LlamaCpp:
-    """The programs, built when they are not there yet.
-
-    Raises:
-        PrerequisiteError: cmake or a compiler is missing, or the index does not answer.
-        RegreenError: the archive is not the one that was pinned, or it does not build.
-    """
-    root = home() / "llama_cpp" / f"{VERSION}-{_machine()}"
-    root.mkdir(parents=True, exist_ok=True)
-    found = LlamaCpp(root / "source", root / "build" / "bin")
-    with (root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (root / "built").exists():
-            cmake, compilers = _cmake(), _compilers()
-            _unpack(found.source)
-            settings = [f"-D{name}={value}" for name, value in {**FLAGS, **compilers}.items()]
-            log = root / "build.log"
-            _make([cmake, "-S", str(found.source), "-B", str(root / "build"), *settings], log)
-            jobs = ["-j", str(os.cpu_count() or 1), "--target", *TARGETS]
-            _make([cmake, "--build", str(root / "build"), *jobs], log)
-            (root / "built").touch()
-    return found
 
 
 def convert(tools: LlamaCpp, checkpoint: Path, out: Path, *, dtype: str = "f32") -> Path:
@@ -167,6 +107,31 @@ class Draft:
     """Its likeliest token."""
     probability: float
     """That token's share among the ten likeliest, to three decimals."""
+
+
+def write_tokenizer(folder: Path, end: int) -> None:
+    """Give a random model a vocabulary of ``end`` tokens and an end token, for the converter.
+
+    All tokens are ASCII, since the server tells nothing of a token that is half a character.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    alphabet = [level.pre_tokenize_str(chr(code))[0][0] for code in range(128)]
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(_QWEN2_SPLIT), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, level])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=end, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(
+        [Path(json.__file__).with_name("decoder.py").read_text()], trainer
+    )
+    tokenizer.add_special_tokens(["<|im_end|>"])
+    if tokenizer.token_to_id("<|im_end|>") != end:
+        raise ValueError(f"a vocabulary of {end} tokens cannot be made; ask for 200 to 600")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
 class Server:
@@ -306,69 +271,13 @@ def bench_batches(
     return {row["pl"]: Speed(prompt=row["speed_pp"], generation=row["speed_tg"]) for row in rows}
 
 
-def _machine() -> str:
-    """What a build is good for: these flags on this kind of processor."""
-    features = platform.machine()
-    if (cpus := Path("/proc/cpuinfo")).exists():
-        lines = cpus.read_text().splitlines()
-        features = next((line for line in lines if line.startswith("flags")), features)
-    told = json.dumps([SHA256, FLAGS, TARGETS, features])
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
-
-
-def _cmake() -> str:
-    if found := shutil.which("cmake"):
-        return found
-    what = "cmake is needed to build llama.cpp, and there is none"
-    raise PrerequisiteError(what, where="PATH", mend="apt-get install cmake, or pip install cmake")
-
-
-def _compilers() -> dict[str, str]:
-    for first, second in ((os.environ.get("CC"), os.environ.get("CXX")), ("gcc", "g++")):
-        if first and second and (c := shutil.which(first)) and (cxx := shutil.which(second)):
-            return {"CMAKE_C_COMPILER": c, "CMAKE_CXX_COMPILER": cxx}
-    what = "a C and a C++ compiler are needed to build llama.cpp, and gcc and g++ are not there"
-    raise PrerequisiteError(what, where="PATH", mend="apt-get install g++, or set CC and CXX")
-
-
-def _unpack(source: Path) -> None:
-    """The part of the archive that is llama.cpp; a half-unpacked tree is begun anew."""
-    if source.exists():
-        return
-    cache = home() / "store" / "downloads"
-    sdist, archive = fetch_sdist("llama-cpp-python", VERSION, cache, index=index_url(os.environ))
-    if sdist.sha256 != SHA256:
-        what = f"the archive of llama-cpp-python {VERSION} is not the pinned one"
-        raise RegreenError(what, where=sdist.url, mend="use an index that mirrors pypi.org")
-    partial = source.with_name("unpacking")
-    shutil.rmtree(partial, ignore_errors=True)
-    prefix = f"llama_cpp_python-{VERSION}/vendor/llama.cpp/"
-    with tarfile.open(archive) as tar:
-        wanted = [member for member in tar if member.name.startswith(prefix)]
-        tar.extractall(partial, wanted, filter="data")
-    (partial / prefix).rename(source)
-    shutil.rmtree(partial)
-
-
-def _make(command: list[str], log: Path) -> None:
-    with log.open("a") as out:
-        done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        what = "llama.cpp does not build: " + _end(log.read_text(errors="replace"))
-        raise RegreenError(what, where=str(log), mend="read the log; gcc 12 builds it")
-
-
 def _run(command: list[str], what: str, *, where: Path) -> str:
     """Standard output of a program that must succeed and stay off the network."""
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if done.returncode:
-        raise RegreenError(f"{what}: {_end(done.stderr or done.stdout)}", where=str(where))
+        raise RegreenError(f"{what}: {end_of(done.stderr or done.stdout)}", where=str(where))
     return done.stdout
-
-
-def _end(text: str) -> str:
-    return "\n".join(text.splitlines()[-12:])
 
 
 def _has_mtp(checkpoint: Path) -> bool:
@@ -390,7 +299,7 @@ def _await(client: httpx2.Client, process: subprocess.Popen[bytes], gguf: Path, 
         except httpx2.TransportError:
             pass
         time.sleep(0.05)
-    what = f"llama-server does not start: {_end(log.read_text(errors='replace'))}"
+    what = f"llama-server does not start: {end_of(log.read_text(errors='replace'))}"
     raise RegreenError(what, where=str(gguf))
 
 

@@ -6,8 +6,7 @@ are random, with a deviation at which a continuation does not repeat itself.
 
 from __future__ import annotations
 
-import importlib.util
-import json
+import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -18,7 +17,6 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from regreen.core.errors import PrerequisiteError
@@ -68,23 +66,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "num_experts_per_tok": 1,
     },
 }
-QWEN2_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 
 @cache
 def comparator() -> ModuleType:
     """``benchmarks/llama_cpp.py``, which is no part of a package."""
-    path = Path(__file__).parents[2] / "benchmarks" / "llama_cpp.py"
-    spec = importlib.util.spec_from_file_location("llama_cpp_build", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    folder = str(Path(__file__).parents[2] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module("llama_cpp")
+    finally:
+        sys.path.remove(folder)
 
 
 @pytest.fixture(scope="module")
@@ -101,24 +93,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def write_tokenizer(folder: Path) -> None:
-    """A vocabulary whose tokens are all ASCII: the server tells nothing of half a character."""
-    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    alphabet = [level.pre_tokenize_str(chr(code))[0][0] for code in range(128)]
-    tokenizer = Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(Regex(QWEN2_SPLIT), "isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, level])
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=END, initial_alphabet=alphabet, show_progress=False)
-    text = Path(json.__file__).with_name("decoder.py").read_text()
-    tokenizer.train_from_iterator([text], trainer)
-    tokenizer.add_special_tokens(["<|im_end|>"])
-    assert tokenizer.token_to_id("<|im_end|>") == END
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
 def random_model(**changes: Any) -> Decoder:
@@ -210,7 +184,7 @@ def test_llama_cpp_writes_the_same_tokens(
     model = random_model(**VARIANTS[variant])
     folder = tmp_path / variant
     save_checkpoint(model, folder, shard_bytes=shard_bytes)
-    write_tokenizer(folder)
+    comparator().write_tokenizer(folder, END)
     gguf = comparator().convert(llama, folder, tmp_path / "model.gguf")
     worst = 0.0
     with ExitStack() as stack:
@@ -253,7 +227,7 @@ def test_llama_cpp_drafts_the_same_tokens(tmp_path: Path, llama: Any, tied: bool
     model = random_model(num_nextn_predict_layers=1, tie_word_embeddings=tied)
     folder = tmp_path / "next"
     save_checkpoint(model, folder)
-    write_tokenizer(folder)
+    comparator().write_tokenizer(folder, END)
     gguf = comparator().convert(llama, folder, tmp_path / "model.gguf")
     for prompt in prompts((2, 17, 65, 300)):
         with ExitStack() as stack:
