@@ -64,12 +64,12 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Medians of tokens per second."""
+    """Tokens per second, of all sequences of a batch together."""
 
     prompt: float
-    """Reading a prompt."""
+    """Reading prompts."""
     generation: float
-    """Writing, one sequence at a time."""
+    """Writing."""
 
 
 def convert(tools: LlamaCpp, checkpoint: Path, out: Path, *, dtype: str = "f32") -> Path:
