@@ -71,16 +71,20 @@ def balance_loss(routings: list[Routing], counted_N: Tensor | None = None) -> Te
     Its value is K when experts are used evenly.
 
     Args:
-        routings: one per sparse layer.
+        routings: one per sparse layer; without any the loss is 0.
         counted_N: 1 for tokens that count, 0 for pads; None counts all.
     """
+    if not routings:
+        return torch.zeros(())
     num_experts = routings[0].probability_NE.shape[1]
-    used_E = torch.zeros(num_experts, device=routings[0].probability_NE.device)
+    used_E = routings[0].probability_NE.new_zeros(num_experts)
     mean_E = torch.zeros_like(used_E)
     for routing in routings:
         probability_NE = routing.probability_NE
-        weight_N = torch.ones_like(probability_NE[:, 0]) if counted_N is None else counted_N.float()
-        weight_N = weight_N / (weight_N.sum() * len(routings))
+        weight_N = torch.ones_like(probability_NE[:, 0])
+        if counted_N is not None:
+            weight_N = counted_N.to(weight_N.dtype)
+        weight_N = weight_N / (weight_N.sum().clamp(min=1.0) * len(routings))
         spread_NK = weight_N[:, None].expand_as(routing.index_NK)
         used_E = used_E.index_add(0, routing.index_NK.flatten(), spread_NK.flatten())
         mean_E = mean_E + weight_N @ probability_NE
