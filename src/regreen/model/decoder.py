@@ -93,26 +93,28 @@ class Decoder(nn.Module):
             borders: the documents of the batch, in the order of its tokens; None means that each
                 row is one document. With a cache, document i continues row i of the cache.
             positions_BT: positions to check against the documents; they are never needed.
-            cache: what earlier calls remember; it takes this call's tokens in. No gradients.
+            cache: what earlier calls remember; it takes this call's tokens in. It holds no
+                gradients, so the call stands under `torch.no_grad()`.
             chosen: the flat tokens whose logits are wanted, as an index or a slice.
             replay: the experts (N, K) of each sparse layer, instead of the routers' choice.
 
         Raises:
             MissingBordersError: positions restart within a row and no borders were given, or
                 within a document.
-            ValueError: borders that do not fit the tokens, experts that do not fit the layers.
+            ValueError: borders that do not fit the tokens or the cache's rows, experts that do not
+                fit the layers, gradients enabled with a cache.
         """
         if replay is not None and len(replay) != sum(self.config.sparse):
             msg = f"experts of {len(replay)} layers to replay, but {sum(self.config.sparse)} layers"
             msg += " are sparse"
             raise ValueError(msg)
         borders = self._borders(tokens_BT, borders, positions_BT)
-        positions_N = self._positions(borders, cache, tokens_BT.device)
+        x_ND = self.embedding(tokens_BT.flatten())
         memories: Sequence[AttentionMemory | DeltaMemory | None] = [None] * len(self.layers)
         if cache is not None:
             cache.begin(borders.lengths)
             memories = cache.memories
-        x_ND = self.embedding(tokens_BT.flatten())
+        positions_N = self._positions(borders, cache, tokens_BT.device)
         rotations = self._rotations(positions_N, x_ND.dtype)
         routings: list[Routing] = []
         for layer, memory in zip(self.layers, memories, strict=True):
