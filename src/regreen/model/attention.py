@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from regreen.model.borders import Borders
-from regreen.model.cache import AttentionMemory
 from regreen.model.config import ModelConfig
+from regreen.model.memory import AttentionMemory
 from regreen.model.norm import RMSNorm
 from regreen.model.projection import Projection
 from regreen.model.rope import Rotations, rotate

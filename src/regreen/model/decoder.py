@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from regreen.model.borders import Borders, MissingBordersError, restarts
-from regreen.model.cache import AttentionMemory, Cache, DeltaMemory
+from regreen.model.cache import Cache
 from regreen.model.config import ModelConfig
 from regreen.model.delta_net import GatedDeltaNet
 from regreen.model.layer import Layer
+from regreen.model.memory import AttentionMemory, DeltaMemory
 from regreen.model.moe import Routing
 from regreen.model.next_token import NextToken, Pairs, Prediction
 from regreen.model.norm import RMSNorm

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from regreen.model.borders import Borders
-from regreen.model.cache import DeltaMemory
 from regreen.model.chunks import from_chunks, to_chunks
 from regreen.model.config import ModelConfig
 from regreen.model.convolution import causal_convolution, step_convolution
 from regreen.model.delta_rule import chunked_delta_rule, delta_rule_step
 from regreen.model.kernels import fused_delta_rule
+from regreen.model.memory import DeltaMemory
 from regreen.model.norm import GatedRMSNorm, l2_normalise
 from regreen.model.precision import widened
 from regreen.model.projection import Projection
@@ -160,4 +160,4 @@ def _served(key_heads: int, value_heads: int, device: torch.device) -> Tensor:
 def _chunk_size(borders: Borders) -> int:
     """16 to 64 tokens: a longer chunk means fewer steps, but wastes more behind short documents."""
     longest = max(borders.lengths)
-    return 64 if longest > 4096 else 32 if longest > 16 else 16
+    return 16

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from regreen.model.attention import GatedAttention
 from regreen.model.borders import Borders
-from regreen.model.cache import AttentionMemory, DeltaMemory
 from regreen.model.config import LayerType, ModelConfig
 from regreen.model.delta_net import GatedDeltaNet
 from regreen.model.feed_forward import FeedForward
+from regreen.model.memory import AttentionMemory, DeltaMemory
 from regreen.model.moe import Routing, SparseFeedForward
 from regreen.model.norm import RMSNorm
 from regreen.model.rope import Rotations
