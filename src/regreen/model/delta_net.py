@@ -160,4 +160,4 @@ def _served(key_heads: int, value_heads: int, device: torch.device) -> Tensor:
 def _chunk_size(borders: Borders) -> int:
     """16 to 64 tokens: a longer chunk means fewer steps, but wastes more behind short documents."""
     longest = max(borders.lengths)
-    return 16
+    return 64 if longest > 4096 else 32 if longest > 16 else 16
