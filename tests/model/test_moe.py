@@ -181,4 +181,4 @@ def test_a_step_along_the_gradient_evens_the_use() -> None:
 
     assert gradient[:, -1].eq(0.0).all()  # the shared expert's gate is no part of it
     stepped = balance_loss([Routing(routing.index_NK, probability_NE)])
-    assert float(stepped) < float(loss)
+    assert stepped.item() < loss.item()
