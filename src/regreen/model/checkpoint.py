@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -112,14 +113,10 @@ def load_checkpoint(
         device: where the parameters go.
 
     Raises:
-        CheckpointError: no checkpoint, a tensor missing, too many, or of the wrong shape.
-        ValueError: a configuration that this model does not compute.
+        CheckpointError: no checkpoint, a configuration that this model does not compute, a tensor
+            missing, too many, or of the wrong shape.
     """
-    if not (folder / "config.json").is_file():
-        msg = f"{folder} holds no config.json"
-        raise CheckpointError(msg)
-    config = ModelConfig.load(folder)
-    places = _places(folder)
+    config, places = _config(folder), _places(folder)
     has_next = any(name.startswith("mtp.") for name in places)
     config = config.model_copy(update={"num_nextn_predict_layers": int(has_next)})
     _check_names(config, places, folder)
@@ -127,32 +124,42 @@ def load_checkpoint(
         model = Decoder(config)
     reader = _Reader(places)
     for piece in pieces(config):
-        parts = [reader.read(name) for name in piece.tensors]
-        _place(model, piece.name, piece.join(parts), dtype, device)
+        expected = piece.cut(model.get_parameter(piece.name).detach())
+        pairs = zip(piece.tensors, expected, strict=True)
+        value = piece.join([reader.read(name, part.shape) for name, part in pairs])
+        value = value.to(device=device, dtype=dtype or value.dtype).contiguous()
+        owner, _, attribute = piece.name.rpartition(".")
+        setattr(model.get_submodule(owner), attribute, torch.nn.Parameter(value))
     return model
 
 
-def _place(
-    model: Decoder, name: str, value: Tensor, dtype: torch.dtype | None, device: torch.device | str
-) -> None:
-    expected = model.get_parameter(name)
-    if value.shape != expected.shape:
-        msg = f"{name} has shape {tuple(value.shape)} on disk, the configuration says "
-        msg += f"{tuple(expected.shape)}"
+def _config(folder: Path) -> ModelConfig:
+    if not (folder / "config.json").is_file():
+        msg = f"{folder} holds no config.json"
         raise CheckpointError(msg)
-    owner, _, attribute = name.rpartition(".")
-    parameter = torch.nn.Parameter(value.to(device=device, dtype=dtype or value.dtype).contiguous())
-    setattr(model.get_submodule(owner), attribute, parameter)
+    try:
+        return ModelConfig.load(folder)
+    except ValueError as error:
+        msg = f"{folder / 'config.json'}: {error}"
+        raise CheckpointError(msg) from error
 
 
 def _places(folder: Path) -> Mapping[str, Path]:
     """The file of every tensor."""
     if (folder / _INDEX).is_file():
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        return {name: folder / file for name, file in index["weight_map"].items()}
+        try:
+            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+            places = {name: folder / file for name, file in index["weight_map"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            msg = f"{folder / _INDEX} names no file for each tensor ({error!r})"
+            raise CheckpointError(msg) from error
+        absent = sorted({path.name for path in places.values() if not path.is_file()})
+        if absent:
+            msg = f"{folder} lacks {len(absent)} files that its index names, as {absent[0]}"
+            raise CheckpointError(msg)
+        return places
     if (folder / _ONE).is_file():
-        with safe_open(folder / _ONE, framework="pt") as file:
-            return dict.fromkeys(file.keys(), folder / _ONE)
+        return dict.fromkeys(_opened(folder / _ONE).keys(), folder / _ONE)
     msg = f"{folder} holds neither {_ONE} nor {_INDEX}"
     raise CheckpointError(msg)
 
@@ -169,6 +176,14 @@ def _check_names(config: ModelConfig, places: Mapping[str, Path], folder: Path) 
         raise CheckpointError(msg)
 
 
+def _opened(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        msg = f"{path} is not a whole safetensors file ({error})"
+        raise CheckpointError(msg) from error
+
+
 class _Reader:
     """Reads tensors one by one, the file of the last one kept open."""
 
@@ -176,10 +191,18 @@ class _Reader:
         self._places = places
         self._path: Path | None = None
 
-    def read(self, name: str) -> Tensor:
+    def read(self, name: str, expected: torch.Size) -> Tensor:
         path = self._places[name]
         if path != self._path:
-            self._file = safe_open(path, framework="pt")
+            self._file = _opened(path)
             self._path = path
-        tensor: Tensor = self._file.get_tensor(name)
+        try:
+            tensor: Tensor = self._file.get_tensor(name)
+        except SafetensorError as error:
+            msg = f"{path} lacks {name}, which the index says it holds"
+            raise CheckpointError(msg) from error
+        if tensor.shape != expected:
+            msg = f"{name} in {path} has shape {tuple(tensor.shape)}, the configuration says "
+            msg += f"{tuple(expected)}"
+            raise CheckpointError(msg)
         return tensor

@@ -191,6 +191,9 @@ class ModelConfig(BaseModel):
                 known[name] = rope.pop(name)
         kind = rope.pop("rope_type", None) or rope.pop("type", None) or "default"
         if kind == "yarn":
+            if unknown := sorted(set(rope) & {"mscale", "mscale_all_dim"}):
+                msg = f"{unknown[0]} in the rotary settings; this model scales by attention_factor"
+                raise ValueError(msg)
             known["yarn"] = {name: rope[name] for name in Yarn.model_fields if name in rope}
             known["yarn"].setdefault(
                 "original_max_position_embeddings", known.get("max_position_embeddings")
