@@ -191,7 +191,7 @@ class ModelConfig(BaseModel):
                 known[name] = rope.pop(name)
         kind = rope.pop("rope_type", None) or rope.pop("type", None) or "default"
         if kind == "yarn":
-            if unknown := sorted(set(rope) & {"mscale", "mscale_all_dim"}):
+            if unknown := [name for name in ("mscale", "mscale_all_dim") if rope.get(name)]:
                 msg = f"{unknown[0]} in the rotary settings; this model scales by attention_factor"
                 raise ValueError(msg)
             known["yarn"] = {name: rope[name] for name in Yarn.model_fields if name in rope}
