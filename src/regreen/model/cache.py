@@ -192,24 +192,36 @@ class Cache:
         self.count_from_anchors()
 
     @lasting
+    def pick(self, rows: Sequence[int]) -> Cache:
+        """A cache of copies of the given rows, in the given order; this one stays as it is.
+
+        Raises:
+            ValueError: no rows, or one that is not there.
+        """
+        self.settled()
+        index = [self._row(row) for row in rows]
+        other = self.empty(len(index), self.rows.shared)
+        other.rows.tails = [self.rows.tails[row] for row in index]
+        other.rows.owned(self.rows.capacity)
+        for mine, track in zip(other.tracks, self.tracks, strict=True):
+            mine.pick(track, index)
+        other.recurrent.pick(self.recurrent, index)
+        other.count_from_anchors()
+        return other
+
     def select(self, rows: Sequence[int]) -> None:
         """Keep the given rows in the given order: reorder, drop or repeat rows of the batch.
 
         Raises:
             ValueError: no rows, or one that is not there.
         """
-        self.settled()
-        index = list(rows)
-        if not index or min(index) < 0 or max(index) >= self.num_rows:
-            msg = f"rows {index} cannot be kept of a cache of {self.num_rows}"
-            raise ValueError(msg)
-        if index == list(range(self.num_rows)):
-            return
-        for track in self.tracks:
-            track.select(index)
-        self.recurrent.select(index)
-        self.rows.tails = [self.rows.tails[row] for row in index]
-        self.rows.owned(self.rows.capacity)
+        if list(rows) != list(range(self.num_rows)):
+            self.replace(self.pick(rows))
+
+    def replace(self, other: Cache) -> None:
+        """Hold what another cache of the same model holds, which is not to be used again."""
+        self.rows, self.memories, self.recurrent = other.rows, other.memories, other.recurrent
+        self.history, self._since_anchor = other.history, other._since_anchor
 
     def empty(self, num_rows: int, shared: int = 0) -> Cache:
         """A cache like this one that has read nothing; see `shared` of the constructor."""
@@ -244,11 +256,14 @@ class Cache:
             self.rows.owned(stop - keep + (self.rows.capacity if stop == shared else 0))
         self.rows.shared = keep
 
-    def _checked(self, row: int, at: int | None) -> int:
+    def _row(self, row: int) -> int:
         if not 0 <= row < self.num_rows:
             msg = f"the cache has {self.num_rows} rows, and none numbered {row}"
             raise ValueError(msg)
-        length = self.lengths[row]
+        return row
+
+    def _checked(self, row: int, at: int | None) -> int:
+        length = self.lengths[self._row(row)]
         if at is not None and not 0 <= at <= length:
             msg = f"row {row} has read {length} tokens, not {at}"
             raise ValueError(msg)

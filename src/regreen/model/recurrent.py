@@ -44,12 +44,12 @@ class Recurrent:
         for row in range(len(self.rows.tails)):
             self.anchors.add(row, self.now(row))
 
-    def select(self, index: Sequence[int]) -> None:
-        """Keep the rows of `index`, in its order."""
-        for memory in self.memories:
-            memory.state_BHKV = memory.state_BHKV[list(index)]
-            memory.context_BLJ = memory.context_BLJ[list(index)]
-        self.anchors = Anchors([self.anchors.rows[row] for row in index])
+    def pick(self, other: Recurrent, index: Sequence[int]) -> None:
+        """Hold copies of the rows of `index` of another, in its order."""
+        for memory, their in zip(self.memories, other.memories, strict=True):
+            memory.state_BHKV = their.state_BHKV[list(index)]
+            memory.context_BLJ = their.context_BLJ[list(index)]
+        self.anchors = Anchors([other.anchors.rows[row] for row in index])
 
     def take(self, others: Sequence[Recurrent]) -> None:
         """Hold the rows of all `others`, in order."""

@@ -178,9 +178,10 @@ class Track:
             other.beginning.append(self.tail_BATW[row : row + 1, :, : at - self.rows.shared])
         return other
 
-    def select(self, index: Sequence[int]) -> None:
-        """Keep the rows of `index`, in its order; a row may be kept more than once."""
-        self.tail_BATW = self.tail_BATW[list(index)]
+    def pick(self, other: Track, index: Sequence[int]) -> None:
+        """Hold copies of the tails of `index` of another, in its order, behind its beginning."""
+        self.beginning = list(other.beginning)
+        self.tail_BATW = other.tail_BATW[list(index)]
 
     def own(self, keep: int, stop: int) -> None:
         """Share the first `keep` tokens only, and copy those up to `stop` into every tail.
