@@ -8,15 +8,22 @@ export REGREEN_HOME ?= $(HOME)/.cache/regreen
 
 .PHONY: install quickstart test test-slow check bench docs clean
 
-$(VENV)/.stamp: pyproject.toml constraints.txt Makefile
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# The core alone: the quickstart needs no torch.
+$(VENV)/.core: pyproject.toml constraints.txt Makefile
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(NODEPS)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.stamp: $(VENV)/.core
+	$(PIP) -e ".[dev]"
+	$(PIP) --no-deps $(NODEPS)
 	@touch $@
 
 install: $(VENV)/.stamp
 
-quickstart: install
+quickstart: $(VENV)/.core
 	$(BIN)/regreen quickstart
 
 test: install
@@ -37,6 +44,9 @@ bench: install
 	$(BIN)/python benchmarks/templates.py
 	$(BIN)/python benchmarks/renderer.py
 	$(BIN)/python benchmarks/hostile.py
+	$(BIN)/python benchmarks/packing.py
+	$(BIN)/python benchmarks/leak.py
+	$(BIN)/python benchmarks/model.py
 
 docs: install
 	$(BIN)/python -c "from regreen.tasks.operators.reference import reference_page as page; print(page(), end='')" > docs/reference/fault-classes.md
