@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,7 +30,7 @@ from regreen.model.memory import lasting
 __all__ = ["CacheFileError", "fingerprint", "load_cache", "save_cache"]
 
 SCHEMA = "regreen.cache"
-VERSION = 1
+VERSION: Literal[1] = 1
 
 
 class CacheFileError(ValueError):
@@ -38,10 +38,12 @@ class CacheFileError(ValueError):
 
 
 class _Header(BaseModel):
-    """What the file's metadata says beside the schema and its version."""
+    """What the file's metadata says under the name of the schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1] = VERSION
+    """Of this schema."""
     config_digest: str
     """SHA-256 of the model's configuration."""
     weights: str
@@ -112,7 +114,8 @@ def save_cache(cache: Cache, path: Path, model: Decoder) -> None:
             tuple(numbers[id(anchor)] for anchor in row) for row in cache.recurrent.anchors.rows
         ),
     )
-    metadata = {"schema": SCHEMA, "version": str(VERSION), "header": header.model_dump_json()}
+    # One entry, because several are written in no certain order.
+    metadata = {SCHEMA: header.model_dump_json()}
     tensors = {
         name: tensor.cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in _tensors(cache, anchors).items()
@@ -202,14 +205,15 @@ def _read(file: Any, header: _Header, model: Decoder) -> Cache:
 
 
 def _header(metadata: dict[str, str], path: Path) -> _Header:
-    if metadata.get("schema") != SCHEMA:
+    if SCHEMA not in metadata:
         msg = f"{path} is a safetensors file, but no {SCHEMA}"
         raise CacheFileError(msg)
-    if metadata.get("version") != str(VERSION):
-        msg = f"{path} has version {metadata.get('version')} of {SCHEMA}; this reads {VERSION}"
-        raise CacheFileError(msg)
     try:
-        return _Header.model_validate_json(metadata.get("header", ""))
+        values = json.loads(metadata[SCHEMA])
+        if (version := values.get("version")) != VERSION:
+            msg = f"{path} has version {version} of {SCHEMA}; this reads {VERSION}"
+            raise CacheFileError(msg)
+        return _Header.model_validate(values)
     except ValidationError as error:
         msg = f"{path} has a header that is no {SCHEMA}: {error}"
         raise CacheFileError(msg) from error
