@@ -118,7 +118,8 @@ class Borders:
         """
         known = self.__dict__.setdefault("_padded", {})
         if device not in known:
-            known[device] = [self._pad(bucket, device) for bucket in self._buckets()]
+            with torch.inference_mode(False):  # a training step may ask next
+                known[device] = [self._pad(bucket, device) for bucket in self._buckets()]
         padded: list[tuple[Tensor, Tensor, Tensor]] = known[device]
         return padded
 

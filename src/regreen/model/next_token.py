@@ -59,7 +59,8 @@ class Pairs:
         """Find the pairs of a batch; remembered in `borders`."""
         known = borders.__dict__.setdefault("_pairs", {})
         if device not in known:
-            known[device] = cls._find(borders, device)
+            with torch.inference_mode(False):  # a training step may ask next
+                known[device] = cls._find(borders, device)
         found: Pairs = known[device]
         return found
 
