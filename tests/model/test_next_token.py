@@ -221,6 +221,16 @@ def test_the_layer_learns_and_teaches_the_trunk() -> None:
     assert losses[-1] < losses[0] / 2
 
 
+def test_borders_scored_without_gradients_can_be_trained_with() -> None:
+    decoder, tokens_1T, borders = model("sparse"), tokens(12), Borders((7, 1, 4))
+    with torch.inference_mode():
+        decoder.predict_next(decoder(tokens_1T, borders=borders), tokens_1T, borders=borders)
+    output = decoder(tokens_1T, borders=borders)
+    found = decoder.predict_next(output, tokens_1T, borders=borders)
+
+    torch.autograd.grad(found.logits_PV.sum(), decoder.embedding.weight)
+
+
 def test_replayed_experts_act_again() -> None:
     decoder, tokens_1T = model("sparse"), tokens(30)
     output = decoder(tokens_1T)

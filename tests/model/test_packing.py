@@ -254,6 +254,44 @@ def test_no_gradient_of_a_broken_document_reaches_another(kind: str) -> None:
         assert gradient_ND[other].isfinite().all()
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_borders_scored_without_gradients_can_be_trained_with(kind: str) -> None:
+    """As when log-probabilities of rollouts are computed before the step that uses them."""
+    lengths = (30, 1, 18, 5)
+    tokens_1T, borders = tokens(sum(lengths), 4), Borders(lengths)
+    with torch.inference_mode():
+        scored = model(kind)(tokens_1T, borders=borders).logits
+    trained = model(kind)(tokens_1T, borders=borders).logits
+    parameters = list(model(kind).parameters())
+    gradients = torch.autograd.grad(trained.square().sum(), parameters)
+
+    assert (trained - scored).abs().max() <= 2e-6
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("chosen", [slice(-3, None), slice(0, 1), [5, 2, 40]])
+def test_chosen_tokens_have_the_logits_they_have_among_all(chosen: slice | list[int]) -> None:
+    lengths = (30, 1, 18)
+    tokens_1T, borders = tokens(sum(lengths), 4), Borders(lengths)
+    index = torch.tensor(chosen) if isinstance(chosen, list) else chosen
+    whole = model("hybrid")(tokens_1T, borders=borders).logits[0]
+    found = model("hybrid")(tokens_1T, borders=borders, chosen=index)
+
+    assert (found.logits - whole[index]).abs().max() <= 1e-6
+    assert found.hidden_ND.shape == (49, 32)
+
+
+def test_long_documents_beside_short_ones_are_as_alone() -> None:
+    """Beyond 4,096 tokens chunks are longer, also those of the neighbours."""
+    lengths = (3, 4100, 1, 65)
+    tokens_1T = tokens(sum(lengths), 0)
+    with torch.no_grad():
+        packed = model("linear")(tokens_1T, borders=Borders(lengths)).logits[0]
+        for at in places(lengths):
+            alone = model("linear")(tokens_1T[:, at]).logits[0]
+            assert (packed[at] - alone).abs().max() <= 1e-5
+
+
 def test_restarting_positions_need_borders() -> None:
     tokens_1T = tokens(12, 0)
     positions_1T = torch.cat((torch.arange(5), torch.arange(7)))[None]
