@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache as remembered
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,14 @@ SMALL = ModelConfig(
 )
 LONGEST = 256
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @remembered
@@ -320,6 +328,18 @@ def test_rows_that_go_back_together_go_on_sharing() -> None:
     assert len(held(branch)) == len(parent.tracks)
     got = extend(model(), branch, [text(0, 5, 33)] * 3)
     assert furthest(got[2], fresh(model(), text(0, 38))[33:]) <= 1e-10
+
+
+def test_a_place_may_be_returned_to_again_and_again() -> None:
+    tokens, memory = text(0, 70), model().new_cache(1)
+    extend(model(), memory, [tokens[:30]])
+    memory.mark()
+    extend(model(), memory, [tokens[30:60]])
+    for at in (45, 45, 30, 30, 59):
+        Batch(model(), memory.fork(at=at), [tokens[:at]]).extend([tokens[at : at + 9]])
+    memory.rollback([45])
+    memory.rollback([30])
+    Batch(model(), memory, [tokens[:30]]).extend([tokens[30:]])
 
 
 def broken(decoder: Decoder, memory: Cache, parts: Sequence[Sequence[int]]) -> None:
