@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from regreen.model.borders import Borders
@@ -102,6 +103,7 @@ class _CausalConvolution(torch.autograd.Function):
         return functional.silu(linear_ND)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x_ND, weight_KD, linear_ND = ctx.saved_tensors
         rows: BorderRows = ctx.rows

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 __all__ = ["chunked_delta_rule", "delta_rule_step", "unit_lower_inverse"]
 
@@ -115,6 +116,7 @@ class _ChunkedDeltaRule(torch.autograd.Function):
         return out, final
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (q_MGCK, k_MGCK, beta, states, residual, update, overlap, reads, inverse, g_MHC) = (
             ctx.saved_tensors

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from regreen.model.feed_forward import swiglu, swiglu_backward
@@ -97,6 +98,7 @@ class _GroupedExperts(torch.autograd.Function):
         return torch.zeros_like(x_ND).index_add_(0, groups.token_S, out_SD)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EDJ, down_EID = ctx.saved_tensors
         groups, spans = ctx.groups, ctx.spans

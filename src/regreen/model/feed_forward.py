@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from regreen.model.projection import Projection
@@ -40,6 +41,7 @@ class _SwiGLU(torch.autograd.Function):
         return _swiglu(gate_up)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (gate_up,) = ctx.saved_tensors
         return swiglu_backward(grads[0], gate_up)

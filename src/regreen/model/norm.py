@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from regreen.model.precision import widened, wider
@@ -43,6 +44,7 @@ class _RMSNormalise(torch.autograd.Function):
         return (x * inverse).to(scale_D.dtype).mul_(scale_D).to(x.dtype)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, scale_D, inverse = ctx.saved_tensors
         (grad,) = grads
@@ -65,6 +67,7 @@ class _L2Normalise(torch.autograd.Function):
         return unit
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         unit, inverse = ctx.saved_tensors
         (grad,) = grads

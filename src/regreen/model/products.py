@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 __all__ = ["multiply", "product"]
 
@@ -66,6 +67,7 @@ class _Product(torch.autograd.Function):
         return multiply(x_NA, weight_AB)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x_NA, weight_AB = ctx.saved_tensors
         grad_x = multiply(grads[0], weight_AB.t()) if ctx.needs_input_grad[0] else None

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from regreen.model.config import ModelConfig, Yarn
 
@@ -84,6 +85,7 @@ class _Rotate(torch.autograd.Function):
         return _turn(x_NHW, cos_N1R, sin_N1R)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         cos_N1R, sin_N1R = ctx.saved_tensors
         return _turn(grads[0], cos_N1R, -sin_N1R), None, None
