@@ -24,7 +24,7 @@ from regreen.model.layer import Layer
 from regreen.model.memory import AttentionMemory, DeltaMemory
 from regreen.model.moe import Routing
 from regreen.model.next_token import NextToken, Pairs, Prediction
-from regreen.model.norm import RMSNorm
+from regreen.model.norm import GatedRMSNorm, RMSNorm
 from regreen.model.products import product
 from regreen.model.projection import Projection
 from regreen.model.rope import Rotations, attention_factor, inverse_frequencies
@@ -69,8 +69,15 @@ class Decoder(nn.Module):
 
         A matrix that stands for several on disk is drawn as one; all have the same deviation.
         """
+        for module in self.modules():
+            if isinstance(module, RMSNorm):
+                module.weight.zero_()
+            elif isinstance(module, GatedRMSNorm):
+                module.weight.fill_(1.0)
         for name, parameter in self.named_parameters():
-            if name.endswith("a_log"):
+            if name.endswith("dt_bias"):
+                parameter.fill_(1.0)
+            elif name.endswith("a_log"):
                 parameter.uniform_(0.01, 16.0).log_()
             elif name.endswith("conv"):
                 parameter.uniform_(-1.0, 1.0).mul_(parameter.shape[1] ** -0.5)
