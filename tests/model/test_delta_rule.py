@@ -160,14 +160,14 @@ def test_the_hand_written_backward_is_that_of_the_recurrence(
 
 @pytest.mark.parametrize("kind", ["plain", "strong decays", "one key"])
 def test_the_backward_is_that_of_finite_differences(kind: str) -> None:
-    lengths = (5, 1, 9)
+    lengths = (3, 1, 5)
     inputs = draw(lengths, (1, 2), 1, kind)
     for x in inputs:
         x.requires_grad_()
 
     def rule(*inputs: Tensor) -> tuple[Tensor, Tensor]:
         q, k, v, beta, g, states = inputs
-        return chunked((q, k, v, beta, g, states), lengths, 4)
+        return chunked((q, k, v, beta, g, states), lengths, 2)
 
     assert torch.autograd.gradcheck(rule, inputs)
 
@@ -183,6 +183,19 @@ def test_float32_stays_close_to_float64(kind: str) -> None:
         found, ends = chunked(narrow, lengths, size)  # type: ignore[arg-type]
         assert (found - wanted).abs().max() <= 2e-5 * max(1.0, float(wanted.abs().max()))
         assert (ends - states).abs().max() <= 2e-5 * max(1.0, float(states.abs().max()))
+
+
+@pytest.mark.parametrize("strong", [20.0, 160.0])
+def test_a_strong_decay_does_not_blur_those_behind_it(strong: float) -> None:
+    """Sums of decays reach thousands, and what counts are their differences of hundredths."""
+    lengths = (256,)
+    q, k, v, beta, g, states = (x.float() for x in draw(lengths, (1, 2), 4, "plain"))
+    g = torch.where(g < -0.5, strong * g, 0.02 * g)
+    inputs = (q, k, v, beta, g, states)
+    wanted, _ = recurrence(tuple(x.double() for x in inputs), lengths)  # type: ignore[arg-type]
+    for size in (16, 64):
+        found, _ = chunked(inputs, lengths, size)
+        assert (found - wanted).abs().max() <= 1e-6 * wanted.abs().max()
 
 
 def test_a_pad_neither_writes_nor_forgets() -> None:

@@ -269,18 +269,6 @@ def test_borders_scored_without_gradients_can_be_trained_with(kind: str) -> None
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-@pytest.mark.parametrize("chosen", [slice(-3, None), slice(0, 1), [5, 2, 40]])
-def test_chosen_tokens_have_the_logits_they_have_among_all(chosen: slice | list[int]) -> None:
-    lengths = (30, 1, 18)
-    tokens_1T, borders = tokens(sum(lengths), 4), Borders(lengths)
-    index = torch.tensor(chosen) if isinstance(chosen, list) else chosen
-    whole = model("hybrid")(tokens_1T, borders=borders).logits[0]
-    found = model("hybrid")(tokens_1T, borders=borders, chosen=index)
-
-    assert (found.logits - whole[index]).abs().max() <= 1e-6
-    assert found.hidden_ND.shape == (49, 32)
-
-
 def test_long_documents_beside_short_ones_are_as_alone() -> None:
     """Beyond 4,096 tokens chunks are longer, also those of the neighbours."""
     lengths = (3, 4100, 1, 65)
