@@ -17,30 +17,22 @@ from regreen.model.borders import Borders
 from regreen.model.cache import Cache, LostHistoryError
 from regreen.model.cache_file import load_cache, save_cache
 from regreen.model.checkpoint import save_checkpoint
-from regreen.model.config import ModelConfig
 from regreen.model.decoder import Decoder
 from regreen.model.joining import join
 from regreen.model.shapes import SHAPES
 
-SMALL = ModelConfig(
-    vocab_size=64,
-    hidden_size=32,
-    num_hidden_layers=3,
-    layer_types=("linear_attention", "full_attention", "linear_attention"),
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    head_dim=16,
-    partial_rotary_factor=0.5,
-    linear_num_key_heads=1,
-    linear_num_value_heads=2,
-    linear_key_head_dim=8,
-    linear_value_head_dim=8,
-    num_experts=4,
-    num_experts_per_tok=2,
-    moe_intermediate_size=16,
-    shared_expert_intermediate_size=16,
-    initializer_range=0.15,
-    rope_theta=10_000.0,
+SMALL = SHAPES["1m"].model_copy(
+    update={
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "layer_types": ("linear_attention", "full_attention", "linear_attention"),
+        "head_dim": 16,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+        "moe_intermediate_size": 16,
+        "initializer_range": 0.15,
+    }
 )
 LONGEST = 256
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
@@ -123,9 +115,6 @@ def run(data: st.DataObject, decoder: Decoder, folder: Path, *, history: bool, s
     batches = [Batch(decoder, memory, [[] for _ in range(size)])]
     marked: list[set[tuple[int, ...]]] = [set()]
 
-    def room(batch: Batch) -> int:
-        return LONGEST - max(len(row) for row in batch.rows)
-
     for _ in range(steps):
         place = data.draw(number, "batch") % len(batches)
         batch, known = batches[place], marked[place]
@@ -147,7 +136,7 @@ def run(data: st.DataObject, decoder: Decoder, folder: Path, *, history: bool, s
             "operation",
         )
         if kind in ("one", "even", "ragged"):
-            most = min(70, room(batch))
+            most = min(70, LONGEST - max(map(len, batch.rows)))
             if most < 1:
                 continue
             counts = [1] * len(batch.rows)
@@ -335,11 +324,13 @@ def test_a_place_may_be_returned_to_again_and_again() -> None:
     extend(model(), memory, [tokens[:30]])
     memory.mark()
     extend(model(), memory, [tokens[30:60]])
+    memory.mark()
     for at in (45, 45, 30, 30, 59):
         Batch(model(), memory.fork(at=at), [tokens[:at]]).extend([tokens[at : at + 9]])
     memory.rollback([45])
-    memory.rollback([30])
-    Batch(model(), memory, [tokens[:30]]).extend([tokens[30:]])
+    other = [*tokens[:45], *text(5, 30)]
+    extend(model(), memory, [other[45:]])
+    Batch(model(), memory.fork(at=70), [other[:70]]).extend([tokens[30:]])
 
 
 def broken(decoder: Decoder, memory: Cache, parts: Sequence[Sequence[int]]) -> None:
