@@ -25,6 +25,12 @@ def call(track: Track, counts: list[int], values: Tensor) -> None:
     rows.commit()
 
 
+def branch_of(parent: Track, row: int, at: int, num_rows: int) -> Track:
+    track = Track(Rows(num_rows, CPU, shared=at), HEADS, WIDTH, LIKE)
+    track.follow(parent, row, at)
+    return track
+
+
 def put(track: Track, told: list[Tensor], counts: list[int]) -> list[Tensor]:
     """Put new values, and what each row then holds."""
     values = torch.randn(sum(counts), HEADS, WIDTH, dtype=torch.float64)
@@ -68,7 +74,7 @@ def test_what_is_put_is_read_in_branches_too(
         told = put(track, told, counts)
     check(track, told)
     at = int(track.rows.lengths[row] * share)
-    branch = track.branch(row, at, Rows(3, CPU, shared=at))
+    branch = branch_of(track, row, at, 3)
     held = [told[row][:, :at]] * 3
     for counts in after:
         held = put(branch, held, counts)
@@ -82,7 +88,7 @@ def test_what_is_put_is_read_in_branches_too(
 def test_rows_may_part_inside_the_beginning(shared: int, lengths: list[int]) -> None:
     parent, said = empty(1)
     said = put(parent, said, [40])
-    track = parent.branch(0, shared, Rows(3, CPU, shared=shared))
+    track = branch_of(parent, 0, shared, 3)
     told = put(track, [said[0][:, :shared]] * 3, [10, 10, 10])
     lengths = [min(length, shared + 10) for length in lengths]
     if (keep := min(lengths)) < shared:
@@ -102,15 +108,15 @@ def test_rows_may_part_inside_the_beginning(shared: int, lengths: list[int]) -> 
 def test_a_beginning_is_looked_at_and_not_copied() -> None:
     parent, told = empty(2)
     told = put(parent, told, [20, 20])
-    child = parent.branch(1, 15, Rows(4, CPU, shared=15))
+    child = branch_of(parent, 1, 15, 4)
     put(child, [told[1][:, :15]] * 4, [6] * 4)
-    grandchild = child.branch(2, 18, Rows(1, CPU, shared=18))
+    grandchild = branch_of(child, 2, 18, 1)
 
     first, second = grandchild.beginning
     assert first.data_ptr() == parent.tail_BATW[1].data_ptr()
     assert second.data_ptr() == child.tail_BATW[2].data_ptr()
     assert (first.shape[2], second.shape[2]) == (15, 3)
-    short = child.branch(2, 9, Rows(1, CPU, shared=9))
+    short = branch_of(child, 2, 9, 1)
     assert [piece.shape[2] for piece in short.beginning] == [9]
 
 

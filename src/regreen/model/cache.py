@@ -154,12 +154,8 @@ class Cache:
         at = self._checked(row, at)
         anchor = self.recurrent.at(row, at)
         other = self.empty(copies, at)
-        for mine, memory in zip(self.memories, other.memories, strict=True):
-            if isinstance(mine, AttentionMemory) and isinstance(memory, AttentionMemory):
-                memory.keys = mine.keys.branch(row, at, other.rows)
-                memory.values = mine.values.branch(row, at, other.rows)
-            elif isinstance(mine, DeltaMemory) and isinstance(memory, DeltaMemory):
-                memory.inputs = mine.inputs and mine.inputs.branch(row, at, other.rows)
+        for track, parent in zip(other.tracks, self.tracks, strict=True):
+            track.follow(parent, row, at)
         self.rows.lent[row] = max(self.rows.lent[row], at - self.rows.shared)
         other.recurrent.stand([anchor] * copies)
         other.recurrent.anchors = Anchors([self.recurrent.anchors.first(row, at)] * copies)

@@ -169,14 +169,11 @@ class Track:
             pieces.append(self.tail_BATW[row, :, max(start - begin, 0) : max(stop - begin, 0)])
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
-    def branch(self, row: int, at: int, rows: Rows) -> Track:
-        """A track whose rows all continue this row's first `at` tokens, which it only looks at."""
-        heads, _, width = self.tail_BATW.shape[1:]
-        other = Track(rows, heads, width, self.tail_BATW)
-        other.beginning = self._first(at)
-        if at > self.rows.shared:
-            other.beginning.append(self.tail_BATW[row : row + 1, :, : at - self.rows.shared])
-        return other
+    def follow(self, parent: Track, row: int, at: int) -> None:
+        """Begin with the first `at` tokens of a parent's row, which are only looked at."""
+        self.beginning = parent.first(at)
+        if (own := at - parent.rows.shared) > 0:
+            self.beginning.append(parent.tail_BATW[row : row + 1, :, :own])
 
     def pick(self, other: Track, index: Sequence[int]) -> None:
         """Hold copies of the tails of `index` of another, in its order, behind its beginning."""
@@ -194,9 +191,10 @@ class Track:
             if stop == self.rows.shared:
                 parts.append(self.tail_BATW)
             self.tail_BATW = torch.cat(parts, dim=2)
-        self.beginning = self._first(keep)
+        self.beginning = self.first(keep)
 
-    def _first(self, at: int) -> list[Tensor]:
+    def first(self, at: int) -> list[Tensor]:
+        """The pieces of the beginning, cut at `at` tokens."""
         pieces, begin = [], 0
         for piece in self.beginning:
             if begin < at:
