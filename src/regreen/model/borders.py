@@ -98,6 +98,14 @@ class Borders:
         """(documents + 1,) int32 ends of documents, the `cu_seqlens` of variable-length kernels."""
         return torch.tensor([*self.starts, self.num_tokens], dtype=torch.int32)
 
+    def cumulative_on(self, device: torch.device) -> Tensor:
+        """`cumulative` on a device; the same tensor every time, by which kernels know it again."""
+        known = self.__dict__.setdefault("_cumulative_on", {})
+        if device not in known:
+            known[device] = self.cumulative.to(device)
+        cumulative: Tensor = known[device]
+        return cumulative
+
     def chunks(self, size: int, device: torch.device) -> Chunks:
         """The documents cut into chunks of `size` tokens; remembered, as every layer asks."""
         known = self.__dict__.setdefault("_chunks", {})

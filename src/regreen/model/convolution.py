@@ -37,6 +37,8 @@ class BorderRows:
     """Tokens among the last K - 1 of a document."""
     reached_FK: Tensor
     """The token that each such token reaches over 0, 1 … K - 1 steps; -1 outside its document."""
+    crossed: tuple[Tensor, ...]
+    """Per distance 0 … K - 1 the tokens whose successor at this distance is in another document."""
 
     @classmethod
     def of(cls, borders: Borders, taps: int, device: torch.device) -> BorderRows:
@@ -65,11 +67,14 @@ class BorderRows:
         tail, end = last[kept], ends.expand_as(last)[kept]
         reached = tail[:, None] + torch.arange(taps)
         reached = torch.where(reached < end[:, None], reached, -1)
-        return cls(*(t.to(device) for t in (rows, sources, document, tail, reached)))
-
-    def crossing(self, distance: int) -> Tensor:
-        """Rows whose source `distance` tokens back lies in front of their document."""
-        return self.rows_F[self.sources_FK[:, -1 - distance] < 0]
+        crossed = []
+        for distance in range(taps):
+            token = rows[sources[:, -1 - distance] < 0] - distance
+            crossed.append(token[token >= 0].to(device))
+        rows, sources, document, tail, reached = (
+            index.to(device) for index in (rows, sources, document, tail, reached)
+        )
+        return cls(rows, sources, document, tail, reached, tuple(crossed))
 
 
 def _taps(x_ND: Tensor, sources_FK: Tensor, context_FKD: Tensor | None) -> Tensor:
@@ -118,8 +123,7 @@ class _CausalConvolution(torch.autograd.Function):
                 grad_weight_KD[taps - 1 - distance] = 0
                 continue
             product = grad_ND[distance:] * x_ND[: len(x_ND) - distance]
-            crossing = rows.crossing(distance) - distance
-            product.index_fill_(0, crossing[crossing >= 0], 0)
+            product.index_fill_(0, rows.crossed[distance], 0)
             grad_weight_KD[taps - 1 - distance] = product.sum(0)
         return grad_x_ND, grad_weight_KD.t(), None
 

@@ -21,7 +21,7 @@ from regreen.model.chunks import from_chunks, to_chunks
 from regreen.model.config import ModelConfig
 from regreen.model.convolution import causal_convolution, step_convolution
 from regreen.model.delta_rule import chunked_delta_rule, delta_rule_step
-from regreen.model.kernels import fused_delta_rule
+from regreen.model.kernels import fused_delta_rule, scan_documents
 from regreen.model.memory import DeltaMemory
 from regreen.model.norm import GatedRMSNorm, l2_normalise
 from regreen.model.precision import widened
@@ -101,20 +101,9 @@ class GatedDeltaNet(nn.Module):
     ) -> Tensor:
         """The delta rule over whole documents; a given state is brought forward in place."""
         q_NGK, k_NGK, v_NHV = self._heads(active_NJ)
-        if active_NJ.is_cuda and (fused := fused_delta_rule()) is not None:
-            heads = (x[None] for x in (q_NGK, k_NGK, v_NHV, g_NH, beta_NH))
-            cumulative = borders.cumulative.to(active_NJ.device)
-            out, final = fused(
-                *heads,
-                scale=1.0,
-                initial_state=state_BHKV,
-                output_final_state=state_BHKV is not None,
-                cu_seqlens=cumulative,
-            )
-            if state_BHKV is not None:
-                state_BHKV.copy_(final)
-            fused_NHV: Tensor = out[0].to(active_NJ.dtype)
-            return fused_NHV
+        if (kernel := fused_delta_rule(active_NJ)) is not None:
+            q_NGK, k_NGK, v_NHV = (x.to(active_NJ.dtype) for x in (q_NGK, k_NGK, v_NHV))
+            return scan_documents(kernel, q_NGK, k_NGK, v_NHV, beta_NH, g_NH, borders, state_BHKV)
         chunks = borders.chunks(_chunk_size(borders), active_NJ.device)
         order = torch.tensor(chunks.order, device=active_NJ.device)
         initial = self._zeros(len(order), v_NHV) if state_BHKV is None else state_BHKV[order]

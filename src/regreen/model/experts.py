@@ -10,7 +10,8 @@ width, I inner width.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from regreen.model.feed_forward import swiglu, swiglu_backward
-from regreen.model.kernels import grouped_mm
+from regreen.model.kernels import GroupedProducts, groups_fit
 from regreen.model.products import multiply
 
 __all__ = ["Experts", "Groups"]
@@ -29,19 +30,31 @@ class Groups:
 
     def __init__(self, index_NK: Tensor, num_experts: int) -> None:
         """Sort them: few by a list, because operations on short tensors cost more than they do."""
-        per_token = index_NK.shape[1]
+        self.num_experts, self.per_token = num_experts, index_NK.shape[1]
+        self._expert_S = index_NK.flatten()
         if index_NK.numel() <= 512 and index_NK.device.type == "cpu":
-            flat = index_NK.flatten().tolist()
+            flat = self._expert_S.tolist()
             order = sorted(range(len(flat)), key=flat.__getitem__)
             counts = [0] * num_experts
             for expert in flat:
                 counts[expert] += 1
             self.order_S, self.counts = torch.tensor(order), counts
         else:
-            flat_S = index_NK.flatten()
-            self.order_S = flat_S.argsort(stable=True)
-            self.counts = torch.bincount(flat_S, minlength=num_experts).tolist()
-        self.token_S = self.order_S // per_token
+            self.order_S = self._expert_S.argsort(stable=True)
+        self.token_S = self.order_S // self.per_token
+
+    @cached_property
+    def ends_E(self) -> Tensor:
+        """(E,) int32 where each expert's assignments end, found without waiting for the device."""
+        expert_E = torch.arange(self.num_experts, device=self._expert_S.device)
+        sorted_S = self._expert_S[self.order_S]
+        return torch.searchsorted(sorted_S, expert_E, right=True, out_int32=True)
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """Assignments of each expert, read back from the device."""
+        counts: list[int] = torch.bincount(self._expert_S, minlength=self.num_experts).tolist()
+        return counts
 
     def spans(self) -> list[tuple[int, slice]]:
         """(expert, its slice of the sorted assignments) for every expert that has any."""
@@ -53,27 +66,47 @@ class Groups:
         return spans
 
 
-def _multiply(x_SA: Tensor, weight_EAB: Tensor, spans: list[tuple[int, slice]]) -> Tensor:
-    """(S, B) each group times its expert's matrix."""
-    out_SB = x_SA.new_empty(len(x_SA), weight_EAB.shape[2])
-    for expert, at in spans:
-        multiply(x_SA[at], weight_EAB[expert], out_SB[at])
-    return out_SB
+class _Products(Protocol):
+    """How groups are multiplied: by the loop below, or by one launch on a GPU."""
+
+    def multiply(self, x_SA: Tensor, weight_EAB: Tensor) -> Tensor:
+        """(S, B) each group times its expert's matrix."""
+
+    def outer(self, x_SA: Tensor, grad_SB: Tensor) -> Tensor:
+        """(E, A, B) the gradient of the experts' matrices; zero where an expert had no token."""
+
+    def sums(self, x_SB: Tensor) -> Tensor:
+        """(N, B) the sum of each token's rows."""
 
 
-def _outer(
-    x_SA: Tensor, grad_SB: Tensor, weight_EAB: Tensor, spans: list[tuple[int, slice]]
-) -> Tensor:
-    """(E, A, B) the gradient of the experts' matrices; zero where an expert had no token."""
-    grad_EAB = torch.empty_like(weight_EAB)
-    used = set()
-    for expert, at in spans:
-        multiply(x_SA[at].t(), grad_SB[at], grad_EAB[expert])
-        used.add(expert)
-    for expert in range(len(weight_EAB)):
-        if expert not in used:
-            grad_EAB[expert].zero_()
-    return grad_EAB
+class _Loop:
+    """One product per expert that has any token."""
+
+    def __init__(self, groups: Groups) -> None:
+        self.groups, self.spans = groups, groups.spans()
+
+    def multiply(self, x_SA: Tensor, weight_EAB: Tensor) -> Tensor:
+        out_SB = x_SA.new_empty(len(x_SA), weight_EAB.shape[2])
+        for expert, at in self.spans:
+            multiply(x_SA[at], weight_EAB[expert], out_SB[at])
+        return out_SB
+
+    def outer(self, x_SA: Tensor, grad_SB: Tensor) -> Tensor:
+        num_experts = self.groups.num_experts
+        grad_EAB = x_SA.new_empty(num_experts, x_SA.shape[1], grad_SB.shape[1])
+        used = set()
+        for expert, at in self.spans:
+            multiply(x_SA[at].t(), grad_SB[at], grad_EAB[expert])
+            used.add(expert)
+        for expert in range(num_experts):
+            if expert not in used:
+                grad_EAB[expert].zero_()
+        return grad_EAB
+
+    def sums(self, x_SB: Tensor) -> Tensor:
+        token_S, per_token = self.groups.token_S, self.groups.per_token
+        out_NB = x_SB.new_zeros(len(token_S) // per_token, x_SB.shape[1])
+        return out_NB.index_add_(0, token_S, x_SB)
 
 
 class _GroupedExperts(torch.autograd.Function):
@@ -85,35 +118,34 @@ class _GroupedExperts(torch.autograd.Function):
         gate_up_EDJ: Tensor,
         down_EID: Tensor,
         groups: Groups,
+        products: _Products,
     ) -> Tensor:
-        spans = groups.spans()
         x_SD = x_ND[groups.token_S]
-        gate_up_SJ = _multiply(x_SD, gate_up_EDJ, spans)
+        gate_up_SJ = products.multiply(x_SD, gate_up_EDJ)
         gate_SI, up_SI = gate_up_SJ.chunk(2, dim=-1)
         inner_SI = functional.silu(gate_SI).mul_(up_SI)
         share_S = share_NK.flatten()[groups.order_S]
-        out_SD = _multiply(inner_SI * share_S[:, None], down_EID, spans)
+        out_SD = products.multiply(inner_SI * share_S[:, None], down_EID)
         ctx.save_for_backward(x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EDJ, down_EID)
-        ctx.groups, ctx.spans, ctx.shape = groups, spans, share_NK.shape
-        return torch.zeros_like(x_ND).index_add_(0, groups.token_S, out_SD)
+        ctx.groups, ctx.products, ctx.shape = groups, products, share_NK.shape
+        return products.sums(out_SD)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EDJ, down_EID = ctx.saved_tensors
-        groups, spans = ctx.groups, ctx.spans
+        groups, products = ctx.groups, ctx.products
         grad_SD = grads[0][groups.token_S]
-        grad_inner_SI = _multiply(grad_SD, down_EID.mT, spans)
+        grad_inner_SI = products.multiply(grad_SD, down_EID.mT)
         grad_share_S = (grad_inner_SI * inner_SI).sum(-1)
         share = share_S[:, None]
-        grad_down = _outer(inner_SI * share, grad_SD, down_EID, spans)
+        grad_down = products.outer(inner_SI * share, grad_SD)
         grad_gate_up_SJ = swiglu_backward(grad_inner_SI * share, gate_up_SJ)
-        grad_gate_up = _outer(x_SD, grad_gate_up_SJ, gate_up_EDJ, spans)
-        grad_x_SD = _multiply(grad_gate_up_SJ, gate_up_EDJ.mT, spans)
-        grad_x_ND = torch.zeros_like(grads[0]).index_add_(0, groups.token_S, grad_x_SD)
+        grad_gate_up = products.outer(x_SD, grad_gate_up_SJ)
+        grad_x_ND = products.sums(products.multiply(grad_gate_up_SJ, gate_up_EDJ.mT))
         grad_share = torch.empty_like(share_S)
         grad_share[groups.order_S] = grad_share_S
-        return grad_x_ND, grad_share.view(ctx.shape), grad_gate_up, grad_down, None
+        return grad_x_ND, grad_share.view(ctx.shape), grad_gate_up, grad_down, None, None
 
 
 _SMALL = 16_384
@@ -140,11 +172,17 @@ class Experts(nn.Module):
             if self._matrix <= _SMALL and len(x_ND) <= 64 >= len(self.down_proj):
                 return self._few(x_ND, index_NK, share_NK)
             return self._some(x_ND, index_NK, share_NK)
+        on_device = groups_fit(x_ND, self.gate_up_proj, self.down_proj)
+        return self._grouped(x_ND, index_NK, share_NK, on_device=on_device)
+
+    def _grouped(
+        self, x_ND: Tensor, index_NK: Tensor, share_NK: Tensor, *, on_device: bool
+    ) -> Tensor:
+        """With gradients: by the loop, or by the accelerator's grouped products."""
         groups = Groups(index_NK, len(self.gate_up_proj))
-        if grouped_mm is not None and x_ND.is_cuda and x_ND.dtype == torch.bfloat16:
-            return self._on_device(x_ND, share_NK, groups)
+        products: _Products = GroupedProducts(groups) if on_device else _Loop(groups)
         out: Tensor = _GroupedExperts.apply(
-            x_ND, share_NK, self.gate_up_proj, self.down_proj, groups
+            x_ND, share_NK, self.gate_up_proj, self.down_proj, groups, products
         )
         return out
 
@@ -180,19 +218,8 @@ class Experts(nn.Module):
     def _some(self, x_ND: Tensor, index_NK: Tensor, share_NK: Tensor) -> Tensor:
         """Some tokens without gradients: groups as in training, results gathered by token."""
         groups = Groups(index_NK, len(self.gate_up_proj))
-        spans = groups.spans()
-        gate_up_SJ = _multiply(x_ND.index_select(0, groups.token_S), self.gate_up_proj, spans)
-        out_SD = _multiply(swiglu(gate_up_SJ), self.down_proj, spans)
+        products = _Loop(groups)
+        gate_up_SJ = products.multiply(x_ND.index_select(0, groups.token_S), self.gate_up_proj)
+        out_SD = products.multiply(swiglu(gate_up_SJ), self.down_proj)
         out_SD.mul_(share_NK.flatten().index_select(0, groups.order_S)[:, None])
-        return torch.zeros_like(x_ND).index_add_(0, groups.token_S, out_SD)
-
-    def _on_device(self, x_ND: Tensor, share_NK: Tensor, groups: Groups) -> Tensor:
-        """The same by the grouped matrix product of the accelerator, with its own gradients."""
-        assert grouped_mm is not None
-        ends_E = torch.tensor(groups.counts, device=x_ND.device).cumsum(0).to(torch.int32)
-        gate_up_SJ = grouped_mm(x_ND[groups.token_S], self.gate_up_proj, offs=ends_E)
-        gate_SI, up_SI = gate_up_SJ.chunk(2, dim=-1)
-        inner_SI = functional.silu(gate_SI) * up_SI
-        inner_SI = inner_SI * share_NK.flatten()[groups.order_S][:, None].to(inner_SI.dtype)
-        out_SD = grouped_mm(inner_SI, self.down_proj, offs=ends_E)
-        return torch.zeros_like(x_ND).index_add(0, groups.token_S, out_SD)
+        return products.sums(out_SD)
