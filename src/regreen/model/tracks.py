@@ -136,9 +136,10 @@ class Track:
 
     def copy_tail(self, capacity: int) -> None:
         """Move the tails to a buffer of their own with `capacity` places."""
-        batch, heads, old, width = self.tail_BATW.shape
+        batch, heads, _, width = self.tail_BATW.shape
         tail_BATW = self.tail_BATW.new_zeros(batch, heads, capacity, width)
-        tail_BATW[:, :, :old] = self.tail_BATW
+        used = min(max(self.rows.tails), self.tail_BATW.shape[2])
+        tail_BATW[:, :, :used] = self.tail_BATW[:, :, :used]
         self.tail_BATW = tail_BATW
 
     def put(self, x_NAW: Tensor) -> None:
