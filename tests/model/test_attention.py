@@ -61,7 +61,7 @@ def plain(layer: GatedAttention, x_TD: Tensor, rotations: Rotations) -> Tensor:
     return out * gate.sigmoid() @ layer.out_proj.weight
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(lengths=lengths_, heads=heads_)
 def test_each_document_attends_to_itself_with_its_gradients(
     lengths: list[int], heads: tuple[int, int]

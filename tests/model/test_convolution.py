@@ -36,7 +36,7 @@ def inputs(lengths: list[int], taps: int) -> tuple[Tensor, Tensor, Borders]:
     return x_ND, weight_DK, Borders(tuple(lengths))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(lengths=lengths_, taps=taps_)
 def test_documents_are_convolved_alone_and_so_are_their_gradients(
     lengths: list[int], taps: int
@@ -57,7 +57,7 @@ def test_documents_are_convolved_alone_and_so_are_their_gradients(
         assert torch.allclose(ours, theirs, rtol=0, atol=1e-11)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(lengths=lengths_, taps=taps_)
 def test_a_cache_stands_in_front_of_each_document(lengths: list[int], taps: int) -> None:
     x_ND, weight_DK, borders = inputs(lengths, taps)

@@ -112,7 +112,7 @@ KINDS = (
 length = st.one_of(st.sampled_from((1, 15, 16, 17, 32, 33)), st.integers(1, 40))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(length, min_size=1, max_size=4),
     heads=st.sampled_from(((1, 1), (2, 4), (1, 3))),

@@ -45,7 +45,7 @@ sizes = st.sampled_from(((5, 3), (8, 8), (140, 130)))
 """Widths of the stream and of an expert; the last is large enough for the path by groups."""
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     count=st.one_of(st.integers(1, 5), st.sampled_from((63, 64, 65, 90))),
     choice=st.sampled_from(((1, 1), (4, 2), (8, 8), (64, 3), (70, 2))),

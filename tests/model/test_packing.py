@@ -241,7 +241,7 @@ def test_a_broken_document_breaks_no_other(kind: str, gradients: bool, poison: f
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_no_gradient_of_a_broken_document_reaches_another(kind: str) -> None:
-    lengths = (17, 64, 1, 40, 2, 33)
+    lengths = (17, 34, 1, 9)
     tokens_1T = tokens(sum(lengths), 5)
     for broken in places(lengths):
         output, embeddings_ND = embedded(model(kind), tokens_1T, Borders(lengths))
