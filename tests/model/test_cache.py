@@ -191,7 +191,7 @@ def run(data: st.DataObject, decoder: Decoder, folder: Path, *, history: bool, s
 
 @pytest.mark.parametrize("history", [True, False], ids=["history", "anchors"])
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_any_script_computes_what_a_fresh_pass_does(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, history: bool
 ) -> None:

@@ -93,7 +93,7 @@ def spread(logits_V: Tensor, **filters: Any) -> Tensor:
     top_p=st.floats(0.01, 0.999),
     min_p=st.floats(0.0, 0.9),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_filters_are_their_definitions(
     seed: int, temperature: float, top_k: int, top_p: float, min_p: float
 ) -> None:

@@ -65,7 +65,7 @@ CALLS = st.lists(
 
 
 @given(before=CALLS, after=CALLS, row=st.integers(0, 2), share=st.floats(0, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_is_put_is_read_in_branches_too(
     before: list[list[int]], after: list[list[int]], row: int, share: float
 ) -> None:
@@ -84,7 +84,7 @@ def test_what_is_put_is_read_in_branches_too(
 
 
 @given(shared=st.integers(1, 40), lengths=st.lists(st.integers(0, 50), min_size=3, max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_rows_may_part_inside_the_beginning(shared: int, lengths: list[int]) -> None:
     parent, said = empty(1)
     said = put(parent, said, [40])
@@ -157,7 +157,7 @@ def test_what_is_lent_is_written_around() -> None:
     tails=st.lists(st.integers(0, 9), min_size=4, max_size=4),
     width=st.integers(1, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_contexts_are_the_last_tokens(counts: list[int], tails: list[int], width: int) -> None:
     begun = Call(tails[: len(counts)], tuple(counts), CPU)
     context = torch.randn(len(counts), width, WIDTH)
