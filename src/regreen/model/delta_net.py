@@ -105,8 +105,10 @@ class GatedDeltaNet(nn.Module):
             q_NGK, k_NGK, v_NHV = (x.to(active_NJ.dtype) for x in (q_NGK, k_NGK, v_NHV))
             return scan_documents(kernel, q_NGK, k_NGK, v_NHV, beta_NH, g_NH, borders, state_BHKV)
         chunks = borders.chunks(_chunk_size(borders), active_NJ.device)
-        order = torch.tensor(chunks.order, device=active_NJ.device)
-        initial = self._zeros(len(order), v_NHV) if state_BHKV is None else state_BHKV[order]
+        initial = self._zeros(len(borders.lengths), v_NHV)
+        if state_BHKV is not None:
+            order = torch.tensor(chunks.order, device=active_NJ.device)
+            initial = state_BHKV[order]
         out_MHCV, final = chunked_delta_rule(
             to_chunks(q_NGK, chunks),
             to_chunks(k_NGK, chunks),

@@ -173,12 +173,16 @@ class Experts(nn.Module):
                 return self._few(x_ND, index_NK, share_NK)
             return self._some(x_ND, index_NK, share_NK)
         on_device = groups_fit(x_ND, self.gate_up_proj, self.down_proj)
-        return self._grouped(x_ND, index_NK, share_NK, on_device=on_device)
+        return self.by_groups(x_ND, index_NK, share_NK, on_device=on_device)
 
-    def _grouped(
+    def by_groups(
         self, x_ND: Tensor, index_NK: Tensor, share_NK: Tensor, *, on_device: bool
     ) -> Tensor:
-        """With gradients: by the loop, or by the accelerator's grouped products."""
+        """The same, with gradients: a product per group, or one launch for all groups.
+
+        `on_device` asks for the launch, `torch.nn.functional.grouped_mm`: fast on an accelerator,
+        and a slow loop of its own on a CPU.
+        """
         groups = Groups(index_NK, len(self.gate_up_proj))
         products: _Products = GroupedProducts(groups) if on_device else _Loop(groups)
         out: Tensor = _GroupedExperts.apply(

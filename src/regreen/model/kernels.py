@@ -105,11 +105,11 @@ def scan_documents(
 
 
 def groups_fit(x_SA: Tensor, *weights_EAB: Tensor) -> bool:
-    """Whether `GroupedProducts` can multiply `x_SA` and its results with these weights on a GPU.
+    """Whether `GroupedProducts` serves for `x_SA` and these weights.
 
-    Rows must begin at multiples of 16 bytes.
+    It does on an accelerator and in bfloat16, where all rows begin at multiples of 16 bytes.
     """
-    if _grouped_mm is None or not x_SA.is_cuda or x_SA.dtype != torch.bfloat16:
+    if _grouped_mm is None or x_SA.device.type == "cpu" or x_SA.dtype != torch.bfloat16:
         return False
     return all(
         weight.dtype == x_SA.dtype and weight.shape[1] % 8 == 0 and weight.shape[2] % 8 == 0
