@@ -82,7 +82,7 @@ choices = st.tuples(st.integers(1, 9), st.integers(1, 3), st.integers(1, 40))
 
 
 @grouped
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(choice=choices)
 def test_grouped_products_are_those_of_the_loop(choice: tuple[int, int, int]) -> None:
     spare, per_token, count = choice
