@@ -56,6 +56,9 @@ def multiply(x_NA: Tensor, weight_AB: Tensor, out: Tensor | None = None) -> Tens
     linear = _onednn()
     if linear is None:
         return torch.mm(x_NA, weight_AB, out=out)
+    if not (weight_AB.is_contiguous() or weight_AB.t().is_contiguous()):
+        # oneDNN has no fast kernel for a slice or an expanded gradient: a thousand times slower.
+        weight_AB = weight_AB.contiguous()
     found = linear(x_NA, weight_AB.t())
     return found if out is None else out.copy_(found)
 
