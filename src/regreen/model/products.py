@@ -83,7 +83,8 @@ def product(x: Tensor, weight_AB: Tensor) -> Tensor:
     if x.device.type != "cpu" or x.dtype != torch.float32:
         return x @ weight_AB
     if x.dim() != 2:
-        return product(x.flatten(0, -2), weight_AB).unflatten(0, x.shape[:-1])
+        rows_NA = x.reshape(-1, x.shape[-1])
+        return product(rows_NA, weight_AB).view(*x.shape[:-1], weight_AB.shape[1])
     if not torch.is_grad_enabled():
         return multiply(x, weight_AB)
     result: Tensor = _Product.apply(x, weight_AB)
