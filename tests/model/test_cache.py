@@ -211,7 +211,7 @@ def test_any_script_in_single_precision(
 @pytest.mark.parametrize("shape", ["small", "1m"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @given(data=st.data(), history=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_long_scripts(
     data: st.DataObject,
     tmp_path_factory: pytest.TempPathFactory,
