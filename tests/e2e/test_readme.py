@@ -30,7 +30,7 @@ def test_the_two_commands_are_targets() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_shown_commands_exist_with_their_flags(command: str) -> None:
     words = command.split()[1:]
-    verb = words[:2] if words[0] == "tasks" else words[:1]
+    verb = words[:2] if words[0] in {"tasks", "model"} else words[:1]
     shown = subprocess.run(
         [sys.executable, "-m", "regreen", *verb, "--help"],
         capture_output=True,
