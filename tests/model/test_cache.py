@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache as remembered
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,6 @@ SMALL = SHAPES["1m"].model_copy(
 )
 LONGEST = 256
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @remembered

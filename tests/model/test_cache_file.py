@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import cache as remembered
 from pathlib import Path
 
@@ -38,14 +37,6 @@ SMALL = ModelConfig(
     initializer_range=0.15,
     rope_theta=10_000.0,
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @remembered

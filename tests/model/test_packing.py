@@ -7,7 +7,7 @@ product of an expert's group rounds by the group's size; with the routing replay
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import pytest
@@ -52,14 +52,6 @@ documents = st.one_of(
     st.builds(lambda one, count: [one] * count, st.sampled_from(EDGES), st.integers(2, 4)),
 )
 kinds = st.sampled_from(sorted(KINDS))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @cache

@@ -7,7 +7,6 @@ drift apart, and the test asks which of them stays nearer to our float64 model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +52,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "rms_norm_eps": 1e-5,
     },
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random_model(config: ModelConfig, seed: int = 1) -> Decoder:
