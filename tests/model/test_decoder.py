@@ -82,3 +82,10 @@ def test_a_second_derivative_is_refused_rather_than_wrong() -> None:
 
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.square().sum().backward()
+
+
+def test_autocast_is_refused() -> None:
+    model = Decoder(SHAPES["1m"])
+
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(ValueError, match="bfloat16"):
+        model(torch.zeros(1, 3, dtype=torch.long))

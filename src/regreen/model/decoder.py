@@ -110,11 +110,15 @@ class Decoder(nn.Module):
             MissingBordersError: positions restart within a row and no borders were given, or
                 within a document.
             ValueError: borders that do not fit the tokens or the cache's rows, experts that do not
-                fit the layers, gradients enabled with a cache.
+                fit the layers, gradients enabled with a cache, an enabled autocast.
         """
         if replay is not None and len(replay) != sum(self.config.sparse):
             msg = f"experts of {len(replay)} layers to replay, but {sum(self.config.sparse)} layers"
             msg += " are sparse"
+            raise ValueError(msg)
+        if torch.is_autocast_enabled(tokens_BT.device.type):
+            msg = "the model does not run under torch.autocast: its backward does not see the "
+            msg += "casts; use .to(torch.bfloat16), where states and statistics stay float32"
             raise ValueError(msg)
         borders = self._borders(tokens_BT, borders, positions_BT)
         x_ND = self.embedding(tokens_BT.flatten())
