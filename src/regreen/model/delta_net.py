@@ -104,21 +104,18 @@ class GatedDeltaNet(nn.Module):
         if (kernel := fused_delta_rule(active_NJ)) is not None:
             q_NGK, k_NGK, v_NHV = (x.to(active_NJ.dtype) for x in (q_NGK, k_NGK, v_NHV))
             return scan_documents(kernel, q_NGK, k_NGK, v_NHV, beta_NH, g_NH, borders, state_BHKV)
-        chunks = borders.chunks(_chunk_size(borders), active_NJ.device)
-        initial = self._zeros(len(borders.lengths), v_NHV)
-        if state_BHKV is not None:
-            order = torch.tensor(chunks.order, device=active_NJ.device)
-            initial = state_BHKV[order]
+        chunks = borders.chunks(borders.chunk_size, active_NJ.device)
+        order = torch.tensor(chunks.order, device=active_NJ.device)
         out_MHCV, final = chunked_delta_rule(
             to_chunks(q_NGK, chunks),
             to_chunks(k_NGK, chunks),
             to_chunks(v_NHV, chunks),
             to_chunks(beta_NH[..., None], chunks, clear=True)[..., 0],
             to_chunks(g_NH[..., None], chunks, clear=True)[..., 0],
-            initial,
+            None if state_BHKV is None else state_BHKV[order],
             chunks.running,
         )
-        if state_BHKV is not None:
+        if state_BHKV is not None and final is not None:
             state_BHKV[order] = final
         return from_chunks(out_MHCV, chunks).to(active_NJ.dtype)
 
@@ -137,18 +134,9 @@ class GatedDeltaNet(nn.Module):
         same = out_BHV.dtype == window_BTJ.dtype
         return out_BHV if same else out_BHV.to(window_BTJ.dtype)
 
-    def _zeros(self, documents: int, like: Tensor) -> Tensor:
-        return like.new_zeros(documents, self.value_heads, self.key_width, self.value_width)
-
 
 @cache
 def _served(key_heads: int, value_heads: int, device: torch.device) -> Tensor:
     """(2H,) the query head, then the key head, that serves each value head."""
     heads = torch.arange(2 * key_heads, device=device)
     return heads.repeat_interleave(value_heads // key_heads)
-
-
-def _chunk_size(borders: Borders) -> int:
-    """16 to 64 tokens: a longer chunk means fewer steps, but wastes more behind short documents."""
-    longest = max(borders.lengths)
-    return 64 if longest > 4096 else 32 if longest > 16 else 16

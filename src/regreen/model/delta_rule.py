@@ -73,6 +73,26 @@ class _Decay:
         self.between = pair.clamp_(min=-40.0).exp_().tril_()
 
 
+_Step = tuple[slice, slice | None, slice, int]
+
+
+def _steps(running: Sequence[int], first: int, *, last: bool) -> list[_Step]:
+    """For each step of a scan: its chunks, the memories they read, and who writes one.
+
+    The memories of chunks before `first` are not stored. A memory is written by the chunks whose
+    document goes on, and, where the `last` ones are wanted, by all. The fourth is how many go on.
+    """
+    steps, begin = [], 0
+    for step, count in enumerate(running):
+        going_on = running[step + 1] if step + 1 < len(running) else 0
+        at = slice(begin, begin + count)
+        held = slice(begin - first, begin - first + count) if begin >= first else None
+        kept = slice(begin, begin + (count if last else going_on))
+        steps.append((at, held, kept, going_on))
+        begin += count
+    return steps
+
+
 class _ChunkedDeltaRule(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -82,9 +102,9 @@ class _ChunkedDeltaRule(torch.autograd.Function):
         v_MHCV: Tensor,
         beta_MHC: Tensor,
         g_MHC: Tensor,
-        state_BHKV: Tensor,
+        state_BHKV: Tensor | None,
         running: Sequence[int],
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         groups = (k_MGCK.shape[1], v_MHCV.shape[1] // k_MGCK.shape[1])
         decay, beta = _Decay(g_MHC), beta_MHC[..., None]
         q, k = (x.repeat_interleave(groups[1], 1) for x in (q_MGCK, k_MGCK))
@@ -92,27 +112,30 @@ class _ChunkedDeltaRule(torch.autograd.Function):
         overlap = (_bmm(k_MGCK, k_MGCK.mT)[:, :, None] * between).flatten(1, 2).tril_(-1)
         reads = (_bmm(q_MGCK, k_MGCK.mT)[:, :, None] * between).flatten(1, 2)
         inverse = unit_lower_inverse(overlap * beta)
-        states = v_MHCV.new_empty(*v_MHCV.shape[:2], k.shape[-1], v_MHCV.shape[-1])
-        residual, update = torch.empty_like(v_MHCV), torch.empty_like(v_MHCV)
-        final = torch.empty_like(state_BHKV)
-        state, begin = state_BHKV, 0
-        for step, count in enumerate(running):
-            at = slice(begin, begin + count)
-            states[at] = state
-            residual[at] = torch.addcmul(
-                v_MHCV[at], _bmm(k[at], state), decay.from_start[at], value=-1
-            )
+        # Without a memory to begin with, the first chunks read none and need no room for one.
+        first = running[0] if state_BHKV is None else 0
+        heads, width = v_MHCV.shape[1], v_MHCV.shape[-1]
+        states = v_MHCV.new_empty(sum(running) - first, heads, k.shape[-1], width)
+        residual, update = v_MHCV.clone(), torch.empty_like(v_MHCV)
+        final = None if state_BHKV is None else torch.empty_like(state_BHKV)
+        state = state_BHKV
+        for at, held, kept, going_on in _steps(running, first, last=final is not None):
+            if state is not None:
+                states[held] = state
+                residual[at].addcmul_(_bmm(k[at], state), decay.from_start[at], value=-1)
             update[at] = _bmm(inverse[at], residual[at] * beta[at])
-            written = _bmm(k[at].mT, update[at] * decay.to_end[at])
-            state = torch.addcmul(written, state, decay.whole[at])
-            going_on = running[step + 1] if step + 1 < len(running) else 0
-            final[going_on:count] = state[going_on:]
-            state, begin = state[:going_on], begin + count
-        out = _bmm(q, states).mul_(decay.from_start).add_(_bmm(reads, update))
+            written = _bmm(k[kept].mT, update[kept] * decay.to_end[kept])
+            if state is not None:
+                written.addcmul_(state[: len(written)], decay.whole[kept])
+            if final is not None:
+                final[going_on : len(written)] = written[going_on:]
+            state = written[:going_on]
+        out = _bmm(reads, update)
+        out[first:] += _bmm(q[first:], states).mul_(decay.from_start[first:])
         ctx.save_for_backward(
             q_MGCK, k_MGCK, beta, states, residual, update, overlap, reads, inverse, g_MHC
         )
-        ctx.running, ctx.groups = running, groups
+        ctx.running, ctx.groups, ctx.first = running, groups, first
         return out, final
 
     @staticmethod
@@ -122,31 +145,35 @@ class _ChunkedDeltaRule(torch.autograd.Function):
             ctx.saved_tensors
         )
         grad_out, grad_final = grads
-        running, groups, decay = ctx.running, ctx.groups, _Decay(g_MHC)
+        running, groups, first, decay = ctx.running, ctx.groups, ctx.first, _Decay(g_MHC)
         q, k = (x.repeat_interleave(groups[1], 1) for x in (q_MGCK, k_MGCK))
-        inward = grad_out * decay.from_start
+        inward = grad_out[first:] * decay.from_start[first:]
         grad_update = _bmm(reads.mT, grad_out)
-        grad_states = _bmm(q.mT, inward)
-        grad_residual = torch.empty_like(residual)
-        grad_next = torch.empty_like(states)
-        carried, begin = grad_final[:0], sum(running)
-        for count in reversed(running):
-            begin -= count
-            at = slice(begin, begin + count)
-            carried = torch.cat((carried, grad_final[len(carried) : count]))
-            grad_next[at] = carried
-            grad_update[at] += _bmm(k[at], carried).mul_(decay.to_end[at])
+        grad_states = _bmm(q[first:].mT, inward)
+        grad_residual, grad_k_write = torch.empty_like(residual), torch.zeros_like(k)
+        grad_whole = torch.zeros_like(decay.whole)
+        carried = grad_states[:0] if grad_final is None else grad_final[:0]
+        for at, held, kept, _ in reversed(_steps(running, first, last=grad_final is not None)):
+            if grad_final is not None:
+                carried = torch.cat((carried, grad_final[len(carried) : at.stop - at.start]))
+            grad_update[kept] += _bmm(k[kept], carried).mul_(decay.to_end[kept])
+            grad_k_write[kept] = _bmm(update[kept] * decay.to_end[kept], carried.mT)
             grad_residual[at] = _bmm(inverse[at].mT, grad_update[at])
+            if held is None:
+                continue
+            both = states[held][: len(carried)] * carried
+            grad_whole[kept] = both.sum((-1, -2), keepdim=True)
             outward = grad_residual[at] * beta[at] * decay.from_start[at]
-            carried = torch.addcmul(grad_states[at], carried, decay.whole[at])
-            carried -= _bmm(k[at].mT, outward)
+            before = grad_states[held] - _bmm(k[at].mT, outward)
+            before[: len(carried)].addcmul_(carried, decay.whole[kept])
+            carried = before
         # From here on everything is one product per kind over all chunks.
         grad_beta = (grad_residual * residual).sum(-1)
         grad_overlap = _bmm(grad_residual, update.mT).tril_(-1).neg_()
         grad_v = grad_residual.mul_(beta)
-        grad_q = _bmm(inward, states.mT)
-        grad_k_read = _bmm(grad_v * decay.from_start, states.mT).neg_()
-        grad_k_write = _bmm(update * decay.to_end, grad_next.mT)
+        grad_q, grad_k_read = torch.zeros_like(q), torch.zeros_like(k)
+        grad_q[first:] = _bmm(inward, states.mT)
+        grad_k_read[first:] = _bmm(grad_v[first:] * decay.from_start[first:], states.mT).neg_()
         grad_reads = _bmm(grad_out, update.mT)
 
         grad_beta += (grad_overlap * overlap).sum(-1)
@@ -155,8 +182,7 @@ class _ChunkedDeltaRule(torch.autograd.Function):
         written = (grad_k_write * k).sum(-1)
         grad_total = (grad_q * q).sum(-1) + (grad_k_read * k).sum(-1) - written
         grad_total += pairs.sum(-1) - pairs.sum(-2)
-        kept = (states * grad_next).sum((-1, -2)) * decay.whole[..., 0, 0]
-        grad_total[..., -1] += written.sum(-1) + kept
+        grad_total[..., -1] += written.sum(-1) + (grad_whole * decay.whole)[..., 0, 0]
         grad_g = grad_total.flip(-1).cumsum(-1).flip(-1)
 
         between = decay.between
@@ -166,7 +192,8 @@ class _ChunkedDeltaRule(torch.autograd.Function):
         grad_q = grad_q.unflatten(1, groups).sum(2) + _bmm(grad_reads, k_MGCK)
         grad_k = (grad_k_read + grad_k_write).unflatten(1, groups).sum(2)
         grad_k += _bmm(grad_reads.mT, q_MGCK) + _bmm(grad_overlap + grad_overlap.mT, k_MGCK)
-        return grad_q, grad_k, grad_v, grad_beta, grad_g, carried, None
+        grad_state = None if grad_final is None else carried
+        return grad_q, grad_k, grad_v, grad_beta, grad_g, grad_state, None
 
 
 def chunked_delta_rule(
@@ -175,9 +202,9 @@ def chunked_delta_rule(
     v_MHCV: Tensor,
     beta_MHC: Tensor,
     g_MHC: Tensor,
-    state_BHKV: Tensor,
+    state_BHKV: Tensor | None,
     running: Sequence[int],
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     """Scan all documents chunk by chunk.
 
     Args:
@@ -186,14 +213,15 @@ def chunked_delta_rule(
         v_MHCV: values.
         beta_MHC: how far each token corrects the memory, 0 to 1; 0 at pads.
         g_MHC: logarithm of each token's decay, at most 0; 0 at pads.
-        state_BHKV: the memory before each document, longest document first.
+        state_BHKV: the memory before each document, longest document first; None begins with
+            nothing and spares documents of one chunk the room and the work for a memory.
         running: how many documents have a chunk at each step.
 
     Returns:
-        Outputs (M, H, C, V) and the memory behind each document (B, H, K, V). Gradients flow
-        into every tensor given.
+        Outputs (M, H, C, V) and, where a memory was given, that behind each document
+        (B, H, K, V). Gradients flow into every tensor given.
     """
-    result: tuple[Tensor, Tensor] = _ChunkedDeltaRule.apply(
+    result: tuple[Tensor, Tensor | None] = _ChunkedDeltaRule.apply(
         q_MGCK, k_MGCK, v_MHCV, beta_MHC, g_MHC, state_BHKV, running
     )
     return result
