@@ -196,6 +196,31 @@ def test_an_interrupted_job_ends_with_the_same_bytes(tmp_path: Path) -> None:
         assert content(tmp_path / name) == whole, cut
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_file_of_rows_that_was_damaged_meanwhile_is_written_anew(
+    tmp_path: Path, recorded: bool
+) -> None:
+    sources = corpus(tmp_path)
+    work: dict[str, Any] = {"capacity": 900, "shard_tokens": 6000}
+    pack(job(tmp_path / "whole", *sources, **work))
+
+    def stop(text: str) -> None:
+        if text.startswith("2 of"):
+            raise Stop(text)
+
+    with pytest.raises(Stop):
+        pack(job(tmp_path / "out", *sources, **work), stop)
+    shard = tmp_path / "out" / "shard-00000.rows"
+    content_of = bytearray(shard.read_bytes())
+    content_of[200] ^= 1  # a token, of which the shape says nothing
+    shard.write_bytes(content_of)
+    if not recorded:
+        state = tmp_path / "out" / "spool" / "state.json"
+        state.write_text(json.dumps({**json.loads(state.read_text()), "finished": {}}))
+    pack(job(tmp_path / "out", *sources, **work, resume=True))
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
 def test_several_processes_write_the_same_bytes(tmp_path: Path) -> None:
     sources = corpus(tmp_path, 40)
     for name, workers in (("one", 1), ("two", 2)):

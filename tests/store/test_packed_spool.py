@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +57,50 @@ def test_what_was_not_committed_is_cut_off(tmp_path: Path) -> None:
         assert again.templates() == ["hermes", "glm46"]
         assert found.border_counts.tolist() == [1, 0, 1]
         assert again.complete
+
+
+@pytest.mark.parametrize("name", ["tokens", "lengths", "documents.jsonl", "templates.jsonl"])
+def test_a_file_that_lost_its_end_is_refused(tmp_path: Path, name: str) -> None:
+    with spool(tmp_path) as first:
+        add(first, 1)
+        first.commit(1)
+    path = tmp_path / "spool" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    left = path.read_bytes()
+
+    with pytest.raises(UsageError, match="not whole") as raised:
+        spool(tmp_path, resume=True)
+    assert raised.value.where == str(path)
+    assert str(tmp_path) in raised.value.mend
+    assert path.read_bytes() == left
+
+
+@pytest.mark.parametrize("name", ["state.json", "templates.jsonl"])
+@pytest.mark.parametrize("junk", ["[]", "{", "5555555555", "cut"])
+def test_junk_in_what_the_spool_says_is_refused(tmp_path: Path, name: str, junk: str) -> None:
+    with spool(tmp_path) as first:
+        add(first, 1)
+        first.commit(1)
+    path = tmp_path / "spool" / name
+    whole = path.read_text()
+    path.write_text(whole[:-4] if junk == "cut" else junk.ljust(len(whole)))
+
+    with pytest.raises(UsageError, match=r"not whole") as raised:
+        spool(tmp_path, resume=True)
+    assert len(raised.value.lines()) == 3
+
+
+def test_a_state_with_columns_that_are_wrong_is_refused(tmp_path: Path) -> None:
+    with spool(tmp_path) as first:
+        add(first, 1)
+        first.commit(1)
+    state = tmp_path / "spool" / "state.json"
+    whole = json.loads(state.read_text())
+    wrong: dict[str, list[Any]] = {"sizes": [{}, []], "read": [-1], "job": [[]], "notes": [3]}
+    for changes in ({key: value} for key, values in wrong.items() for value in values):
+        state.write_text(json.dumps({**whole, **changes}))
+        with pytest.raises(UsageError, match="not whole"):
+            spool(tmp_path, resume=True)
 
 
 def test_another_job_and_another_writer_are_refused(tmp_path: Path) -> None:

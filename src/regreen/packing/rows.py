@@ -52,26 +52,36 @@ class RowCopier:
         """How many files there are."""
         return -(-self.plan.num_rows // self.rows_per_shard)
 
-    def write(self, directory: Path, number: int) -> ShardRecord:
-        """Write one file of rows; one that an interrupted job left is kept as it is.
+    def name(self, number: int) -> str:
+        """Name of one file of rows."""
+        return f"shard-{number:05}.rows"
+
+    def write(self, directory: Path, number: int, finished: str | None = None) -> ShardRecord:
+        """Write one file of rows.
+
+        Args:
+            directory: where to.
+            number: which file.
+            finished: digest of the file when an interrupted job finished it; one that still has
+                it is kept as it is, any other is written anew.
 
         Raises:
-            UsageError: the file there is another, or cannot be written.
+            UsageError: it cannot be written.
             InfrastructureError: the disk is full.
         """
-        path = directory / f"shard-{number:05}.rows"
+        path = directory / self.name(number)
         first = number * self.rows_per_shard
         last = min(first + self.rows_per_shard, self.plan.num_rows)
         pieces = int(self.plan.rows[last] - self.plan.rows[first])
         itemsize = self.spooled.tokens.dtype.itemsize
         shape = ShardShape(itemsize, self.plan.capacity, last - first, pieces)
-        if path.exists():
+        if finished is not None and path.exists() and digest_of(path) == finished:
             for labels in open_shard(path, shape).labels:
                 self.label_counts += np.bincount(labels, minlength=256)
             return ShardRecord(
                 name=path.name,
                 bytes=path.stat().st_size,
-                digest=digest_of(path),
+                digest=finished,
                 rows=shape.rows,
                 pieces=pieces,
             )

@@ -225,7 +225,8 @@ def _write(
     )
     shards = []
     for number in range(rows.num_shards):
-        shards.append(rows.write(job.out, number))
+        shards.append(rows.write(job.out, number, spool.finished(rows.name(number))))
+        spool.finish(shards[-1].name, shards[-1].digest)
         tell(f"{number + 1:,} of {rows.num_shards:,} files of rows written")
     templates = spool.templates()
     header = PackedHeader(

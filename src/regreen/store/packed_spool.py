@@ -2,7 +2,8 @@
 
 Rows can be planned only when every length is known, and a corpus does not fit in memory, so the
 documents wait on disk. What counts is the state file, which is replaced now and then: a resumed job
-cuts every other file back to the size it names and goes on with the source row it names.
+cuts every other file back to the size it names and goes on with the source row it names. A file
+that is shorter than that was damaged, and refused.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from regreen.core.errors import UsageError
 from regreen.store.atomic import disk_error, write_text
@@ -67,7 +69,8 @@ class Spool:
         resume: go on with what is there, where something is.
 
     Raises:
-        UsageError: a spool is there and ``resume`` is not given, or it is of another job.
+        UsageError: a spool is there and ``resume`` is not given, it is of another job, or it is not
+            whole.
     """
 
     def __init__(
@@ -171,6 +174,20 @@ class Spool:
         }
         self._write_state()
 
+    def finish(self, name: str, digest: str) -> None:
+        """Remember a file that was made of the spool, so that a resumed job may keep it.
+
+        Raises:
+            InfrastructureError: the disk is full; what was committed before still stands.
+        """
+        self._state["finished"][name] = digest
+        self._write_state()
+
+    def finished(self, name: str) -> str | None:
+        """Digest of a file when it was finished; None where it was not."""
+        found: str | None = self._state["finished"].get(name)
+        return found
+
     def map(self) -> SpooledDocuments:
         """The committed documents."""
         records = self._map("lengths", _LENGTHS)
@@ -209,23 +226,23 @@ class Spool:
     def _found(self, job: dict[str, Any], *, resume: bool) -> dict[str, Any]:
         path = self.path / _STATE
         if path.exists():
-            state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            state = _read_state(path)
             _check(state, job, self.path, resume=resume)
-            return state
+            return _State.model_validate(state).model_dump()
         sizes = dict.fromkeys(_FILES, 0)
-        return {**_SCHEMA, "job": job, "read": 0, "complete": False, "sizes": sizes} | {
-            "reasons": {},
-            "notes": {},
-        }
+        return _State(**_SCHEMA, job=job, sizes=sizes).model_dump()
 
     def _open(self) -> None:
         try:
             for name in _FILES:
                 file = self._files[name] = (self.path / name).open("a+b")
-                file.truncate(self._state["sizes"][name])
+                size = self._state["sizes"][name]
+                if os.fstat(file.fileno()).st_size < size:  # truncate would fill it with zeros
+                    raise _damaged(self.path / name, "it is shorter than what was committed")
+                file.truncate(size)
                 file.seek(0)
             lines = self._files[TEMPLATES].read().splitlines()
-            self._templates = {json.loads(line): place for place, line in enumerate(lines)}
+            self._templates = _numbered(lines, self.path / TEMPLATES)
             for file in self._files.values():
                 file.seek(0, os.SEEK_END)
         except OSError as error:
@@ -250,6 +267,53 @@ class Spool:
         return found
 
 
+class _State(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    schema_name: str
+    schema_version: int
+    job: dict[str, Any]
+    read: NonNegativeInt = 0
+    complete: bool = False
+    sizes: dict[str, NonNegativeInt]
+    reasons: dict[str, int] = {}
+    notes: dict[str, int] = {}
+    finished: dict[str, str] = {}
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        named = found if isinstance(found, dict) else {}
+        if named.get("schema_version") == 1:  # of another version, that is said instead
+            _State.model_validate(named)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise _damaged(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except ValueError as error:
+        raise _damaged(path, f"it is not JSON: {error}") from error
+    if not isinstance(found, dict) or found.get("sizes", {}).keys() != set(_FILES):
+        raise _damaged(path, "it names other files")
+    return found
+
+
+def _numbered(lines: list[bytes], path: Path) -> dict[str, int]:
+    try:
+        found = {json.loads(line): place for place, line in enumerate(lines)}
+    except (ValueError, TypeError) as error:
+        raise _damaged(path, f"it is not JSON: {error}") from error
+    if len(found) != len(lines) or not all(isinstance(name, str) for name in found):
+        raise _damaged(path, "it holds other things than templates")
+    return found
+
+
+def _damaged(path: Path, how: str) -> UsageError:
+    mend = f"delete {path.parent.parent} and pack again"
+    return UsageError(f"the spool is not whole: {how}", where=str(path), mend=mend)
+
+
 def _locked(path: Path) -> WriterLock:
     try:
         return WriterLock(path / _LOCK)
@@ -266,10 +330,10 @@ def _check(state: Mapping[str, Any], job: Mapping[str, Any], path: Path, *, resu
         raise UsageError(what, where=str(path), mend="delete the directory and pack again")
     if not resume:
         what = "packing was begun here and not finished"
-        mend = "go on with it by --resume, or name another directory"
+        mend = "go on with it by --resume, or delete the directory to begin anew"
         raise UsageError(what, where=str(path.parent), mend=mend)
     differ = [key for key in job if state["job"].get(key) != job[key]]
     if differ:
         what = f"packing was begun here with other settings: {', '.join(sorted(differ))}"
-        mend = "give the settings and sources it was begun with, or name another directory"
+        mend = "give the settings and sources it was begun with, or delete it to begin anew"
         raise UsageError(what, where=str(path.parent), mend=mend)
