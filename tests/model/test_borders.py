@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regreen.model.borders import Borders, restarts
+from regreen.model.borders import Borders, MissingBordersError, check_positions
 
 CPU = torch.device("cpu")
 lengths_ = st.lists(st.integers(1, 70), min_size=1, max_size=12)
@@ -26,7 +26,11 @@ def test_starts_positions_and_ends_are_those_of_the_documents(lengths: list[int]
     assert borders.cumulative.dtype == torch.int32
     assert borders.uniform == (len(set(lengths)) == 1)
     assert Borders.of_positions(borders.positions_N[None]).lengths == tuple(lengths)
-    assert restarts(borders.positions_N[None]) == (len(lengths) > 1)
+    check_positions(borders.positions_N[None], borders, given=True, begun=None)
+    if len(lengths) > 1:
+        whole = Borders((sum(lengths),))
+        with pytest.raises(MissingBordersError, match=f"flat token {lengths[0]}, so a row holds"):
+            check_positions(borders.positions_N[None], whole, given=False, begun=None)
 
 
 @given(rows=st.lists(st.lists(st.integers(1, 9), max_size=4), min_size=1), more=st.integers(0, 3))
@@ -44,7 +48,7 @@ def test_rows_begin_documents_whatever_their_positions() -> None:
     positions_BT = torch.tensor([[0, 1, 2, 0], [1, 2, 5, 6], [7, 8, 9, 10]])
 
     assert Borders.of_positions(positions_BT).lengths == (3, 1, 2, 2, 4)
-    assert [restarts(row[None]) for row in positions_BT] == [True, True, False]
+    assert Borders([3, 4]) == Borders((3, 4))  # type: ignore[arg-type]
 
 
 def test_what_no_batch_can_be_is_refused() -> None:

@@ -258,12 +258,30 @@ def test_a_folder_without_its_files_is_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
-def test_an_interrupted_write_leaves_no_checkpoint(tmp_path: Path) -> None:
-    save_checkpoint(random_model(), tmp_path)
+def test_an_interrupted_write_leaves_the_older_checkpoint(tmp_path: Path) -> None:
+    older = random_model()
+    save_checkpoint(older, tmp_path)
     broken = random_model()
     broken.norm.weight = torch.nn.Parameter(torch.zeros(32, device="meta"))
     with pytest.raises(NotImplementedError, match="meta"):
         save_checkpoint(broken, tmp_path, shard_bytes=20_000)
 
-    with pytest.raises(CheckpointError, match=r"holds no config\.json"):
-        load_checkpoint(tmp_path)
+    loaded = load_checkpoint(tmp_path)
+
+    assert torch.equal(loaded.embedding.weight, older.embedding.weight)
+    save_checkpoint(older, tmp_path)
+    assert not list(tmp_path.glob(".writing*"))
+
+
+def test_files_of_others_stay_and_older_shards_go(tmp_path: Path) -> None:
+    model = Decoder(SHAPES["1m"])
+    save_checkpoint(model, tmp_path, shard_bytes=1_000_000)
+    (tmp_path / "model_best.safetensors").write_text("mine")
+    (tmp_path / "model-notes.safetensors").write_text("mine")
+    assert (tmp_path / "model.safetensors.index.json").exists()
+
+    save_checkpoint(model, tmp_path)
+
+    names = {path.name for path in tmp_path.iterdir()}
+    mine = {"model_best.safetensors", "model-notes.safetensors"}
+    assert names == {"config.json", "model.safetensors"} | mine

@@ -291,6 +291,42 @@ def test_restarting_positions_need_borders() -> None:
         decoder(tokens_1T.view(2, 6), borders=Borders((12,)), positions_BT=rows)
 
 
+def test_positions_go_on_where_the_cache_stopped() -> None:
+    decoder, tokens_1T = model("hybrid"), tokens(12, 0)
+    positions_1T = torch.arange(12)[None]
+    with torch.no_grad():
+        cache = decoder.new_cache(1)
+        decoder(tokens_1T, cache=cache, positions_BT=positions_1T)
+        with pytest.raises(
+            MissingBordersError, match=r"begin at \[0\], but the cache has read \[12\]"
+        ):
+            decoder(tokens_1T, cache=cache, positions_BT=positions_1T)
+        decoder(tokens_1T, cache=cache, positions_BT=positions_1T + 12)
+    assert cache.lengths == [24]
+    with pytest.raises(ValueError, match=r"positions have shape \(1, 11\)"):
+        decoder(tokens_1T, positions_BT=positions_1T[:, 1:])
+    with pytest.raises(ValueError, match="give rows of tokens"):
+        decoder(tokens_1T[0])
+
+
+def test_a_call_that_fails_leaves_the_cache_as_it_was() -> None:
+    decoder, tokens_1T = model("hybrid"), tokens(12, 0)
+    with torch.no_grad():
+        cache = decoder.new_cache(1, history=False)
+        decoder(tokens_1T, cache=cache)
+        cache.mark()
+        wrong = [torch.full((12, 2), 99)] * sum(decoder.config.sparse)
+        with pytest.raises(ValueError, match="numbers below"):
+            decoder(tokens_1T, cache=cache, replay=wrong)
+        again = decoder(tokens_1T, cache=cache).logits
+        cache.rollback([12])
+        with pytest.raises(IndexError):
+            decoder(tokens_1T, cache=cache, chosen=torch.tensor([25]))
+        assert cache.lengths == [12]
+        cache.rollback([12])
+        assert torch.equal(decoder(tokens_1T, cache=cache).logits, again)
+
+
 def test_positions_that_only_count_up_need_no_borders() -> None:
     tokens_BT = tokens(12, 0).view(2, 6)
     plain = model("hybrid")(tokens_BT).logits

@@ -1,9 +1,8 @@
 """Where documents begin in a batch, and the index arrays that keep their layers apart.
 
 A batch is one flat run of tokens cut into documents. Layers that work token by token see the flat
-run; the mixers see documents, through the arrays made here once per batch. Nothing of one document
-is ever multiplied into another, not even by zero: that is what makes packing exact instead of
-nearly so.
+run; the mixers see documents, through the arrays made here once per batch. No result keeps a number
+of another document, not even times zero: that is what makes packing exact instead of nearly so.
 
 Shapes: N tokens of the batch, L padded length of a bucket.
 """
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from regreen.model.chunks import Chunks
 
-__all__ = ["Borders", "MissingBordersError", "restarts"]
+__all__ = ["Borders", "MissingBordersError", "check_positions"]
 
 
 class MissingBordersError(ValueError):
@@ -38,6 +37,7 @@ class Borders:
     """Tokens of each document, all positive; they add up to the tokens of the batch."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lengths", tuple(self.lengths))
         if not self.lengths or min(self.lengths) < 1:
             msg = "a batch has at least one document, and a document at least one token"
             raise ValueError(msg)
@@ -161,6 +161,40 @@ class Borders:
         return index.to(device), held.to(device), place.flatten()[held].to(device)
 
 
-def restarts(positions_BT: Tensor) -> bool:
-    """Whether any row's positions do anything but count up by one."""
-    return bool((positions_BT.diff(dim=1) != 1).any())
+def check_positions(
+    positions_BT: Tensor, borders: Borders, *, given: bool, begun: Sequence[int] | None
+) -> None:
+    """Refuse positions that disagree with where documents begin.
+
+    Args:
+        positions_BT: the positions that the caller believes in.
+        borders: the documents the batch will be computed as.
+        given: whether the caller named them.
+        begun: what a cache holds of each document.
+
+    Raises:
+        MissingBordersError: positions restart inside a document, or do not go on where the cache
+            stopped.
+    """
+    flat = positions_BT.flatten()
+    inside = torch.ones_like(flat, dtype=torch.bool)
+    starts = torch.tensor(borders.starts, device=flat.device)
+    inside[starts] = False
+    broken = (flat.diff(prepend=flat[:1]) != 1) & inside
+    if bool(broken.any()):
+        first = int(broken.nonzero()[0])
+        if given:
+            msg = f"positions restart at flat token {first}, inside a document of the borders "
+            msg += "given: two documents would be computed as one"
+        else:
+            msg = (
+                f"positions restart at flat token {first}, so a row holds several documents, but "
+                "no borders were given: attention could be kept apart by positions, the "
+                "convolution and the recurrent state of the linear layers would leak from one "
+                "document into the next; pass borders=Borders.of_positions(positions)"
+            )
+        raise MissingBordersError(msg)
+    if begun is not None and flat[starts].tolist() != list(begun):
+        msg = f"positions begin at {flat[starts].tolist()}, but the cache has read {list(begun)} "
+        msg += "tokens of these rows and goes on behind them; begin new rows with a new cache"
+        raise MissingBordersError(msg)

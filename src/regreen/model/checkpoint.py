@@ -7,6 +7,7 @@ one parameter is in memory twice at any time, so a model that fits can be saved 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from regreen.model.layout import pieces
 
 __all__ = ["CheckpointError", "load_checkpoint", "save_checkpoint", "tensors_of"]
 
+_WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 _ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -47,11 +49,12 @@ def save_checkpoint(
 ) -> None:
     """Write `config.json` and the weights, in shards of at most `shard_bytes` where one is short.
 
-    The configuration is written last: a folder with one is a whole checkpoint.
+    The weights are written under other names first, so that a full disk leaves an older checkpoint
+    as it was. The configuration comes last: a folder with one is a whole checkpoint.
 
     Args:
         model: the model.
-        folder: made if missing; an older checkpoint in it is replaced.
+        folder: made if missing; an older checkpoint in it is replaced, other files stay.
         shard_bytes: a shard's size, unless a single tensor is larger.
         dtype: the type on disk; None keeps that in memory.
 
@@ -59,14 +62,14 @@ def save_checkpoint(
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (folder / "config.json", folder / _INDEX, *folder.glob("model*.safetensors")):
-        old.unlink(missing_ok=True)
+    for left in folder.glob(".writing-*.safetensors"):
+        left.unlink()
     shards: list[tuple[Path, list[str]]] = []
     total, held = 0, 0
     waiting: dict[str, Tensor] = {}
 
     def flush() -> None:
-        path = folder / f"model-{len(shards) + 1:05}.safetensors"
+        path = folder / f".writing-{len(shards) + 1:05}.safetensors"
         save_file(waiting, path, {"format": "pt"})
         shards.append((path, list(waiting)))
         waiting.clear()
@@ -80,6 +83,9 @@ def save_checkpoint(
         waiting[name] = tensor.clone(memory_format=torch.contiguous_format)
         held, total = held + size, total + size
     flush()
+    for old in (folder / "config.json", folder / _INDEX, *folder.iterdir()):
+        if old.name in {"config.json", _INDEX} or _WEIGHTS.fullmatch(old.name):
+            old.unlink(missing_ok=True)
     _name_shards(folder, shards, total)
     kind = str(dtype or next(model.parameters()).dtype).removeprefix("torch.")
     values = {**model.config.to_hf(), "torch_dtype": kind, "dtype": kind}

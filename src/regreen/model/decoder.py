@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from regreen.model.borders import Borders, MissingBordersError, restarts
+from regreen.model.borders import Borders, check_positions
 from regreen.model.cache import Cache
 from regreen.model.config import ModelConfig
 from regreen.model.delta_net import GatedDeltaNet
@@ -112,15 +112,8 @@ class Decoder(nn.Module):
             ValueError: borders that do not fit the tokens or the cache's rows, experts that do not
                 fit the layers, gradients enabled with a cache, an enabled autocast.
         """
-        if replay is not None and len(replay) != sum(self.config.sparse):
-            msg = f"experts of {len(replay)} layers to replay, but {sum(self.config.sparse)} layers"
-            msg += " are sparse"
-            raise ValueError(msg)
-        if torch.is_autocast_enabled(tokens_BT.device.type):
-            msg = "the model does not run under torch.autocast: its backward does not see the "
-            msg += "casts; use .to(torch.bfloat16), where states and statistics stay float32"
-            raise ValueError(msg)
-        borders = self._borders(tokens_BT, borders, positions_BT)
+        borders = self._checked(tokens_BT, borders, positions_BT, cache)
+        self._check_replay(replay, tokens_BT.numel())
         x_ND = self.embedding(tokens_BT.flatten())
         memories: Sequence[AttentionMemory | DeltaMemory | None] = [None] * len(self.layers)
         if cache is not None:
@@ -134,13 +127,13 @@ class Decoder(nn.Module):
             x_ND, routing = layer(x_ND, borders, rotations, memory, replayed)
             if routing is not None:
                 routings.append(routing)
-        if cache is not None:
-            cache.commit()
         hidden_ND = self.norm(x_ND)
-        if chosen is not None:
-            return Output(hidden_ND, self.unembed(hidden_ND[chosen]), routings)
-        logits_BTV = self.unembed(hidden_ND).unflatten(0, tokens_BT.shape)
-        return Output(hidden_ND, logits_BTV, routings)
+        logits = self.unembed(hidden_ND if chosen is None else hidden_ND[chosen])
+        if cache is not None:  # last, so that a call that fails is known to have failed
+            cache.commit()
+        if chosen is None:
+            logits = logits.unflatten(0, tokens_BT.shape)
+        return Output(hidden_ND, logits, routings)
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Logits (…, V) of normed hidden states (…, D)."""
@@ -170,7 +163,7 @@ class Decoder(nn.Module):
         if self.next_token is None:
             msg = "this model has no multi-token-prediction layer: num_nextn_predict_layers is 0"
             raise ValueError(msg)
-        pairs = Pairs.of(self._borders(tokens_BT, borders, None), tokens_BT.device)
+        pairs = Pairs.of(self._checked(tokens_BT, borders, None, None), tokens_BT.device)
         hidden_ND = output.hidden_ND[pairs.index_P]
         if pairs.borders is None:
             return Prediction(
@@ -197,29 +190,48 @@ class Decoder(nn.Module):
             self.config, num_rows, like, replays, history=history, anchor_every=anchor_every
         )
 
-    def _borders(
-        self, tokens_BT: Tensor, borders: Borders | None, positions_BT: Tensor | None
+    def _checked(
+        self,
+        tokens_BT: Tensor,
+        borders: Borders | None,
+        positions_BT: Tensor | None,
+        cache: Cache | None,
     ) -> Borders:
-        if borders is None:
-            if positions_BT is not None and restarts(positions_BT):
-                msg = (
-                    "positions restart within a row, so it holds several documents, but no borders "
-                    "were given: attention could be kept apart by positions, the convolution and "
-                    "the recurrent state of the linear layers would leak from one document into "
-                    "the next; pass borders=Borders.of_positions(positions)"
-                )
-                raise MissingBordersError(msg)
-            return Borders((tokens_BT.shape[1],) * tokens_BT.shape[0])
+        """The documents of a call whose arguments fit each other."""
+        if tokens_BT.dim() != 2:
+            msg = f"tokens have shape {tuple(tokens_BT.shape)}; give rows of tokens, (B, T)"
+            raise ValueError(msg)
+        if torch.is_autocast_enabled(tokens_BT.device.type):
+            msg = "the model does not run under torch.autocast: its backward does not see the "
+            msg += "casts; use .to(torch.bfloat16), where states and statistics stay float32"
+            raise ValueError(msg)
+        given = borders is not None
+        borders = borders or Borders((tokens_BT.shape[1],) * tokens_BT.shape[0])
         if borders.num_tokens != tokens_BT.numel():
             msg = f"borders cover {borders.num_tokens} tokens, the batch has {tokens_BT.numel()}"
             raise ValueError(msg)
         if positions_BT is not None:
-            flat = Borders.of_positions(positions_BT.reshape(1, -1))
-            if inside := set(flat.starts) - set(borders.starts):
-                msg = f"positions restart at flat token {min(inside)}, inside a document of the "
-                msg += "borders given: two documents would be computed as one"
-                raise MissingBordersError(msg)
+            if positions_BT.shape != tokens_BT.shape:
+                msg = f"positions have shape {tuple(positions_BT.shape)}, tokens "
+                msg += f"{tuple(tokens_BT.shape)}"
+                raise ValueError(msg)
+            begun = None if cache is None else cache.lengths
+            check_positions(positions_BT, borders, given=given, begun=begun)
         return borders
+
+    def _check_replay(self, replay: Sequence[Tensor] | None, num_tokens: int) -> None:
+        if replay is None:
+            return
+        sparse = sum(self.config.sparse)
+        if len(replay) != sparse:
+            msg = f"experts of {len(replay)} layers to replay, but {sparse} layers are sparse"
+            raise ValueError(msg)
+        for number, index_NK in enumerate(replay):
+            fits = index_NK.dim() == 2 and len(index_NK) == num_tokens
+            if not fits or not bool(((index_NK >= 0) & (index_NK < self.config.num_experts)).all()):
+                msg = f"the experts to replay in sparse layer {number} are not ({num_tokens}, K) "
+                msg += f"numbers below {self.config.num_experts}"
+                raise ValueError(msg)
 
     def _rotations(self, positions_N: Tensor, dtype: torch.dtype) -> Rotations:
         if self._inverse_R is None or self._inverse_R.device != positions_N.device:

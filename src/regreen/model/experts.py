@@ -148,8 +148,9 @@ class _GroupedExperts(torch.autograd.Function):
         return grad_x_ND, grad_share.view(ctx.shape), grad_gate_up, grad_down, None, None
 
 
-_SMALL = 16_384
-"""Entries of an expert's matrix below which calling a product costs more than computing it."""
+_SMALL, _FEW = 16_384, 64
+"""Entries of an expert's matrix below which calling a product costs more than computing it, and
+tokens and experts up to which a place for each pays."""
 
 
 class Experts(nn.Module):
@@ -169,7 +170,8 @@ class Experts(nn.Module):
         if not torch.is_grad_enabled() and x_ND.device.type == "cpu":
             if len(x_ND) == 1:
                 return self._one(x_ND[0], index_NK[0].tolist(), share_NK[0].tolist())
-            if self._matrix <= _SMALL and len(x_ND) <= 64 >= len(self.down_proj):
+            few = len(x_ND) <= _FEW and len(self.down_proj) <= _FEW
+            if few and self._matrix <= _SMALL:
                 return self._few(x_ND, index_NK, share_NK)
             return self._some(x_ND, index_NK, share_NK)
         on_device = groups_fit(x_ND, self.gate_up_proj, self.down_proj)
