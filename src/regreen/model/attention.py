@@ -25,6 +25,10 @@ from regreen.model.rope import Rotations, rotate
 __all__ = ["GatedAttention"]
 
 
+_BLOCK = 512
+"""Queries masked at a time: a mask over a long prompt's every pair would not fit."""
+
+
 class GatedAttention(nn.Module):
     """The quadratic mixer: one layer in four of the published shape."""
 
@@ -139,7 +143,3 @@ def _continued(q_NHW: Tensor, borders: Borders, memory: AttentionMemory) -> Tens
             mask_TL = seen <= torch.arange(first, last, device=q.device)[:, None]
             outs.append(_attend(q[None], k_LGW[:, :last], v_LGW[:, :last], mask_TL)[0])
     return torch.cat(outs)
-
-
-_BLOCK = 512
-"""Queries masked at a time: a mask over a long prompt's every pair would not fit."""

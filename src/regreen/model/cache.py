@@ -144,7 +144,9 @@ class Cache:
         """A cache of `copies` rows that continue one row behind its first `at` tokens.
 
         Keys, values and inputs of the shared tokens are looked at, not copied; the recurrent state
-        is copied, by replay where `at` lies in the past. This cache stays as it is.
+        is copied, by replay where `at` lies in the past. This cache stays as it is. A replay begins
+        at the last anchor, and anchors are made between calls: cut a long prompt into several calls
+        to bound it.
 
         Raises:
             LostHistoryError: `at` lies in a past that was not kept.

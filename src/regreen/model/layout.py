@@ -2,8 +2,8 @@
 
 In memory matrices that read the same input are one, because one product is cheaper than three, and
 stored input by output. On disk they are the several matrices of `qwen3_next`, output by input, with
-rows interleaved by head. Each
-parameter has one `Piece` that says which tensors it becomes, and how to cut and join them.
+rows interleaved by head. Each parameter has one `Piece` that says which tensors it becomes, and how
+to cut and join them.
 
 Shapes: D model width, G key heads, and the rows of a matrix in front.
 """
