@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from regreen.core.errors import UsageError
 from regreen.packing import Piece, Plan, plan, shuffle
 
 LENGTHS = [5, 3, 8, 25, 1]
@@ -54,3 +55,10 @@ def test_shuffling_undoes_the_order_by_length() -> None:
 
 def test_an_empty_plan_is_shuffled_too() -> None:
     assert shuffle(plan([], 10), seed=0).num_rows == 0
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", True, None])
+def test_a_seed_that_is_none_is_refused(seed: object) -> None:
+    with pytest.raises(UsageError, match="seed") as caught:
+        shuffle(plan([3], 10), seed)  # type: ignore[arg-type]
+    assert caught.value.where == "seed"

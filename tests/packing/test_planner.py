@@ -60,7 +60,22 @@ def test_a_message_that_fits_no_row_is_cut_and_counted_or_refused() -> None:
         (([3, -1], 10), {}, "document 1 has no tokens"),
         (([3], 0), {}, "a row of 0 tokens"),
         (([3], MAX_CAPACITY + 1), {}, "a row of"),
+        (([3], 1.5), {}, "a row of 1.5 tokens"),
+        (([3], "10"), {}, "a row of '10' tokens"),
+        (([3], True), {}, "a row of True tokens"),
+        (([3], 10, ["first-fit"]), {}, "['first-fit']"),
+        (([3, 2**40 + 1], 10), {}, "document 1 has more than 1,099,511,627,776 tokens"),
+        (([2**62] * 3, 2**20, "concat"), {}, "document 0 has more than"),
+        (([2**63], 10), {}, "document 0 has more than"),
+        (([3], 10), {"heads": np.array([2**64 - 1], np.uint64)}, "a head outside itself"),
         (([3.5], 10), {}, "lengths of shape (1,)"),
+        (([[3], [4, 5]], 10), {}, "lengths that are no flat array"),
+        (([3], 10), {"borders": [[3]]}, "borders of type list"),
+        (
+            ([3, 4], 10),
+            {"borders": Borders(np.array([0, 2, 1], np.uint64), np.array([1]))},
+            "go down",
+        ),
         (([[3]], 10), {}, "lengths of shape (1, 1)"),
         (([3], 10, "first-fit"), {}, "'first-fit'"),
         (([3], 10), {"long_messages": "drop"}, "long messages"),
@@ -84,6 +99,35 @@ def test_bad_input_is_refused_and_named(
     error = refused(*arguments, **more)
     assert named in error.what
     assert error.mend
+
+
+@pytest.mark.parametrize("policy", ["concat", "pad-last", "best-fit-split", "best-fit-slide"])
+def test_a_plan_that_no_memory_holds_is_refused_before_it_is_made(policy: str) -> None:
+    error = refused([5, 10**12], 8, policy)
+    assert error.where == "document 1"
+    assert "125,000,000,000 of them of document 1" in error.what
+    many = refused(np.full(2**16, 2**40), 1, policy)
+    assert "a plan of 72,057,594,037,927,936 pieces" in many.what
+
+
+@pytest.mark.parametrize("borders", [None, Borders.of([[7]])])
+def test_so_is_one_of_too_many_heads(borders: Borders | None) -> None:
+    error = refused([10**12], 8, heads=[7], borders=borders)
+    assert "999,999,999,993 of them of document 0" in error.what
+    assert error.mend
+
+
+def test_lengths_of_every_integer_kind_and_capacities_of_numpy_are_taken() -> None:
+    for kind in (np.int8, np.uint8, np.int32, np.uint32, np.uint64):
+        made = plan(np.array([3, 4], kind), np.int64(10))  # type: ignore[arg-type]
+        assert made.fill.tolist() == [7]
+        assert type(made.capacity) is int
+
+
+@pytest.mark.parametrize("documents", [[[3.5]], [[1, 2.0]], [[True]], [3], [["3"]], 3])
+def test_borders_that_are_not_whole_numbers_are_refused(documents: object) -> None:
+    with pytest.raises(UsageError, match="borders"):
+        Borders.of(documents)  # type: ignore[arg-type]
 
 
 def test_borders_may_fall_from_one_document_to_the_next() -> None:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from regreen.core.errors import UsageError
-from regreen.packing.documents import UNKNOWN_HEAD, Borders, Documents, Pieces
+from regreen.packing.documents import UNKNOWN_HEAD, Borders, Documents, Pieces, check_pieces
 from regreen.packing.plan import Bools, Ints
 
 __all__ = ["CUTS", "DEFAULT_POLICY", "Cut", "LongMessages", "check_forced"]
@@ -129,10 +129,9 @@ def _refusal(known: Documents, documents: Ints, what: str, mend: str) -> UsageEr
 def _anywhere(known: Documents, heads: Ints) -> Pieces:
     """Rows as full as can be: the first piece takes a row, the others what the head leaves."""
     capacity, lengths = known.capacity, known.lengths
-    long = known.long
-    counts = np.ones_like(lengths)
-    counts[long] += -(-(lengths[long] - capacity) // (capacity - heads[long]))
-    if not len(long):
+    counts = _fewest(known, heads)
+    check_pieces(known, counts)
+    if not len(known.long):
         return Pieces.of(np.arange(len(lengths)), np.zeros_like(lengths), lengths)
     document = np.repeat(np.arange(len(lengths)), counts)
     place = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -149,9 +148,18 @@ def _anywhere(known: Documents, heads: Ints) -> Pieces:
     )
 
 
+def _fewest(known: Documents, heads: Ints) -> Ints:
+    """(D,) pieces of each document when each piece but its last takes a whole row."""
+    long = known.long
+    counts = np.ones_like(known.lengths)
+    counts[long] += -(-(known.lengths[long] - known.capacity) // (known.capacity - heads[long]))
+    return counts
+
+
 def _at_borders(known: Documents, borders: Borders) -> Pieces:
     """One round cuts the next piece of every long document still unfinished."""
     capacity, lengths, heads = known.capacity, known.lengths, known.heads
+    check_pieces(known, _fewest(known, heads))
     whole = np.flatnonzero(lengths <= capacity)
     rounds = [Pieces.of(whole, np.zeros_like(whole), lengths[whole])]
     active = known.long

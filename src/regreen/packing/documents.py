@@ -14,12 +14,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regreen.core.errors import UsageError
-from regreen.packing.plan import Bools, Ints
+from regreen.packing.plan import Bools, Ints, is_whole
 
-__all__ = ["MAX_CAPACITY", "UNKNOWN_HEAD", "Borders", "Documents", "Pieces", "documents"]
+__all__ = [
+    "MAX_CAPACITY",
+    "MAX_LENGTH",
+    "MAX_PIECES",
+    "UNKNOWN_HEAD",
+    "Borders",
+    "Documents",
+    "Pieces",
+    "check_pieces",
+    "documents",
+]
 
 MAX_CAPACITY = 1 << 24
 """Slots of a row, in tokens; a planner's time and memory grow with it (16 M: about a second)."""
+
+MAX_LENGTH = 1 << 40
+"""Tokens of a document; no corpus holds one as long, and millions of them sum within 64 bits."""
+
+MAX_PIECES = 1 << 27
+"""Pieces of a plan: a gibibyte for each of its arrays, and planning holds several of them."""
 
 UNKNOWN_HEAD = -1
 """In place of a head's length: a policy that needs this document's head refuses it."""
@@ -36,10 +52,19 @@ class Borders:
 
     @classmethod
     def of(cls, documents: Sequence[Sequence[int]]) -> Borders:
-        """From one sequence of positions for each document."""
-        offsets = np.zeros(len(documents) + 1, np.int64)
-        np.cumsum([len(one) for one in documents], out=offsets[1:])
-        values = np.fromiter(chain.from_iterable(documents), np.int64, int(offsets[-1]))
+        """From one sequence of positions for each document.
+
+        Raises:
+            UsageError: something else than sequences of whole numbers.
+        """
+        try:
+            counts = [len(one) for one in documents]
+            values = _integers(list(chain.from_iterable(documents)), "borders")
+        except TypeError as error:
+            msg = "borders that are no sequence a document"
+            raise _shape(msg) from error
+        offsets = np.zeros(len(counts) + 1, np.int64)
+        np.cumsum(counts, out=offsets[1:])
         return cls(offsets, values)
 
 
@@ -117,17 +142,20 @@ def documents(
 
     Raises:
         UsageError: a capacity outside 1 to `MAX_CAPACITY`, arrays of the wrong shape or kind, an
-            empty document, a head longer than its document, borders that are not ascending.
+            empty document or one above `MAX_LENGTH`, a head longer than its document, borders that
+            are not ascending.
     """
-    if not 1 <= capacity <= MAX_CAPACITY:
-        msg = f"a row of {capacity} tokens cannot be packed"
+    if not is_whole(capacity) or not 1 <= capacity <= MAX_CAPACITY:
+        msg = f"a row of {capacity!r} tokens cannot be packed"
         raise UsageError(
             msg,
             where="capacity",
-            mend=f"choose 1 to {MAX_CAPACITY:,} tokens",
+            mend=f"choose 1 to {MAX_CAPACITY:,} tokens, a whole number",
         )
     sizes = _integers(lengths, "lengths")
     _refuse(sizes < 1, first, "has no tokens", "leave out documents without tokens")
+    much = f"has more than {MAX_LENGTH:,} tokens"
+    _refuse(sizes > MAX_LENGTH, first, much, "give lengths in tokens, and cut what is longer")
     known = np.full_like(sizes, UNKNOWN_HEAD) if heads is None else _integers(heads, "heads")
     if len(known) != len(sizes):
         msg = f"{len(known)} heads for {len(sizes)} documents"
@@ -135,20 +163,55 @@ def documents(
     outside = (known < UNKNOWN_HEAD) | (known > sizes)
     _refuse(outside, first, "has a head outside itself", "a head counts tokens of its document")
     if borders is not None:
-        _check_borders(borders, sizes, first)
-    return Documents(capacity=capacity, lengths=sizes, heads=known, borders=borders, first=first)
+        borders = _checked(borders, sizes, first)
+    return Documents(int(capacity), sizes, known, borders, first)
+
+
+def check_pieces(known: Documents, counts: NDArray[np.integer]) -> None:
+    """Refuse a plan that no memory holds, before its arrays are made.
+
+    Args:
+        known: the documents.
+        counts: (D,) pieces each is cut to, or the fewest it can be.
+
+    Raises:
+        UsageError: more than `MAX_PIECES` in all; the document with the most is named.
+    """
+    total = float(counts.sum(dtype=np.float64))
+    if total > MAX_PIECES:
+        most = int(np.argmax(counts))
+        name = f"document {known.first + most}"
+        msg = (
+            f"a plan of {total:,.0f} pieces is too large, {int(counts[most]):,} of them of {name}"
+            f" ({int(known.lengths[most]):,} tokens in rows of {known.capacity:,})"
+        )
+        mend = f"a larger capacity or fewer tokens at once; {MAX_PIECES:,} pieces at most"
+        raise UsageError(msg, where=name, mend=mend)
 
 
 def _integers(values: ArrayLike, name: str) -> Ints:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        msg = f"{name} that are no flat array"
+        raise _shape(msg) from error
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         msg = f"{name} of shape {array.shape} and kind {array.dtype}"
         raise _shape(msg)
+    if array.dtype == np.uint64:
+        # What does not fit 64 bits with a sign would come out negative; so it stays too large.
+        array = np.minimum(array, np.uint64(np.iinfo(np.int64).max))
     return array.astype(np.int64, copy=False)
 
 
-def _check_borders(borders: Borders, lengths: Ints, first: int) -> None:
-    offsets, values = borders.offsets, borders.values
+def _checked(borders: Borders, lengths: Ints, first: int) -> Borders:
+    """The same borders in 64 bits, if they can be borders of these documents."""
+    if not isinstance(borders, Borders):
+        msg = f"cannot plan with borders of type {type(borders).__name__}"
+        mend = "Borders.of(...), one sequence of positions a document"
+        raise UsageError(msg, where="borders", mend=mend)
+    offsets = _integers(borders.offsets, "border offsets")
+    values = _integers(borders.values, "borders")
     if len(offsets) != len(lengths) + 1 or offsets[0] != 0 or offsets[-1] != len(values):
         msg = f"border offsets of {len(offsets)} entries for {len(lengths)} documents"
         raise _shape(msg)
@@ -166,6 +229,7 @@ def _check_borders(borders: Borders, lengths: Ints, first: int) -> None:
     _refuse(
         bad, first, "has borders out of order or outside itself", "give them ascending, in tokens"
     )
+    return Borders(offsets, values)
 
 
 def _refuse(bad: Bools, first: int, what: str, mend: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from regreen.packing.cuts import split
-from regreen.packing.documents import Documents, Pieces
+from regreen.packing.documents import Documents, Pieces, check_pieces
 from regreen.packing.plan import Ints
 
 __all__ = ["concat", "pad_last", "restart_last"]
@@ -19,6 +19,8 @@ __all__ = ["concat", "pad_last", "restart_last"]
 def concat(known: Documents) -> tuple[Pieces, Ints]:
     """All documents one after the other, cut where a row ends."""
     capacity, lengths = known.capacity, known.lengths
+    # At most one piece more than this; checked before the sum of the lengths can overflow.
+    check_pieces(known, -(-lengths // capacity))
     ends = np.cumsum(lengths)
     begins = ends - lengths
     counts = (ends - 1) // capacity - begins // capacity + 1

@@ -7,15 +7,22 @@ contiguous run of one document's tokens inside one row; a document that is not c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bools", "Ints", "Piece", "Plan", "shuffle"]
+from regreen.core.errors import UsageError
+
+__all__ = ["Bools", "Ints", "Piece", "Plan", "is_whole", "shuffle"]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value counts something: an integer of Python or numpy, no truth value."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 class Piece(NamedTuple):
@@ -101,7 +108,13 @@ def shuffle(plan: Plan, seed: int) -> Plan:
     Args:
         plan: any plan; it is not changed.
         seed: of numpy's default generator; the same seed gives the same order.
+
+    Raises:
+        UsageError: the seed is no whole number, or below 0.
     """
+    if not is_whole(seed) or seed < 0:
+        msg = f"cannot shuffle with the seed {seed!r}"
+        raise UsageError(msg, where="seed", mend="a whole number, 0 or more")
     order = np.random.default_rng(seed).permutation(plan.num_rows)
     counts = np.diff(plan.rows)[order]
     rows = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])

@@ -70,7 +70,7 @@ def plan(
     Raises:
         UsageError: an unknown policy, bad input, or a document the policy cannot place; named.
     """
-    if policy not in POLICIES:
+    if not isinstance(policy, str) or policy not in POLICIES:
         msg = f"there is no packing policy {policy!r}"
         raise UsageError(
             msg,
@@ -80,4 +80,4 @@ def plan(
     known = documents(lengths, capacity, heads=heads, borders=borders)
     pieces, rows = POLICIES[policy](known)
     check_forced(pieces, long_messages)
-    return Plan(capacity=capacity, policy=policy, lengths=known.lengths, **vars(pieces), rows=rows)
+    return Plan(known.capacity, policy, known.lengths, **vars(pieces), rows=rows)
