@@ -36,6 +36,11 @@ def made(found: Made | Refused) -> list[Document]:
     return found.documents
 
 
+def noted(found: Made | Refused) -> list[str]:
+    assert isinstance(found, Made), found
+    return found.notes
+
+
 @pytest.mark.parametrize("name", sorted(FORMATS))
 def test_ids_and_mask_are_those_of_the_renderer(name: str) -> None:
     render = rendering(tool_format=name)
@@ -121,6 +126,19 @@ def test_a_text_ends_in_the_mark() -> None:
     assert document.tokens.tolist() == [*"Hallo é".encode(), end]
     assert (document.labels >= LOSS).all()
     assert [ROLES[label - LOSS] for label in document.labels[-2:]] == ["text", "end"]
+
+
+def test_what_no_utf8_can_hold_is_noted() -> None:
+    (note,) = noted(rendering()(TextRow(name="t", text="a\ud800b")))
+    assert "surrogate" in note
+    rows = messages("sys", "task \ud800", [("said", [])])
+    assert noted(rendering()(Trajectory(rollout_id="r", task="", agent="", messages=rows))) == [
+        note
+    ]
+    rows = messages("sys", "task", [("", [("\udfff", "")])])
+    row = Trajectory(rollout_id="r", task="", agent="", messages=rows, tools=TOOLS)
+    assert note in noted(rendering()(row))
+    assert noted(rendering()(TextRow(name="t", text="a\U0001f600b"))) == []
 
 
 def test_templates_are_drawn_by_the_trajectory() -> None:

@@ -265,6 +265,20 @@ def test_columns_beside_bare_messages_are_passed_over(tmp_path: Path) -> None:
     assert [PackedShards(work.out).document(number).task for number in range(2)] == ["kept", ""]
 
 
+def test_a_text_file_is_packed_as_it_is(tmp_path: Path) -> None:
+    path, empty = tmp_path / "a.txt", tmp_path / "b.txt"
+    path.write_bytes(b"one\r\ntwo\rthree\n")
+    empty.touch()
+    work = job(tmp_path / "out", path, empty)
+
+    assert pack(work).statistics["rejected"] == {"the row is neither a trajectory nor a text": 1}
+    row = PackedShards(work.out)[0]
+    decode = open_vocabulary("bytes", work.rendering.vocabulary).decode
+    assert decode(row.tokens[: row.used].tolist()) == "one\r\ntwo\rthree\n<|endoftext|>"
+    aside = json.loads((work.out / "rejected.jsonl").read_text())
+    assert (aside["rollout_id"], aside["row"]) == ("b.txt", {"text": ""})
+
+
 def test_nothing_to_pack_is_said(tmp_path: Path) -> None:
     only = write_jsonl(tmp_path / "a.jsonl", [{"messages": [{"role": "user", "content": "x"}]}])
     with pytest.raises(RegreenError, match="none of 1 rows") as raised:

@@ -6,7 +6,9 @@ be said in the format, the trajectory is put aside with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -46,6 +48,7 @@ Unit = Trajectory | TextRow
 _ROLE = {role: place for place, role in enumerate(ROLES)}
 _TRAINED = {"text": "assistant", "reasoning": "reasoning", "calls": "call", "end": "end"}
 _ANEW = "sampled ids were left aside: the text was rendered and encoded anew"
+_SURROGATES = "halves of surrogate pairs, which UTF-8 cannot hold, are not as they were"
 _NO_PLACES = np.empty(0, np.int64)
 
 
@@ -103,7 +106,7 @@ class Rendering:
         """The documents of a unit, or why there are none."""
         try:
             if isinstance(unit, TextRow):
-                return Made([self._text(unit)], [])
+                return Made([self._text(unit)], [_SURROGATES] if _torn(unit.text) else [])
             return self._trajectory(unit)
         except Unconvertible as error:
             return Refused(error.what, error.where)
@@ -162,6 +165,8 @@ class Rendering:
         form = drawn_format(template)
         said = as_text(steps, form, offered)  # refuses what would not be read back
         renderer, notes = self._renderer(template), list(said.notes)
+        if any(map(_torn, _strings(said.messages))):
+            notes.append(_SURROGATES)
         rendered = renderer.encode(said.messages, offered, close=True)
         if turns:
             same = len(said.messages) == steps.length
@@ -185,6 +190,26 @@ class Rendering:
         shared = form.chat.ends_with_next
         found = cut_places(rendered.spans, head, self.config.capacity - head, shared_ends=shared)
         return found.places, found.inside
+
+
+def _torn(text: str) -> bool:
+    """Whether it holds half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _strings(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Every text of messages; arguments of calls as they are read from their JSON too."""
+    yield json.dumps(messages, ensure_ascii=False)
+    for message in messages:
+        for call in message.get("tool_calls") or ():
+            arguments = call.get("function", call).get("arguments")
+            if isinstance(arguments, str) and "\\ud" in arguments.lower():
+                with suppress(ValueError):  # text that only looks like an escape
+                    yield json.dumps(json.loads(arguments), ensure_ascii=False)
 
 
 def _turns(row: Trajectory, start: int, end: int) -> dict[int, Turn]:

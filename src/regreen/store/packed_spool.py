@@ -230,7 +230,7 @@ class Spool:
             _check(state, job, self.path, resume=resume)
             return _State.model_validate(state).model_dump()
         sizes = dict.fromkeys(_FILES, 0)
-        return _State(**_SCHEMA, job=job, sizes=sizes).model_dump()
+        return _State.model_validate({**_SCHEMA, "job": job, "sizes": sizes}).model_dump()
 
     def _open(self) -> None:
         try:

@@ -1,4 +1,7 @@
-"""Plain texts: a ``.txt`` file is one, a ``.jsonl`` file has one in the ``text`` of each line."""
+"""Plain texts: a ``.txt`` file is one, a ``.jsonl`` file has one in the ``text`` of each line.
+
+A text is what the file holds, its carriage returns too: how lines end is for a model to learn.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from regreen.store.jsonl import read_jsonl
 from regreen.store.trajectory_sets import Refuse
 
 __all__ = ["TextRow", "holds_texts", "read_texts"]
+
+_EMPTY = "the row has no text"
 
 
 class TextRow(BaseModel):
@@ -50,16 +55,21 @@ def read_texts(path: Path, refuse: Refuse) -> Iterator[TextRow]:
     """
     if path.suffix == ".txt":
         try:
-            yield TextRow(name=path.name, text=path.read_text(encoding="utf-8"))
+            with path.open(encoding="utf-8", newline="") as file:
+                whole = file.read()
         except OSError as error:
             raise disk_error(error, path) from error
         except UnicodeDecodeError as error:
             what = f"this is not UTF-8 text (byte {error.start})"
             raise UsageError(what, where=str(path), mend="convert the file to UTF-8") from error
+        if whole:
+            yield TextRow(name=path.name, text=whole)
+        else:
+            refuse(path.name, {"text": ""}, _EMPTY)
         return
     for number, row in read_jsonl(path):
         name, text = f"{path.stem}:{number}", row.get("text")
         if isinstance(text, str) and text:
             yield TextRow(name=name, text=text)
         else:
-            refuse(name, row, "the row has no text")
+            refuse(name, row, _EMPTY)
