@@ -100,6 +100,22 @@ def test_a_dry_run_and_a_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert run("pack", source, *BYTES, "-n", "4", "-o", tmp_path / "out", "--resume") == 0
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("seed", "-1"), ("capacity", "0"), ("capacity", str((1 << 24) + 1)), ("weight", "tool=nan")],
+)
+def test_numbers_that_cannot_be_used_are_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, value: str
+) -> None:
+    source = texts(tmp_path / "texts.jsonl", 2)
+    out = tmp_path / "out"
+    assert run("pack", source, "--tokenizer", "bytes", f"--{flag}", value, "-o", out) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0].strip() for line in lines] == ["error", "where", "mend"]
+    assert flag in "".join(lines)
+    assert not out.exists()
+
+
 def started(*arguments: str | Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "regreen", "pack", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -187,6 +187,10 @@ def test_weights_can_be_changed_at_reading(packed: Path) -> None:
     assert PackedShards(packed)[0].weights[:3].tolist() == [0.0, 1.0, 0.0]
     with pytest.raises(UsageError, match="'tools'"):
         PackedShards(packed, weights={"tools": 1})
+    for wrong in ("x", None, float("nan"), -1):
+        with pytest.raises(UsageError, match="is no weight") as raised:
+            PackedShards(packed, weights={"tool": wrong})  # type: ignore[dict-item]
+        assert "tool" in raised.value.where
 
 
 def test_a_set_goes_to_another_process(packed: Path) -> None:
@@ -203,8 +207,32 @@ def test_documents_and_templates_are_found(packed: Path) -> None:
 
     assert [shards.document(n).rollout_id for n in range(3)] == ["d0", "d1", "d2"]
     assert shards.templates == ("hermes",)
-    with pytest.raises(IndexError):
+    with pytest.raises(UsageError, match="no document 3 of 3"):
         shards.document(3)
+
+
+def test_a_shard_that_was_written_over_is_told(packed: Path) -> None:
+    path = packed / "shard-00001.rows"
+    whole, places = path.read_bytes(), ShardShape(2, CAPACITY, 3, 3).sections()
+    for name, read in (
+        ("document", lambda shards: shards.document(int(shards[3].document[0]))),
+        ("rows", lambda shards: shards[3]),
+    ):
+        content = bytearray(whole)
+        content[places[name][1] : places[name][1] + 8] = b"\x7f" * 8
+        path.write_bytes(content)
+        with pytest.raises(UsageError) as raised:
+            read(PackedShards(packed))
+        assert len(raised.value.lines()) == 3
+        assert "verify()" in raised.value.mend
+
+
+@pytest.mark.parametrize("content", ['"herm', "", "5\n", '"hermes"\n"glm46"\n', "{}\n"])
+def test_templates_that_cannot_be_read_are_told(packed: Path, content: str) -> None:
+    (packed / TEMPLATES).write_text(content)
+    with pytest.raises(UsageError, match="templates") as raised:
+        _ = PackedShards(packed).templates
+    assert len(raised.value.lines()) == 3
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -221,6 +249,12 @@ def test_unknown_headers_are_refused(packed: Path) -> None:
         ({"new_column": 1}, "new_column"),
         ({"num_rows": 8}, "contradicts"),
         ({"roles": ["pad"]}, "contradicts"),
+        ({"rows_per_shard": 0}, "rows_per_shard"),
+        ({"rows_per_shard": 1}, "contradicts"),
+        ({"rows_per_shard": 4}, "contradicts"),
+        ({"rows_per_shard": -3}, "rows_per_shard"),
+        ({"capacity": -1}, "capacity"),
+        ({"capacity": 10**30}, "capacity"),
     ):
         edit(header, **changes)
         with pytest.raises(UsageError, match=words) as raised:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from regreen.packing.documents import MAX_CAPACITY
 from regreen.packing.planner import DEFAULT_POLICY
 
 __all__ = ["PackConfig"]
@@ -14,11 +15,11 @@ class PackConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    capacity: int = Field(32_768, ge=1)
+    capacity: int = Field(32_768, ge=1, le=MAX_CAPACITY)
     """Tokens of a row."""
     policy: str = DEFAULT_POLICY
     """How documents are put into rows; see ``regreen.packing.POLICIES``."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Decides the order of rows, and the templates where they are drawn."""
     limit: int | None = Field(None, ge=1)
     """Rows of the sources to take; None takes all."""

@@ -111,6 +111,10 @@ class PackedShards(Sequence[PackedRow]):
         shard = self.shard(number)
         table = shard.table
         first, last = int(table.rows[row]), int(table.rows[row + 1])
+        if not 0 <= first <= last <= len(table.document):
+            what = f"row {row} of file {number} is nowhere in it: the file is damaged"
+            mend = "PackedShards(path).verify() says which files are; restore them, or pack again"
+            raise UsageError(what, where=str(self.path), mend=mend)
         pieces = slice(first, last)
         return PackedRow(
             tokens=shard.tokens[row],
@@ -147,12 +151,12 @@ class PackedShards(Sequence[PackedRow]):
         """Where a document comes from.
 
         Raises:
-            IndexError: there is no such document.
-            UsageError: the table cannot be read.
+            UsageError: there is no such document, or the table cannot be read.
         """
         if not 0 <= number < self.header.num_documents:
-            msg = f"document {number} of {self.header.num_documents}"
-            raise IndexError(msg)
+            what = f"there is no document {number} of {self.header.num_documents}"
+            mend = "where a row named it, a file is damaged; PackedShards(path).verify() finds it"
+            raise UsageError(what, where=str(self.path), mend=mend)
         return read_document(self.path, int(number))
 
     @cached_property
@@ -162,11 +166,19 @@ class PackedShards(Sequence[PackedRow]):
         Raises:
             UsageError: they cannot be read.
         """
-        path = self.path / TEMPLATES
+        path, count = self.path / TEMPLATES, self.header.num_templates
+        mend = "restore the file, or pack the sources again"
         try:
-            return tuple(json.loads(line) for line in path.read_bytes().splitlines())
+            found = tuple(json.loads(line) for line in path.read_bytes().splitlines())
         except OSError as error:
             raise disk_error(error, path) from error
+        except ValueError as error:
+            what = f"the templates cannot be read: {error}"
+            raise UsageError(what, where=str(path), mend=mend) from error
+        if len(found) != count or not all(isinstance(name, str) for name in found):
+            what = f"this file does not hold the names of {count} templates"
+            raise UsageError(what, where=str(path), mend=mend)
+        return found
 
     def verify(self) -> None:
         """Read every file and compare its size and its checksum with the header's.

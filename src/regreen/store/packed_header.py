@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from regreen.core.errors import UsageError
 from regreen.store.atomic import disk_error, write_text
@@ -107,9 +108,9 @@ class FileRecord(_Record):
 class ShardRecord(FileRecord):
     """One file of rows."""
 
-    rows: int
+    rows: int = Field(ge=0)
     """Rows in it."""
-    pieces: int
+    pieces: int = Field(ge=0)
     """Pieces of documents in those rows."""
 
 
@@ -120,7 +121,7 @@ class PackedHeader(_Record):
     """Name of this format."""
     schema_version: Literal[1] = 1
     """Version of this format."""
-    capacity: int
+    capacity: int = Field(ge=1, le=(1 << 31) - 1)
     """Tokens of a row, pads included."""
     policy: str
     """How documents were put into rows."""
@@ -140,13 +141,13 @@ class PackedHeader(_Record):
     """Digest of ``config``."""
     sources: tuple[SourceRecord, ...]
     """Where the documents come from."""
-    num_rows: int
+    num_rows: int = Field(ge=0)
     """Rows in all."""
-    rows_per_shard: int
+    rows_per_shard: int = Field(ge=1)
     """Rows of every shard but the last."""
-    num_documents: int
+    num_documents: int = Field(ge=0)
     """Documents asked for; one that a policy leaves out stands in no row."""
-    num_templates: int
+    num_templates: int = Field(ge=0)
     """Templates that were used."""
     shards: tuple[ShardRecord, ...]
     """The files of rows, in order."""
@@ -167,8 +168,8 @@ def role_weights(given: Mapping[str, float]) -> dict[str, float]:
         if role not in named:
             what = f"no token has the role {role!r}"
             raise UsageError(what, where="--weight", mend=f"choose of {', '.join(named)}")
-        if not (math.isfinite(weight) and weight >= 0):
-            what = f"{weight} is no weight"
+        if not (isinstance(weight, Real) and math.isfinite(weight) and weight >= 0):
+            what = f"{weight!r} is no weight"
             raise UsageError(what, where=f"--weight {role}", mend="give a number from 0 on")
     return {role: float(given.get(role, DEFAULT_WEIGHTS.get(role, 0.0))) for role in named}
 
@@ -209,7 +210,10 @@ def read_header(directory: Path) -> PackedHeader:
         first = error.errors(include_url=False, include_context=False)[0]
         what = f"{'.'.join(map(str, first['loc']))} of the header: {first['msg']}"
         raise UsageError(what, where=str(path), mend="pack the sources again") from error
-    if header.roles != ROLES or sum(shard.rows for shard in header.shards) != header.num_rows:
+    counts = [shard.rows for shard in header.shards]
+    full = [header.rows_per_shard] * (len(counts) - 1)
+    uneven = counts[:-1] != full or max(counts, default=0) > header.rows_per_shard
+    if header.roles != ROLES or sum(counts) != header.num_rows or uneven:
         what = "the header contradicts itself"
         raise UsageError(what, where=str(path), mend="pack the sources again")
     return header
