@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache as remembered
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 
 from regreen.model.cache import Cache
 from regreen.model.cache_file import CacheFileError, fingerprint, load_cache, save_cache
+from regreen.model.checkpoint import CheckpointError, load_checkpoint
 from regreen.model.config import ModelConfig
 from regreen.model.decoder import Decoder
 from regreen.model.shapes import SHAPES
@@ -118,6 +121,10 @@ def test_unknown_and_broken_files_are_refused(tmp_path: Path) -> None:
         ({"regreen.pack": metadata["regreen.cache"]}, "no regreen.cache"),
         ({"regreen.cache": json.dumps({"version": 1})}, "header"),
         ({"regreen.cache": json.dumps(header | {"more": 1})}, "header"),
+        ({"regreen.cache": "[]"}, "header"),
+        ({"regreen.cache": "[" * 100_000}, "header"),
+        ({"regreen.cache": "{"}, "header"),
+        ({"regreen.cache": ""}, "header"),
     ):
         save_file(tensors, path, changed)
         with pytest.raises(CacheFileError, match=message):
@@ -127,6 +134,96 @@ def test_unknown_and_broken_files_are_refused(tmp_path: Path) -> None:
         load_cache(path, decoder)
     with pytest.raises(OSError, match="state"):
         load_cache(tmp_path / "no" / "state", decoder)
+
+
+HEADERS: list[dict[str, Any]] = [
+    {"tails": [19, 20]},
+    {"tails": [41, -1]},
+    {"tails": [40]},
+    {"tails": [10**15, 20]},
+    {"tails": []},
+    {"tails": ["20", 20]},
+    {"shared": 5},
+    {"shared": -5},
+    {"shared": True},
+    {"history": False},
+    {"anchors": [[0], [2]]},
+    {"anchors": [[0], [-1]]},
+    {"anchors": [[0], []]},
+    {"anchors": [[0]]},
+    {"anchors": [[0], [1, 1]]},
+    {"positions": [10]},
+    {"positions": [10, 21]},
+    {"positions": [10, -1]},
+    {"positions": [10, 10, 10]},
+]
+
+
+def write(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Save two rows of 20 tokens with an anchor each; the header and tensors of the file."""
+    memory = model().new_cache(2)
+    read(model(), memory, 10)
+    memory.mark()
+    read(model(), memory, 10)
+    save_cache(memory, path, model())
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return json.loads(file.metadata()["regreen.cache"]), tensors
+
+
+@pytest.mark.parametrize("changed", HEADERS, ids=str)
+def test_a_header_that_disagrees_is_refused(changed: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    header, tensors = write(path)
+    assert header["anchors"] == [[0], [1]]
+    assert header["positions"] == [10, 10]
+    save_file(tensors, path, {"regreen.cache": json.dumps(header | changed)})
+
+    with pytest.raises(CacheFileError, match="header") as caught:
+        load_cache(path, model())
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensor: tensor[:1].clone(),
+        lambda tensor: tensor[None].clone(),
+        lambda tensor: tensor.double(),
+        lambda tensor: tensor.int(),
+        lambda _: None,
+    ],
+    ids=["shorter", "deeper", "wider", "whole", "missing"],
+)
+def test_tensors_that_disagree_with_the_header_are_refused(
+    change: Callable[[torch.Tensor], torch.Tensor | None], tmp_path: Path
+) -> None:
+    path = tmp_path / "state"
+    header, tensors = write(path)
+    metadata = {"regreen.cache": json.dumps(header)}
+    for name, tensor in tensors.items():
+        changed = change(tensor)
+        if changed is not None and changed.dtype == tensor.dtype and changed.shape == tensor.shape:
+            continue
+        one = {other: kept for other, kept in tensors.items() if other != name}
+        save_file(one if changed is None else one | {name: changed}, path, metadata)
+        with pytest.raises(CacheFileError, match=name):
+            load_cache(path, model())
+    save_file(tensors | {"more": torch.zeros(1)}, path, metadata)
+    with pytest.raises(CacheFileError, match="unknown tensor more"):
+        load_cache(path, model())
+    save_file(tensors, path, metadata)
+    assert load_cache(path, model()).lengths == [20, 20]
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"qwen3_next"', "3"])
+def test_a_configuration_is_an_object(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+
+    with pytest.raises(ValueError, match=r"config\.json holds a .*, not an object"):
+        ModelConfig.load(tmp_path)
+    with pytest.raises(CheckpointError, match="not an object"):
+        load_checkpoint(tmp_path)
 
 
 def test_a_file_depends_on_what_was_read_alone(tmp_path: Path) -> None:

@@ -236,6 +236,52 @@ def test_turns_go_on_without_reading_a_prefix_again() -> None:
     assert read == sum(map(len, rows)) - unread
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+def test_an_interruption_leaves_every_row(layer: int) -> None:
+    going = greedy(model(), PROMPTS, 12)
+    stops = {going[0].ids[2], going[2].ids[7]}
+    ended = greedy(model(), PROMPTS, 12, stop_ids=stops)
+    sizes = sorted(len(completion.ids) for completion in ended)
+    assert sizes[0] < sizes[1] < sizes[2]  # rows are put aside twice
+    rows = [[*row, *completion.ids] for row, completion in zip(PROMPTS, ended, strict=True)]
+    for last in range(1, sizes[2]):
+        memory, calls = model().new_cache(3), 0
+
+        def interrupt(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+            if calls > last:  # noqa: B023
+                raise KeyboardInterrupt
+
+        handle = model().layers[layer].register_forward_pre_hook(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            greedy(model(), PROMPTS, 12, stop_ids=stops, cache=memory)
+        handle.remove()
+        if last >= sizes[0]:
+            memory.settled()
+        else:
+            memory.rollback(memory.lengths)
+        assert all(
+            len(prompt) <= read < len(row)
+            for prompt, read, row in zip(PROMPTS, memory.lengths, rows, strict=True)
+        )
+        rest = [row[read:] for row, read in zip(rows, memory.lengths, strict=True)]
+        for row, tokens in enumerate(rest):
+            one = memory.pick([row])
+            with torch.no_grad():
+                behind = model()(torch.tensor([tokens]), cache=one).logits[0, -1]
+            assert torch.allclose(behind, logits(rows[row]), atol=1e-9)
+
+
+def test_tensors_are_prompts_too() -> None:
+    expected = greedy(model(), PROMPTS, 4)
+
+    assert greedy(model(), [torch.tensor(row) for row in PROMPTS], 4) == expected
+    assert greedy(model(), torch.tensor([PROMPTS[0]]), 4)[0].ids == expected[0].ids
+    even = torch.tensor([[1, 2], [3, 4]])
+    assert sample(model(), even, 4, seed=0) == sample(model(), even.tolist(), 4, seed=0)
+
+
 def test_rows_behind_the_vocabulary_are_never_drawn() -> None:
     written = sample(model(), PROMPTS, 40, seed=0, num_tokens=5, **(ALL | {"temperature": 50.0}))
     best = greedy(model(), PROMPTS, 40, num_tokens=5)
@@ -251,6 +297,11 @@ def test_rows_behind_the_vocabulary_are_never_drawn() -> None:
     "wrong",
     [
         {"temperature": 0.0},
+        {"temperature": 1e-40},
+        {"temperature": math.inf},
+        {"temperature": math.nan},
+        {"num_tokens": 0},
+        {"num_tokens": -1},
         {"top_k": -1},
         {"top_p": 0.0},
         {"top_p": 1.1},
@@ -258,6 +309,9 @@ def test_rows_behind_the_vocabulary_are_never_drawn() -> None:
         {"max_new_tokens": 0},
         {"prompts": []},
         {"prompts": [[1], []]},
+        {"prompts": torch.tensor([1, 2])},
+        {"prompts": [torch.tensor([0.5])]},
+        {"prompts": [[[1, 2]]]},
     ],
     ids=str,
 )
@@ -265,3 +319,9 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     arguments: dict[str, Any] = {"prompts": PROMPTS, "max_new_tokens": 2, "seed": 0}
     with pytest.raises(ValueError, match=r"out of its range|at least one"):
         sample(model(), **(arguments | wrong))
+
+
+def test_the_coldest_temperature_takes_the_likeliest() -> None:
+    cold = sample(model(), PROMPTS, 5, seed=0, temperature=1e-6)
+
+    assert [row.ids for row in cold] == [row.ids for row in greedy(model(), PROMPTS, 5)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -40,7 +40,7 @@ class CacheFileError(ValueError):
 class _Header(BaseModel):
     """What the file's metadata says under the name of the schema."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1] = VERSION
     """Of this schema."""
@@ -52,14 +52,29 @@ class _Header(BaseModel):
     """Whether the inputs of the recurrent layers were kept."""
     anchor_every: int
     """Tokens between automatic copies of the states."""
-    shared: int
+    shared: NonNegativeInt
     """Tokens of the beginning that all rows share."""
-    tails: tuple[int, ...]
+    tails: tuple[NonNegativeInt, ...] = Field(min_length=1)
     """Tokens of each row behind it."""
-    positions: tuple[int, ...]
+    positions: tuple[NonNegativeInt, ...]
     """The token of each anchor."""
     anchors: tuple[tuple[int, ...], ...]
     """The anchors of each row, by their place in `positions`."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> _Header:
+        if len(self.anchors) != len(self.tails):
+            msg = f"anchors of {len(self.anchors)} rows, tails of {len(self.tails)}"
+            raise ValueError(msg)
+        if {place for row in self.anchors for place in row} != set(range(len(self.positions))):
+            msg = f"the rows' anchors are not the {len(self.positions)} that have a position"
+            raise ValueError(msg)
+        for row, tail in zip(self.anchors, self.tails, strict=True):
+            held = [self.positions[place] for place in row]
+            if held != sorted(set(held)) or (held and held[-1] > self.shared + tail):
+                msg = f"a row of {self.shared + tail} tokens has anchors at {held}"
+                raise ValueError(msg)
+        return self
 
 
 @torch.no_grad()
@@ -158,13 +173,15 @@ def load_cache(path: Path, model: Decoder) -> Cache:
     """Read a cache that the same weights filled, onto the model's device.
 
     Raises:
-        CacheFileError: no cache, an unknown version, another model, other weights.
+        CacheFileError: no cache, an unknown version, another model, other weights, a header that
+            disagrees with itself or with the tensors.
         OSError: the file cannot be read.
     """
     try:
         with safe_open(path, framework="pt", device=str(model.norm.weight.device)) as file:
             header = _header(file.metadata() or {}, path)
             _check_model(header, model, path)
+            _check_tensors(file, header, model, path)
             return _read(file, header, model)
     except SafetensorError as error:
         msg = f"{path} is no whole cache file: {error}"
@@ -209,13 +226,16 @@ def _header(metadata: dict[str, str], path: Path) -> _Header:
     if SCHEMA not in metadata:
         msg = f"{path} is a safetensors file, but no {SCHEMA}"
         raise CacheFileError(msg)
+    text = metadata[SCHEMA]
     try:
-        values = json.loads(metadata[SCHEMA])
-        if (version := values.get("version")) != VERSION:
+        values = json.loads(text)
+        if isinstance(values, dict) and (version := values.get("version")) != VERSION:
             msg = f"{path} has version {version} of {SCHEMA}; this reads {VERSION}"
             raise CacheFileError(msg)
-        return _Header.model_validate(values)
-    except ValidationError as error:
+        return _Header.model_validate_json(text)
+    except CacheFileError:
+        raise
+    except (ValueError, RecursionError) as error:
         msg = f"{path} has a header that is no {SCHEMA}: {error}"
         raise CacheFileError(msg) from error
 
@@ -230,6 +250,46 @@ def _check_model(header: _Header, model: Decoder, path: Path) -> None:
             "compute it again from the tokens"
         )
         raise CacheFileError(msg)
+
+
+def _check_tensors(file: Any, header: _Header, model: Decoder, path: Path) -> None:
+    """Before anything is made by the header's numbers, compare them with what the file holds."""
+    expected, found = _expected(header, model), set(file.keys())
+    if odd := sorted(found ^ set(expected)):
+        what = "holds an unknown" if odd[0] in found else "lacks the"
+        msg = f"{path} {what} tensor {odd[0]}, by its header"
+        raise CacheFileError(msg)
+    for name, (shape, dtype) in expected.items():
+        stored = file.get_slice(name)
+        held = tuple(stored.get_shape()), _STORED.get(stored.get_dtype())
+        if held != (shape, dtype):
+            msg = f"{path} holds {name} as {held}, by its header {(shape, dtype)}"
+            raise CacheFileError(msg)
+
+
+_STORED = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
+
+
+def _expected(header: _Header, model: Decoder) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """The shape and type of every tensor that a file of this header holds."""
+    expected: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
+    row = model.new_cache(1, history=header.history)
+    for number, track in enumerate(row.tracks):
+        _, heads, _, width = track.tail_BATW.shape
+        for part, count in (("beginning", header.shared), ("tails", sum(header.tails))):
+            expected[f"tracks.{number}.{part}"] = (heads, count, width), track.tail_BATW.dtype
+    for number, memory in enumerate(row.recurrent.memories):
+        for kind, one in (("states", memory.state_BHKV), ("contexts", memory.context_BLJ)):
+            shape = tuple(one.shape[1:])
+            expected[f"{kind}.{number}"] = (len(header.tails), *shape), one.dtype
+            for place in range(len(header.positions)):
+                expected[f"anchors.{place}.{kind}.{number}"] = shape, one.dtype
+    return expected
 
 
 def _config_digest(model: Decoder) -> str:

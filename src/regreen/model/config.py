@@ -234,4 +234,8 @@ class ModelConfig(BaseModel):
             OSError: the file cannot be read.
             ValueError: it is not JSON or not a configuration of this model.
         """
-        return cls.from_hf(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            msg = f"config.json holds a {type(values).__name__}, not an object of named settings"
+            raise ValueError(msg)
+        return cls.from_hf(values)

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
+from operator import index
 from typing import Protocol
 
 import torch
@@ -24,7 +26,13 @@ from regreen.model.decoder import Decoder
 from regreen.model.joining import join
 from regreen.model.precision import widened
 
-__all__ = ["Completion", "draw", "greedy", "sample", "truncated"]
+__all__ = ["Completion", "Prompts", "draw", "greedy", "sample", "truncated"]
+
+Prompts = Sequence[Sequence[int]] | Sequence[Tensor] | Tensor
+"""Token ids of each row: lists or (T,) tensors of any lengths, or one (B, T) tensor."""
+
+_COLDEST = 1e-6
+"""Below, logits so divided leave the range of float32, and the draw is the likeliest token."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ def draw(logprobs_BK: Tensor, uniform_B: Tensor) -> Tensor:
 
 def greedy(
     model: Decoder,
-    prompts: Sequence[Sequence[int]],
+    prompts: Prompts,
     max_new_tokens: int,
     *,
     stop_ids: Collection[int] = (),
@@ -98,7 +106,7 @@ def greedy(
 
 def sample(
     model: Decoder,
-    prompts: Sequence[Sequence[int]],
+    prompts: Prompts,
     max_new_tokens: int,
     *,
     seed: int,
@@ -117,7 +125,7 @@ def sample(
         prompts: what each row reads first, at least one token; of any lengths.
         max_new_tokens: tokens a row may write.
         seed: of the draws.
-        temperature: divides the logits; above 0.
+        temperature: divides the logits; at least 1e-6.
         top_k: likeliest tokens kept, 0 for all.
         top_p: probability kept, 1 for all.
         min_p: least share of the likeliest token's probability, 0 for any.
@@ -125,13 +133,17 @@ def sample(
         cache: what the rows have read before; `prompts` continue it, prefixes are not computed
             again. At the end it holds every row again, in order, behind all but the last id of its
             completion: the next turn's prompt begins with that id, then come forced tokens.
+            After an exception it holds every row, in order, behind some token that was read; only
+            before the first row ends can it be left within a call, to be rolled back. Where rows
+            end early, their state is in memory twice until the last one does.
         num_tokens: the tokenizer's size; rows of the vocabulary behind it are never drawn.
 
     Raises:
-        ValueError: a setting out of its range, an empty prompt, or another number of rows.
+        ValueError: a setting out of its range, a prompt that is empty or no row of ids, or another
+            number of rows.
     """
     for name, value, fits in (
-        ("temperature", temperature, temperature > 0.0),
+        ("temperature", temperature, _COLDEST <= temperature < inf),
         ("top_k", top_k, top_k >= 0),
         ("top_p", top_p, 0.0 < top_p <= 1.0),
         ("min_p", min_p, 0.0 <= min_p <= 1.0),
@@ -156,25 +168,38 @@ def _likeliest(logits_BV: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
     return logits_BV.argmax(-1), torch.zeros(len(rows))
 
 
+def _rows(prompts: Prompts) -> list[list[int]]:
+    try:
+        rows = [prompt.tolist() if isinstance(prompt, Tensor) else prompt for prompt in prompts]
+        return [[index(token) for token in row] for row in rows]
+    except TypeError as error:
+        msg = f"prompts are not rows of token ids, at least one id each ({error})"
+        raise ValueError(msg) from error
+
+
 @torch.no_grad()
 def _decode(
     model: Decoder,
-    prompts: Sequence[Sequence[int]],
+    prompts: Prompts,
     max_new_tokens: int,
     choose: _Choose,
     stop_ids: Collection[int],
     cache: Cache | None,
     num_tokens: int | None,
 ) -> list[Completion]:
-    if max_new_tokens < 1 or not prompts or not all(prompts):
+    rows = _rows(prompts)
+    if max_new_tokens < 1 or not rows or not all(rows):
         msg = "decoding takes at least one prompt, one token of each, and one token to write"
+        raise ValueError(msg)
+    if num_tokens is not None and num_tokens < 1:
+        msg = f"num_tokens is {num_tokens}; a tokenizer has at least one token to draw"
         raise ValueError(msg)
     stop = frozenset(stop_ids)
     device = model.norm.weight.device
-    batch = _Batch(model.new_cache(len(prompts), history=False) if cache is None else cache)
-    written: list[list[tuple[int, float, float]]] = [[] for _ in prompts]
-    borders = Borders(tuple(len(prompt) for prompt in prompts))
-    tokens_BT = torch.tensor([[token for prompt in prompts for token in prompt]], device=device)
+    batch = _Batch(cache, model.new_cache(len(rows), history=False) if cache is None else cache)
+    written: list[list[tuple[int, float, float]]] = [[] for _ in rows]
+    borders = Borders(tuple(len(row) for row in rows))
+    tokens_BT = torch.tensor([[token for row in rows for token in row]], device=device)
     last_B = borders.cumulative[1:].to(device) - 1
     logits_BV = model(tokens_BT, borders=borders, cache=batch.cache, chosen=last_B).logits
     for step in range(1, max_new_tokens + 1):
@@ -187,7 +212,7 @@ def _decode(
         if step == max_new_tokens or not going:
             break
         if len(going) < len(batch.rows):
-            batch.drop(going, park=cache is not None)
+            batch.drop(going)
             ids_B = ids_B[going]
         logits_BV = model(ids_B[:, None], cache=batch.cache, chosen=slice(None)).logits
     batch.gather()
@@ -200,24 +225,31 @@ def _completion(written: Sequence[tuple[int, float, float]], stop: Collection[in
 
 
 class _Batch:
-    """The rows still written, and those put aside for the caller."""
+    """The rows still written, and those put aside for the caller.
 
-    def __init__(self, cache: Cache) -> None:
+    From the first row that ends on, the batch is a copy, so that an exception, lack of memory
+    included, takes nothing from the caller's cache.
+    """
+
+    def __init__(self, caller: Cache | None, cache: Cache) -> None:
+        """Begin with all rows of `cache`; `caller` is the same one where it is to be kept."""
         self.cache = cache
         self.rows = list(range(cache.num_rows))
+        self._caller = caller
         self._parked: dict[int, Cache] = {}
 
-    def drop(self, going: Sequence[int], *, park: bool) -> None:
-        """Go on with the places of `going`; `park` keeps the others' state."""
-        if park:
-            ended = set(range(len(self.rows))) - set(going)
+    def drop(self, going: Sequence[int]) -> None:
+        """Go on with the places of `going`."""
+        if self._caller is not None:
+            ended = sorted(set(range(len(self.rows))) - set(going))
             self._parked |= {self.rows[place]: self.cache.pick([place]) for place in ended}
-        self.cache.select(going)
+        self.cache = self.cache.pick(going)
         self.rows = [self.rows[place] for place in going]
 
     def gather(self) -> None:
-        """Bring the rows put aside back into the cache, in their first order."""
-        if self._parked:
+        """Bring all rows into the caller's cache, in their first order."""
+        if self._caller is not None and self._parked:
             everything = join([self.cache, *self._parked.values()])
             rows = [*self.rows, *self._parked]
-            self.cache.replace(everything.pick([rows.index(row) for row in range(len(rows))]))
+            order = [rows.index(row) for row in range(len(rows))]
+            self._caller.replace(everything.pick(order))
