@@ -172,6 +172,10 @@ def _checked(values: dict[str, object], path: Path) -> ModelConfig:
     except (ValueError, TypeError, OverflowError) as error:
         mend = "give the configuration of a qwen3_next model"
         raise UsageError(str(error), where=str(path), mend=mend) from error
+    # Last, so that a bad value is named first; without it every absent size would be the 80B's.
+    if "model_type" not in values:
+        msg = "this says no model_type, so it may be no configuration of a model"
+        raise UsageError(msg, where=str(path), mend='add "model_type": "qwen3_next" if it is one')
     return found
 
 
