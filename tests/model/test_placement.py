@@ -82,6 +82,8 @@ def test_splits_lose_nothing_and_the_filled_one_fits_as_no_larger_one_would(
     found = place(config, recipe, load, machine)
     size = sum(recipe.size(weight, config) for weight in weights(config))
     reads = {row.host_read + row.device_read for row in found}
+    kinds = ["all in host", "experts in host", "some experts in host", "all on device"]
+    assert [row.kind for row in found] == [kind for kind in kinds if kind[0] != "s" or found[3:]]
 
     assert {row.host + row.device for row in found} == {size}
     assert len(reads) == 1
@@ -101,7 +103,9 @@ def test_splits_lose_nothing_and_the_filled_one_fits_as_no_larger_one_would(
             )
             for layer in range(config.num_hidden_layers)
         ]
-        num_host = int(filled.name.split()[2].split("/")[0])
+        assert filled.layers_in_host is not None
+        num_host, num_all = filled.layers_in_host
+        assert filled.name == f"experts of {num_host}/{num_all} layers in host"
         assert filled.device - apart.device == sum(per_layer[num_host:])
         if num_host:
             assert filled.device_held + per_layer[num_host - 1] > memory

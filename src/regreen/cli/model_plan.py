@@ -13,6 +13,7 @@ from regreen.core.console import Console
 from regreen.model.accounting import active, parameters, state_size, total, weights
 from regreen.model.config import ModelConfig
 from regreen.model.placement import (
+    Kind,
     Load,
     Machine,
     Placement,
@@ -25,6 +26,13 @@ from regreen.model.quantisation import QUANTISATIONS, Quantisation
 __all__ = ["Plan", "show"]
 
 _PRECISIONS = {"f32": 4, "bf16": 2, "int8": 1}
+
+_TITLES: dict[Kind, str] = {
+    "all in host": "all in host memory",
+    "experts in host": "routed experts in host, the rest on the accelerator",
+    "some experts in host": "experts of the first layers in host, as few as it takes to fit",
+    "all on device": "all on the accelerator",
+}
 
 
 @dataclass(frozen=True)
@@ -206,12 +214,8 @@ def _show_placements(plan: Plan, console: Console) -> None:
 
 def _kind(placement: Placement) -> tuple[str, tuple[str, ...]]:
     """The title of a placement's table, and the cell that only a partial split has."""
-    words = placement.name.split()
-    if words[1] == "of":
-        return "experts of the first layers in host, as few as it takes to fit", (words[2],)
-    if words[0] == "experts":
-        return "routed experts in host, the rest on the accelerator", ()
-    return "all on the accelerator", ()
+    layers = placement.layers_in_host
+    return _TITLES[placement.kind], () if layers is None else ("{}/{}".format(*layers),)
 
 
 def _placement_cells(plan: Plan, placement: Placement) -> tuple[str, ...]:

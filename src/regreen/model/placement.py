@@ -9,15 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from regreen.model.accounting import Weight, copies_read, state_size, weights
 from regreen.model.config import ModelConfig
 from regreen.model.quantisation import Quantisation
 
-__all__ = ["CacheSize", "Load", "Machine", "Placement", "cache_size", "context_that_fits", "place"]
+__all__ = [
+    "CacheSize",
+    "Kind",
+    "Load",
+    "Machine",
+    "Placement",
+    "cache_size",
+    "context_that_fits",
+    "place",
+]
 
 STATE_BYTES = 4
 KV_BYTES = 2
+
+Kind = Literal["all in host", "experts in host", "some experts in host", "all on device"]
+"""The splits there are; `some experts in host` is the one that is filled until it fits."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,10 @@ class Placement:
 
     name: str
     """The split in words."""
+    kind: Kind
+    """Which split it is."""
+    layers_in_host: tuple[int, int] | None
+    """Of `some experts in host`: layers whose experts are in the host, and all that have any."""
     host: int
     """Bytes of weights in host memory."""
     device: int
@@ -117,6 +134,14 @@ def cache_size(config: ModelConfig, load: Load) -> CacheSize:
     return CacheSize(state * load.num_sequences, kv * load.num_sequences)
 
 
+class _How(NamedTuple):
+    """A split before its bytes are counted."""
+
+    kind: Kind
+    in_host: Callable[[Weight], bool]
+    layers_in_host: tuple[int, int] | None = None
+
+
 def place(
     config: ModelConfig, quantisation: Quantisation, load: Load, machine: Machine
 ) -> tuple[Placement, ...]:
@@ -129,15 +154,15 @@ def place(
     """
     table = weights(config)
 
-    def split(name: str, in_host: Callable[[Weight], bool], *, cache: bool = True) -> Placement:
-        return _split(config, quantisation, load, table, (name, in_host, cache))
+    def split(how: _How) -> Placement:
+        return _split(config, quantisation, load, table, how)
 
-    whole = split("all in host", lambda weight: True, cache=False)
-    device = split("all on device", lambda weight: False)
+    whole = split(_How("all in host", lambda weight: True))
+    device = split(_How("all on device", lambda weight: False))
     layers = sorted({row.layer for row in table if _is_routed(row) and row.layer is not None})
     if not layers:
         return (whole, device)
-    apart = split("experts in host", _experts_through(layers[-1]))
+    apart = split(_How("experts in host", _experts_through(layers[-1])))
     found = [whole, apart, device]
     if apart.fits(machine) and device.fits(machine) is False:
         partial = _fill(layers, split, machine)
@@ -162,17 +187,29 @@ def _split(
     quantisation: Quantisation,
     load: Load,
     table: tuple[Weight, ...],
-    how: tuple[str, Callable[[Weight], bool], bool],
+    how: _How,
 ) -> Placement:
-    name, in_host, cache_on_device = how
+    name: str = how.kind
+    if how.layers_in_host is not None:
+        name = "experts of {}/{} layers in host".format(*how.layers_in_host)
     held = {True: 0, False: 0}
     read = {True: 0, False: 0}
     for weight in table:
-        side = in_host(weight)
+        side = how.in_host(weight)
         held[side] += quantisation.size(weight, config)
         read[side] += _step_read(weight, quantisation, config, load.num_sequences)
     cache = cache_size(config, load)
-    return Placement(name, held[True], held[False], read[True], read[False], cache, cache_on_device)
+    return Placement(
+        name=name,
+        kind=how.kind,
+        layers_in_host=how.layers_in_host,
+        host=held[True],
+        device=held[False],
+        host_read=read[True],
+        device_read=read[False],
+        cache=cache,
+        cache_on_device=how.kind != "all in host",
+    )
 
 
 def _step_read(
@@ -188,15 +225,15 @@ def _step_read(
 
 
 def _fill(
-    layers: list[int], split: Callable[[str, Callable[[Weight], bool]], Placement], machine: Machine
+    layers: list[int], split: Callable[[_How], Placement], machine: Machine
 ) -> Placement | None:
     """The fewest first layers whose experts must stay in the host, by bisection; None for all."""
     low, high = 0, len(layers)
     best = None
     while low < high:
         count = (low + high) // 2
-        name = f"experts of {count}/{len(layers)} layers in host"
-        found = split(name, _experts_through(layers[count - 1] if count else -1))
+        in_host = _experts_through(layers[count - 1] if count else -1)
+        found = split(_How("some experts in host", in_host, (count, len(layers))))
         if found.fits(machine):
             best, high = found, count
         else:
