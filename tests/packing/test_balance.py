@@ -118,7 +118,46 @@ def test_an_empty_plan_has_nothing_to_balance() -> None:
     assert measure(made, ranks, 3, CostModel(1.0, 1.0)).worst == 1.0
 
 
-@pytest.mark.parametrize(("num_ranks", "rows_per_rank"), [(0, None), (2, 0)])
-def test_bad_arguments_are_refused(num_ranks: int, rows_per_rank: int | None) -> None:
-    with pytest.raises(UsageError):
-        balance(plan([1], 10), num_ranks, CostModel(1.0, 1.0), rows_per_rank=rows_per_rank)
+@pytest.mark.parametrize(
+    ("num_ranks", "rows_per_rank", "named"),
+    [
+        (0, None, "num_ranks"),
+        (None, 1, "num_ranks"),
+        (1.5, None, "num_ranks"),
+        (True, None, "num_ranks"),
+        (2, 0, "rows_per_rank"),
+        (2, 1.5, "rows_per_rank"),
+    ],
+)
+def test_bad_arguments_are_refused(num_ranks: object, rows_per_rank: object, named: str) -> None:
+    made, cost = plan([1], 10), CostModel(1.0, 1.0)
+    with pytest.raises(UsageError, match=named) as caught:
+        balance(made, num_ranks, cost, rows_per_rank=rows_per_rank)  # type: ignore[arg-type]
+    assert caught.value.where == named
+    with pytest.raises(UsageError, match=named):
+        measure(made, np.zeros(1, np.int64), num_ranks, cost, rows_per_rank=rows_per_rank)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "named"),
+    [
+        ([0, 2, 1], "row 1 is on rank 2, and there are 2 ranks"),
+        ([0, 1, -1], "row 2 is on rank -1"),
+        ([0], "ranks of shape (1,)"),
+        ([0, 1], "ranks of shape (2,)"),
+        ([0, 1, 0, 1], "ranks of shape (4,)"),
+        ([0.0, 1.0, 0.0], "kind float64 for 3 rows"),
+    ],
+)
+def test_ranks_that_are_none_of_the_rows_are_refused(ranks: list[int], named: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        measure(plan([10] * 3, 10), np.array(ranks), 2, CostModel(1.0, 1.0))
+    assert named in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("linear", "quadratic"), [(0.0, 0.0), (-1.0, 1.0), (1.0, float("nan")), (float("inf"), 0.0)]
+)
+def test_a_cost_that_is_none_is_refused(linear: float, quadratic: float) -> None:
+    with pytest.raises(UsageError, match="squared token is none"):
+        CostModel(linear, quadratic)

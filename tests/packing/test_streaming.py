@@ -131,12 +131,26 @@ def test_errors_name_documents_by_their_place_in_the_stream() -> None:
     [
         ([Document(3)], {"window": 0}),
         ([Document(3)], {"policy": "concat"}),
-        ([Document(3), Document(3, 0, [1])], {}),
+        ([Document(3)], {"window": 1.5}),
+        ([Document(3)], {"policy": ["best-fit"]}),
+        ([Document(3), 3], {}),
+        ([Document(3.7)], {}),  # type: ignore[arg-type]
+        ([Document(3, 1.5)], {}),  # type: ignore[arg-type]
+        ([Document(3, 0, [1.5])], {}),  # type: ignore[list-item]
+        ([Document(2**63)], {}),
     ],
 )
 def test_bad_arguments_are_refused(documents: list[Document], more: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         list(stream(documents, 10, **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("window", [1, 2, 10])
+def test_borders_of_some_documents_only_are_refused_whatever_the_window(window: int) -> None:
+    with_some, with_none = Document(3, 0, [1]), Document(3)
+    for documents in ([with_some] * 5 + [with_none], [with_none] * 5 + [with_some]):
+        with pytest.raises(UsageError, match=r"document 5 has .* borders, and document 0 has"):
+            list(stream(documents, 10, window=window))
 
 
 @pytest.mark.parametrize("policy", CUTS)

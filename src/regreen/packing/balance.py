@@ -9,6 +9,7 @@ quadratic, as balancers written for attention-only models do, is wrong by the sh
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regreen.core.errors import UsageError
-from regreen.packing.plan import Bools, Ints, Plan
+from regreen.packing.plan import Bools, Ints, Plan, is_whole
 
 if TYPE_CHECKING:
     from regreen.model.config import ModelConfig
@@ -31,12 +32,23 @@ _CLOSE = 1e-4
 
 @dataclass(frozen=True)
 class CostModel:
-    """Cost of a document: `linear` times its tokens plus `quadratic` times their square."""
+    """Cost of a document: `linear` times its tokens plus `quadratic` times their square.
+
+    Raises:
+        UsageError: a factor below 0 or not finite, or none above 0: all rows would cost nothing.
+    """
 
     linear: float
     """Floating-point operations of a token apart from attention's scores, forward."""
     quadratic: float
     """Operations a squared token: causal scores and their weighted sum, all attention layers."""
+
+    def __post_init__(self) -> None:
+        """Refuse factors that make no cost."""
+        factors = (self.linear, self.quadratic)
+        if not all(math.isfinite(one) and one >= 0 for one in factors) or not any(factors):
+            msg = f"a cost of {self.linear} a token and {self.quadratic} a squared token is none"
+            raise UsageError(msg, where="cost", mend="0 or more each, and one of them above 0")
 
     @classmethod
     def of(cls, config: ModelConfig) -> CostModel:
@@ -115,9 +127,7 @@ def balance(
     Raises:
         UsageError: fewer than one rank, or fewer than one row a rank.
     """
-    if num_ranks < 1 or (rows_per_rank is not None and rows_per_rank < 1):
-        msg = f"cannot balance over {num_ranks} ranks with {rows_per_rank} rows each"
-        raise UsageError(msg, where="balance", mend="at least one rank and one row a rank")
+    _check(num_ranks, rows_per_rank)
     costs = cost.rows(plan)
     if not len(costs):
         return np.zeros(0, np.int64)
@@ -133,6 +143,14 @@ def balance(
         for step_costs_B, step_ranks_B in zip(steps_SB, ranks_SB, strict=True):
             _swap(step_costs_B, step_ranks_B, num_ranks)
     return ranks_SB.reshape(-1)[: len(costs)]
+
+
+def _check(num_ranks: int, rows_per_rank: int | None) -> None:
+    for name, number in (("num_ranks", num_ranks), ("rows_per_rank", rows_per_rank)):
+        absent = name == "rows_per_rank" and number is None
+        if not absent and (not is_whole(number) or number < 1):
+            msg = f"cannot balance with {name} {number!r}"
+            raise UsageError(msg, where=name, mend="a whole number, 1 or more")
 
 
 def _blocks(costs_SB: Floats, num_ranks: int) -> Ints:
@@ -200,8 +218,12 @@ def measure(
     """Measure an assignment, however it was found; steps as for `balance`.
 
     A last step with too few rows is left out, unless it is the only one: no assignment fills it.
+
+    Raises:
+        UsageError: as for `balance`; not one rank for each row, or a rank outside `num_ranks`.
     """
-    costs = cost.rows(plan)
+    _check(num_ranks, rows_per_rank)
+    costs, ranks = cost.rows(plan), _known_ranks(ranks, plan.num_rows, num_ranks)
     if not len(costs):
         return Balance(median=1.0, worst=1.0, time=1.0)
     size = num_ranks * (rows_per_rank or -(-len(costs) // num_ranks))
@@ -217,3 +239,17 @@ def measure(
         worst=float(ratio_S.max()),
         time=float(most_S.sum() / mean_S.sum()),
     )
+
+
+def _known_ranks(ranks: Ints, num_rows: int, num_ranks: int) -> Ints:
+    """The ranks as an array, if each row has one of them."""
+    ranks = np.asarray(ranks)
+    if ranks.shape != (num_rows,) or (num_rows and ranks.dtype.kind not in "iu"):
+        msg = f"ranks of shape {ranks.shape} and kind {ranks.dtype} for {num_rows} rows"
+        raise UsageError(msg, where="ranks", mend="one whole number a row")
+    outside = np.flatnonzero((ranks < 0) | (ranks >= num_ranks))
+    if len(outside):
+        row = int(outside[0])
+        msg = f"row {row} is on rank {int(ranks[row])}, and there are {num_ranks} ranks"
+        raise UsageError(msg, where="ranks", mend=f"0 to {num_ranks - 1} for every row")
+    return ranks.astype(np.int64, copy=False)

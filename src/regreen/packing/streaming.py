@@ -18,7 +18,7 @@ from regreen.core.errors import UsageError
 from regreen.packing.best_fit import best_fit
 from regreen.packing.cuts import CUTS, DEFAULT_POLICY, Cut, LongMessages, check_forced
 from regreen.packing.documents import UNKNOWN_HEAD, Borders, Pieces, documents
-from regreen.packing.plan import Bools, Ints, Piece
+from regreen.packing.plan import Bools, Ints, Piece, is_whole
 
 __all__ = ["Document", "stream"]
 
@@ -66,18 +66,25 @@ def stream(
         latest after 16 rounds; a round reads at most `window` documents.
 
     Raises:
-        UsageError: an unknown policy, a window below 1, a document the policy cannot place.
+        UsageError: an unknown policy, a window below 1, no `Document` or one the policy cannot
+            place, borders of some documents only.
     """
-    if policy not in CUTS or window < 1:
-        msg = f"cannot stream with policy {policy!r} and a window of {window}"
-        raise UsageError(msg, where="stream", mend="a window of 1 or more; " + ", ".join(CUTS))
+    if not isinstance(policy, str) or policy not in CUTS:
+        msg = f"cannot stream with policy {policy!r}"
+        raise UsageError(msg, where="policy", mend="one of " + ", ".join(CUTS))
+    if not is_whole(window) or window < 1:
+        msg = f"cannot stream with a window of {window!r}"
+        raise UsageError(msg, where="window", mend="a whole number of documents, 1 or more")
     source, read, ended = iter(source), 0, False
     held = _Held(Pieces.of(*(np.zeros(0, np.int64) for _ in range(3))), np.zeros(0, np.int64))
-    number = 0
+    number, bordered = 0, False
     while not ended or len(held.came):
         room = window - len(np.unique(held.pieces.document))
         arrived = list(islice(source, room))
         ended = ended or len(arrived) < room
+        if arrived and not read:
+            bordered = getattr(arrived[0], "borders", None) is not None
+        _check(arrived, bordered, read)
         pieces = _cut(arrived, capacity, CUTS[policy], read)
         check_forced(pieces, long_messages)
         held = _joined(held, pieces, number)
@@ -89,16 +96,29 @@ def stream(
         held = _Held(held.pieces.take(stay), held.came[stay])
 
 
+def _check(arrived: Sequence[Document], bordered: bool, read: int) -> None:
+    """Refuse what is no document, and borders unlike the first document's."""
+    for number, one in enumerate(arrived, start=read):
+        name = f"document {number}"
+        if not isinstance(one, Document):
+            msg = f"{name} is {one!r:.40}, not a Document"
+            raise UsageError(msg, where=name, mend="Document(length, head, borders)")
+        if not (is_whole(one.length) and is_whole(one.head)):
+            msg = f"{name} has length {one.length!r} and head {one.head!r}"
+            raise UsageError(msg, where=name, mend="whole numbers of tokens")
+        if (one.borders is not None) != bordered:
+            has, first = ("no", "some") if bordered else ("some", "none")
+            msg = f"{name} has {has} borders, and document 0 has {first}"
+            raise UsageError(msg, where=name, mend="give borders of every document, or of no one")
+
+
 def _cut(arrived: Sequence[Document], capacity: int, cut: Cut, read: int) -> Pieces:
     """The new documents' pieces, numbered from `read`."""
     ragged = [one.borders for one in arrived if one.borders is not None]
-    if ragged and len(ragged) < len(arrived):
-        msg = "some documents have borders and some have none"
-        raise UsageError(msg, where="stream", mend="give borders of every document, or of no one")
     known = documents(
-        np.array([one.length for one in arrived], np.int64),
+        [one.length for one in arrived],
         capacity,
-        heads=np.array([one.head for one in arrived], np.int64),
+        heads=[one.head for one in arrived],
         borders=Borders.of(ragged) if ragged else None,
         first=read,
     )
