@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -146,6 +147,37 @@ def test_a_job_that_was_killed_goes_on(tmp_path: Path, stop: signal.Signals) -> 
     assert run("pack", *arguments, "--resume") == 0
     assert run("pack", source, *BYTES, "-q", "-o", tmp_path / "whole") == 0
     assert content(out) == content(tmp_path / "whole")
+
+
+def alive(process: int) -> bool:
+    """Whether a process is there and not only waits to be read."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent")
+def test_workers_end_with_a_job_that_is_killed(tmp_path: Path) -> None:
+    source, out = texts(tmp_path / "texts.jsonl", 20_000), tmp_path / "out"
+    process = started(source, *BYTES, "-q", "-j", "2", "-o", out)
+    wait_for_state(out, process)
+    own = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    children = [int(number) for number in own.read_text().split()]
+    process.kill()
+    process.wait()
+    assert process.stderr
+    process.stderr.close()
+    assert process.returncode == -signal.SIGKILL
+    assert len(children) >= 2
+
+    for _ in range(500):
+        if not any(map(alive, children)):
+            return
+        time.sleep(0.01)
+    for child in filter(alive, children):
+        os.kill(child, signal.SIGKILL)
+    pytest.fail("a process of the job still runs")
 
 
 def test_a_full_disk_is_said_and_the_job_goes_on_later(tmp_path: Path) -> None:

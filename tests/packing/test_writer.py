@@ -295,6 +295,29 @@ def test_nothing_to_pack_is_said(tmp_path: Path) -> None:
     assert pack(job(tmp_path / "empty", good)).num_rows == 1
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_that_fails_at_once_leaves_nothing_in_the_way(tmp_path: Path, workers: int) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text": "x"}\n{"te')
+    with pytest.raises(UsageError, match="not JSON"):
+        pack(job(tmp_path / "out", source, workers=workers))
+    assert not list((tmp_path / "out").iterdir())
+    source.write_text('{"text": "x"}\n')
+    assert pack(job(tmp_path / "out", source)).num_rows == 1
+
+
+def test_a_job_that_fails_later_says_how_to_begin_anew(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text": "x"}\n{"text": "y"}\n{"te')
+    with pytest.raises(UsageError, match="not JSON"):
+        pack(job(tmp_path / "out", source, commit_every=1))
+    source.write_text('{"text": "x"}\n')
+    for resume in (False, True):
+        with pytest.raises(UsageError, match="begun here") as raised:
+            pack(job(tmp_path / "out", source, resume=resume))
+        assert "begin anew" in raised.value.mend
+
+
 def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
     sources = corpus(tmp_path)
     header = pack(job(tmp_path / "out", *sources))

@@ -1,12 +1,16 @@
 """One function over many items in several processes, results in the order of the items.
 
 Processes are started fresh, never forked: the vocabulary's library holds threads. Only so many
-items are under way that neither side waits, so memory does not grow with the corpus.
+items are under way that neither side waits, so memory does not grow with the corpus. A process ends
+with the one that started it, however that ended.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -19,6 +23,7 @@ __all__ = ["ordered_results"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_PR_SET_PDEATHSIG = 1
 _CHUNK = 16
 _AHEAD = 4
 _function: Callable[[Any], Any]
@@ -40,7 +45,7 @@ def ordered_results(
         return
     source = iter(items)
     waiting: deque[tuple[list[Item], Future[list[Result]]]] = deque()
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (function,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (function, os.getpid()))
     try:
         while True:
             while len(waiting) < workers * _AHEAD and (chunk := list(islice(source, _CHUNK))):
@@ -53,10 +58,19 @@ def ordered_results(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _prepare(function: Callable[[Any], Any]) -> None:
+def _prepare(function: Callable[[Any], Any], parent: int) -> None:
     global _function  # noqa: PLW0603 (a process of the pool has no other place for it)
+    _end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides when to stop
     _function = function
+
+
+def _end_with(parent: int) -> None:
+    """Let this process be killed when its parent is, which cannot tell it so itself."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before that was asked for
+        os._exit(1)
 
 
 def _work(chunk: list[Any]) -> list[Any]:

@@ -126,7 +126,7 @@ def pack(job: PackJob, tell: Callable[[str], None] = lambda text: None) -> Packe
     token_bytes = _token_bytes(job.rendering.vocabulary.size)
     with Spool(spool_path, described, token_bytes=token_bytes, resume=job.resume) as spool:
         if not spool.complete:
-            _render(job, spool, tell)
+            _render_or_leave_nothing(job, spool, tell)
         if not spool.documents:
             raise _nothing(job.out, spool)
         header = _write(job, spool, described, tell)
@@ -142,6 +142,15 @@ def _ended(job: PackJob, described: dict[str, Any], header: PackedHeader) -> Pac
         raise UsageError(what, where=str(job.out), mend="name another directory with -o")
     shutil.rmtree(job.out / _SPOOL, ignore_errors=True)
     return header
+
+
+def _render_or_leave_nothing(job: PackJob, spool: Spool, tell: Callable[[str], None]) -> None:
+    try:
+        _render(job, spool, tell)
+    except BaseException:
+        if not spool.read and spool.path.exists():  # it would stand in the way of what is mended
+            spool.remove()
+        raise
 
 
 def _render(job: PackJob, spool: Spool, tell: Callable[[str], None]) -> None:
