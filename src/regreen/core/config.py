@@ -65,7 +65,8 @@ def resolve_config(
             where = ", ".join(dict.fromkeys(origins.values()))
         key = ".".join(parts) or ", ".join(origins)
         what = f"{'.'.join(parts) or model.__name__}: {first['msg']}"
-        mend = f"correct {key or 'the settings'}" + (f" in [{table}]" if table else "")
+        inside = f" in [{table}]" if table and where == str(file) else ""
+        mend = f"correct {key or 'the settings'}{inside}"
         raise UsageError(what, where=where or model.__name__, mend=mend) from error
 
 

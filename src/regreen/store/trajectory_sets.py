@@ -39,8 +39,8 @@ def read_trajectories(
 
     Args:
         path: the file or directory.
-        refuse: is given each row whose columns hold what they must not; without it the first one
-            raises. A file of other rows raises in any case.
+        refuse: is given each row without columns, or whose columns hold what they must not; without
+            it the first one raises. A file of other rows raises in any case.
         spare_columns: pass over columns that bare ``messages`` stand beside and that no trajectory
             has; for readers that do not write the rows again.
 
@@ -65,7 +65,7 @@ def _each(
         try:
             found = _trajectory(row, path, number, spare)
         except UsageError as error:
-            if refuse is None or not isinstance(error.__cause__, ValidationError):
+            if refuse is None or (row and not isinstance(error.__cause__, ValidationError)):
                 raise
             given = row.get("rollout_id")
             refuse(given if isinstance(given, str) else _name(path, number), row, error.what)
