@@ -48,7 +48,7 @@ def test_a_run_is_packed_and_reported(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "2 documents" in told
     assert "█" in told
     assert "qwen3_coder" in told
-    assert told.rstrip().endswith(f"rows in {tmp_path / 'out'}")
+    assert told.rstrip().endswith(f"in {tmp_path / 'out'}")
     assert (tmp_path / "out" / "report.md").read_text().split("\n", 2)[2].strip() in told
     shards = PackedShards(tmp_path / "out")
     names = {shards.document(number).rollout_id for number in range(2)}
@@ -103,7 +103,13 @@ def test_a_dry_run_and_a_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [("seed", "-1"), ("capacity", "0"), ("capacity", str((1 << 24) + 1)), ("weight", "tool=nan")],
+    [
+        ("seed", "-1"),
+        ("capacity", "0"),
+        ("capacity", str((1 << 24) + 1)),
+        ("weight", "tool=nan"),
+        ("tool-format", "nope"),
+    ],
 )
 def test_numbers_that_cannot_be_used_are_refused_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, value: str
@@ -114,6 +120,7 @@ def test_numbers_that_cannot_be_used_are_refused_at_once(
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0].strip() for line in lines] == ["error", "where", "mend"]
     assert flag in "".join(lines)
+    assert "[pack]" not in "".join(lines)
     assert not out.exists()
 
 

@@ -150,6 +150,7 @@ def corpus(path: Path, count: int = 14) -> list[Path]:
     ]
     rows.insert(3, {"messages": [{"role": "user", "content": "only a question"}]})
     rows.insert(5, {"messages": "no list"})
+    rows.insert(6, {})
     texts = [{"text": "abc " * (20 * n + 1)} for n in range(count)] + [{"text": 5}]
     return [write_jsonl(path / "chats.jsonl", rows), write_jsonl(path / "texts.jsonl", texts)]
 
@@ -247,11 +248,11 @@ def test_bad_rows_are_kept_with_their_reason_and_can_be_packed_again(tmp_path: P
     rejected = tmp_path / "out" / "rejected.jsonl"
     rows = [AsideRow.model_validate(json.loads(line)) for line in rejected.read_text().splitlines()]
 
-    assert [row.rollout_id for row in rows] == ["chats:4", "chats:6", "texts:15"]
+    assert [row.rollout_id for row in rows] == ["chats:4", "chats:6", "chats:7", "texts:15"]
     assert rows[0].reason == "no answer of a model is in it"
-    assert [row.row for row in rows[1:]] == [{"messages": "no list"}, {"text": 5}]
-    assert sum(header.statistics["rejected"].values()) == 3
-    assert header.statistics["rows_read"] == 31
+    assert [row.row for row in rows[1:]] == [{"messages": "no list"}, {}, {"text": 5}]
+    assert sum(header.statistics["rejected"].values()) == 4
+    assert header.statistics["rows_read"] == 32
     rejected.write_text("".join(rejected.read_text().splitlines(keepends=True)[:2]))
     assert [row.rollout_id for row in read_trajectories(rejected, lambda *_: None)] == ["chats:4"]
 
@@ -281,7 +282,7 @@ def test_a_text_file_is_packed_as_it_is(tmp_path: Path) -> None:
 
 def test_nothing_to_pack_is_said(tmp_path: Path) -> None:
     only = write_jsonl(tmp_path / "a.jsonl", [{"messages": [{"role": "user", "content": "x"}]}])
-    with pytest.raises(RegreenError, match="none of 1 rows") as raised:
+    with pytest.raises(RegreenError, match="none of 1 row became") as raised:
         pack(job(tmp_path / "out", only))
     assert raised.value.exit_code == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["rejected.jsonl"]

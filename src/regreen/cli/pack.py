@@ -93,7 +93,11 @@ class PackFlags(Output):
         if found.policy not in POLICIES:
             msg = f"there is no packing policy {found.policy!r}"
             raise UsageError(msg, where="--policy", mend=f"choose of {', '.join(POLICIES)}")
-        drawn_format(found.tool_format)
+        try:
+            drawn_format(found.tool_format)
+        except UsageError as error:
+            where = "--tool-format" if self.tool_format else "tool_format"
+            raise UsageError(error.what, where=where, mend=error.mend) from error
         role_weights(found.weights)
         return found.model_copy(update={"tool_format": str(Draw.read(found.tool_format))})
 
@@ -263,4 +267,5 @@ def _tell(out: Path, header: PackedHeader, console: Console) -> None:
         console.note(f"{rejected:,} of {told['rows_read']:,} rows are in {out / 'rejected.jsonl'}:")
         for reason, count in sorted(told["rejected"].items(), key=lambda pair: -pair[1]):
             console.note(f"{count:6} times: {reason}")
-    console.result(f"\n{header.num_rows:,} rows in {out}")
+    rows = "row" if header.num_rows == 1 else "rows"
+    console.result(f"\n{header.num_rows:,} {rows} in {out}")

@@ -87,8 +87,9 @@ def _by_template(spooled: SpooledDocuments, templates: Sequence[str]) -> dict[st
 def report_text(header: PackedHeader) -> str:
     """The report as Markdown that reads as plain text too."""
     told = header.statistics
+    rows = "row" if told["rows"] == 1 else "rows"
     lines = [
-        f"{told['rows']:,} rows of {header.capacity:,} tokens, {_share(told['fill'])} filled "
+        f"{told['rows']:,} {rows} of {header.capacity:,} tokens, {_share(told['fill'])} filled "
         f"(policy {header.policy}, {_share(told['padding'])} padding)",
         f"{told['documents']:,} documents, {told['tokens']:,} tokens; "
         f"{told['documents_longer_than_a_row']:,} longer than a row, {told['documents_cut']:,} cut "

@@ -299,6 +299,7 @@ def _nothing(out: Path, spool: Spool) -> RegreenError:
     with (spool.path / REJECTED).open("rb") as source, replacing(out / REJECTED) as file:
         shutil.copyfileobj(source, file)
     spool.remove()
-    what = f"none of {spool.read:,} rows became a document; {count:,} times: {reason}"
+    rows = "row" if spool.read == 1 else "rows"
+    what = f"none of {spool.read:,} {rows} became a document; {count:,} times: {reason}"
     mend = "read there why, then pack again"
     return RegreenError(what, where=str(out / REJECTED), mend=mend)
