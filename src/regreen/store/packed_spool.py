@@ -268,17 +268,26 @@ class Spool:
 
 
 class _State(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_name: str
+    """Which kind of file it is."""
     schema_version: int
+    """Which version of it."""
     job: dict[str, Any]
+    """Sources and settings; another job's spool is refused."""
     read: NonNegativeInt = 0
+    """Source rows that are dealt with."""
     complete: bool = False
+    """Whether all sources have been read."""
     sizes: dict[str, NonNegativeInt]
+    """Bytes of each file that belong to the rows dealt with."""
     reasons: dict[str, int] = {}
+    """Reasons of the rejected rows, with their number."""
     notes: dict[str, int] = {}
+    """What was mended or left out, with its number."""
     finished: dict[str, str] = {}
+    """Digests of the shards that are written."""
 
 
 def _read_state(path: Path) -> dict[str, Any]:
