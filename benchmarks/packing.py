@@ -5,7 +5,7 @@
 Lengths are lognormal (median 14,000 tokens, sigma 1) between 256 and 200,000. TRL is run in a
 Python of its own, since it is no dependency here; anywhere will do:
 
-    python -m venv /tmp/trl && /tmp/trl/bin/pip install trl==1.16.0
+    python -m venv /tmp/trl && /tmp/trl/bin/pip install '.[bench]'
 
 Both plan the same lengths in one run and the rows' fills are compared: best fit, decreasing, has
 one answer for them. Seconds are of one thread, wall and CPU.
@@ -264,7 +264,7 @@ def main() -> None:
     given = parser.parse_args()
     python, number = given.trl_python, given.documents
     if not python:
-        print("TRL is not run: pip install trl==1.16.0 somewhere and name its --trl-python")
+        print("TRL is not run: pip install '.[bench]' into a venv and name its --trl-python")
     else:
         subprocess.run([python, "-c", "import trl"], check=True, stdout=sys.stderr)
     found = {"speed": show("Plan time", speed(python, number, given.rounds))}

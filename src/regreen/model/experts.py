@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from regreen.model.feed_forward import swiglu, swiglu_backward
 from regreen.model.kernels import GroupedProducts, groups_fit
@@ -122,8 +121,7 @@ class _GroupedExperts(torch.autograd.Function):
     ) -> Tensor:
         x_SD = x_ND[groups.token_S]
         gate_up_SJ = products.multiply(x_SD, gate_up_EDJ)
-        gate_SI, up_SI = gate_up_SJ.chunk(2, dim=-1)
-        inner_SI = functional.silu(gate_SI).mul_(up_SI)
+        inner_SI = swiglu(gate_up_SJ)
         share_S = share_NK.flatten()[groups.order_S]
         out_SD = products.multiply(inner_SI * share_S[:, None], down_EID)
         ctx.save_for_backward(x_SD, gate_up_SJ, inner_SI, share_S, gate_up_EDJ, down_EID)
