@@ -17,6 +17,9 @@ __all__ = [
     "Difficulty",
     "Environment",
     "Task",
+    "Twin",
+    "TwinKind",
+    "Twins",
     "Validation",
     "base_message",
 ]
@@ -108,6 +111,32 @@ class Validation(_Row):
     """CPU seconds spent on this task alone; 0 when not recorded, as for injected tasks."""
 
 
+TwinKind = Literal["value", "sentinel", "exception", "negation", "appended"]
+"""How a twin differs from its test: another expected value, a comparison with something that equals
+nothing, another exception type, the opposite condition, or a failing line at the end."""
+
+
+class Twin(_Row):
+    """The perturbed twin of one test."""
+
+    test: str
+    """Node id."""
+    kind: TwinKind
+    """How it differs."""
+
+
+class Twins(_Row):
+    """Which perturbed twins a task's tests have; each was seen to fail under gold and under base.
+
+    The twins' texts are not stored: they follow from the test files and the kinds.
+    """
+
+    generator: int
+    """Version of the generator; twins of another version are made and proved anew."""
+    proved: tuple[Twin, ...] = ()
+    """One per test that has a twin; tests without one are absent."""
+
+
 class Task(_Row):
     """One verifiable problem."""
 
@@ -155,5 +184,7 @@ class Task(_Row):
     """Measured size of the problem."""
     validation: Validation | None = None
     """What was run to accept it."""
+    twins: Twins | None = None
+    """Perturbed twins of its tests; None has the grader make them."""
     license: str = ""
     """Licence of the source, SPDX when known."""

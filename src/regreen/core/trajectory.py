@@ -98,6 +98,17 @@ class Incident(_Row):
     """Index of the turn, when it belongs to one."""
     blocked: bool = False
     """True when the action was refused, False when only flagged."""
+    layer: Literal["wall", "block", "monitor", "grade"] = "block"
+    """Which defence noticed it."""
+    confirmed: bool = True
+    """Whether it counts as hacking; False for what is only worth a look."""
+    call_id: str = ""
+    """``tool_call_id`` of the call, when it belongs to one."""
+    span: tuple[int, int] | None = None
+    """Characters of the turn's assistant message, as its text or its call's arguments, that a
+    penalty falls on; None is the whole turn."""
+    penalty: float = 0.0
+    """Subtracted from the reward of the tokens in ``span``; 0 leaves them."""
 
 
 class ErrorRecord(_Row):

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Outcome", "Reward", "Verdict"]
+__all__ = ["Outcome", "Reward", "Tamper", "Verdict"]
 
 
 class Outcome(StrEnum):
@@ -47,6 +47,19 @@ class Reward(BaseModel):
     """Its share in the sum."""
 
 
+class Tamper(BaseModel):
+    """One sign that a patch works on its judge instead of on the problem."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    """What it does, for example ``twin_passed`` or ``runner_hook``."""
+    where: str
+    """The test, file or process concerned."""
+    evidence: str
+    """What was seen, one sentence or the line itself."""
+
+
 class Verdict(BaseModel):
     """The graded result of one patch on one task."""
 
@@ -66,3 +79,16 @@ class Verdict(BaseModel):
     """Why it is not resolved, one sentence."""
     seconds: float = 0.0
     """Wall seconds of the test run."""
+    tamper: tuple[Tamper, ...] = ()
+    """Signs of tampering; one of them is enough for the verdict not to be resolved."""
+    suspicions: tuple[Tamper, ...] = ()
+    """What the diff's audit found noteworthy: it buys more twin runs and decides nothing."""
+    dropped: tuple[str, ...] = ()
+    """Paths of the patch that were put back before the tests ran, with the reason after a colon."""
+    twins: int = 0
+    """Perturbed twins that ran and failed, as they must."""
+
+    @property
+    def clean(self) -> bool:
+        """No sign of tampering was found."""
+        return not self.tamper

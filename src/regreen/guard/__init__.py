@@ -1,0 +1,1 @@
+"""Keeping agents from cheating: seal before, walls and blocker during, monitor after."""
