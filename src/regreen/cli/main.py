@@ -49,8 +49,19 @@ model = App(
         regreen model plan 80b --bandwidth 100
     """,
 )
+guard = App(
+    name="guard",
+    help="""Look for leaked answers, audit what agents did, ask why a call is refused.
+
+    For example:
+
+        regreen guard scan . --patch gold.diff
+        regreen guard replay --command "git log --all" --repo pallets/flask
+    """,
+)
 app.command(tasks)
 app.command(model)
+app.command(guard)
 app.command("regreen.cli.quickstart:quickstart", name="quickstart")
 app.command("regreen.cli.rollout:rollout", name="rollout")
 app.command("regreen.cli.grade:grade", name="grade")
