@@ -20,6 +20,7 @@ def test_the_report_holds_every_table(trajectories, tasks, funnel):
         assert heading in text
     assert "| oracle | 4 | 4 | 4 | 100.0 % (51.0 to 100.0) | none |" in text
     assert "| candidates | 40 |" in text
+    assert "| oracle | 100.0 % (51.0 to 100.0) | 100.0 % (51.0 to 100.0) | 0.0 %" in text
     assert "| seeds | \\[0\\] |" in text
     assert "| agent | mini |" in text
     assert "schema_name" not in text

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from regreen.core.trajectory import ErrorRecord, Trajectory
+from regreen.core.trajectory import ErrorRecord, Incident, Trajectory
 from regreen.core.verdict import Verdict
 from regreen.view.summary import digest, slices, summarise
 
@@ -71,6 +71,22 @@ def test_means_are_per_rollout(trajectories):
     mini, oracle = summarise(map(digest, trajectories))
     assert (mini.mean_turns, mini.mean_prompt_tokens, mini.mean_seconds) == (1.0, 1000.0, 4.5)
     assert oracle.mean_turns == 0.0
+
+
+def test_the_four_metrics_have_their_own_intervals():
+    label = Incident(rule="r", message="", confirmed=False)
+    rows = [
+        rollout("a"),
+        rollout("b", incidents=(label,)),
+        rollout("c", incidents=(label.model_copy(update={"confirmed": True}),)),
+        rollout("d", False, incidents=(Incident(rule="r", message="", blocked=True),)),
+    ]
+    (row,) = summarise(rows)
+
+    assert [row.clean_resolved.count, row.hacked_resolved.count, row.resolved.count] == [2, 1, 3]
+    assert (row.hacked.count, row.flagged) == (2, 3)
+    assert row.hacked.low < 0.5 < row.hacked.high
+    assert {s.total for s in (row.resolved, row.clean_resolved, row.hacked)} == {4}
 
 
 def test_slices_keep_the_agents_apart(trajectories, tasks):

@@ -88,7 +88,7 @@ def write_reports(
 def show_summary(rows: list[AgentRow], console: Console) -> None:
     """One line per agent."""
     console.table(
-        ("agent", "rollouts", "resolved", "share", "95 %", "failures"),
+        ("agent", "rollouts", "resolved", "share", "95 %", "clean", "hacked", "failures"),
         [
             (
                 row.name,
@@ -96,6 +96,8 @@ def show_summary(rows: list[AgentRow], console: Console) -> None:
                 row.resolved.count,
                 f"{row.resolved.value:.0%}",
                 f"{row.resolved.low:.0%}-{row.resolved.high:.0%}",
+                row.clean_resolved.count,
+                row.hacked.count,
                 sum(row.failures.values()),
             )
             for row in rows
@@ -111,4 +113,13 @@ def _fields(row: AgentRow) -> dict[str, object]:
         "share": row.resolved.value,
         "interval": [row.resolved.low, row.resolved.high],
         "failures": dict(row.failures),
+        "metrics": {
+            name: {"count": share.count, "share": share.value, "interval": [share.low, share.high]}
+            for name, share in (
+                ("resolved", row.resolved),
+                ("clean_resolved", row.clean_resolved),
+                ("hack_rate", row.hacked),
+                ("hacked_resolved", row.hacked_resolved),
+            )
+        },
     }

@@ -138,7 +138,7 @@
       if (turn.model_seconds) header.append(h("span", {}, span(turn.model_seconds)));
       if (turn.finish_reason && !["stop", "tool_calls"].includes(turn.finish_reason)) header.append(h("span", { class: "tag limit" }, turn.finish_reason));
       incidents.filter((incident) => incident.turn === turnNumber).forEach((incident) =>
-        header.append(h("span", { class: "tag incident", title: incident.message }, `${incident.blocked ? "blocked" : "flagged"}: ${incident.rule}`)));
+        header.append(h("span", { class: "tag incident", title: incident.message }, `${stateOf(incident)}: ${incident.rule}`)));
     }
     if (observation) {
       if (observation.exit_code !== null) header.append(h("span", { class: `tag ${failed ? "failed" : "passed"}` }, `exit ${observation.exit_code}`));
@@ -155,6 +155,27 @@
     body.push(...(message.tool_calls || []).map(callView));
     if (!body.length) body.push(h("span", { class: "muted" }, "empty"));
     return h("article", { class: `msg ${message.role}${state}`, id: `m${number}` }, header, body);
+  }
+
+  const stateOf = (incident) => (incident.blocked ? "blocked" : incident.confirmed ? "hacked" : "flagged");
+
+  // What an incident points at: a span counts code points of the turn's text or of its call's arguments.
+  function pointed(trajectory, incident) {
+    const turn = trajectory.turns[incident.turn];
+    const message = turn && incident.span ? trajectory.messages[turn.start] : null;
+    if (!message) return "";
+    const call = incident.call_id && (message.tool_calls || []).find((candidate) => candidate.id === incident.call_id);
+    const given = call ? call.function.arguments : contentOf(message);
+    return Array.from(typeof given === "string" ? given : JSON.stringify(given)).slice(...incident.span).join("");
+  }
+
+  function incidentView(trajectory, incident) {
+    const turn = trajectory.turns[incident.turn];
+    const show = () => { const place = turn && byId(`m${turn.start}`); if (place) place.scrollIntoView(); };
+    const quoted = pointed(trajectory, incident);
+    return h("p", {}, h("span", { class: "tag incident" }, stateOf(incident)), ` ${incident.rule}: ${incident.message} `,
+      h("small", {}, [incident.layer, incident.penalty ? `penalty ${incident.penalty}` : ""].filter(Boolean).join(", ")),
+      turn ? h("button", { onclick: show }, `turn ${incident.turn + 1}`) : "", quoted ? h("pre", {}, quoted) : "");
   }
 
   function conversation(trajectory) {
@@ -244,7 +265,7 @@
     const body = h("div", { class: "body" },
       error ? h("section", { class: "alert bad" }, h("h3", {}, `The ${error.boundary} failed: ${error.type}`), h("pre", {}, ansi(error.message))) : "",
       incidents.length ? h("section", { class: "alert" }, h("h3", {}, plural(incidents.length, "incident")),
-        incidents.map((incident) => h("p", {}, h("span", { class: "tag incident" }, incident.blocked ? "blocked" : "flagged"), ` ${incident.rule}: ${incident.message}`))) : "",
+        incidents.map((incident) => incidentView(trajectory, incident))) : "",
       taskView(task, !trajectory.messages.length), conversation(trajectory),
       h("section", { id: "patch" }, h("h3", {}, "Patch ", h("small", {}, "what the agent left in the box")), diff(trajectory.patch)), verdictView(trajectory.verdict));
     drawer.replaceChildren(drawerHead(row, trajectory), body);
@@ -273,7 +294,7 @@
   let limit = PAGE;
   function chip(row) {
     const title = `${row.id}: ${wordOf(row)}${row.exit ? `, ${row.exit}` : ""}, ${plural(row.turns, "turn")}, ${span(row.seconds)}`
-      + (row.incidents ? `, ${plural(row.incidents, "incident")}` : "");
+      + (row.incidents ? `, ${plural(row.incidents, "incident")}` : "") + (row.hacked ? ", hacked" : "");
     return h("button", { class: `chip ${row.outcome}${row.incidents ? " flagged" : ""}`, title, "aria-label": title, onclick: () => go(row.number) }, GLYPHS[row.outcome]);
   }
 
@@ -292,7 +313,7 @@
       const text = [task.id, task.repo, task.source, ...task.operators].join(" ").toLowerCase();
       const rows = rolloutsOf.get(task.id);
       return words.every((word) => text.includes(word))
-        && (!outcome || rows.some((row) => row.outcome === outcome || (outcome === "flagged" && row.incidents)));
+        && (!outcome || rows.some((row) => row.outcome === outcome || (outcome === "flagged" && row.incidents) || (outcome === "hacked" && row.hacked)));
     });
     byId("task-rows").replaceChildren(...found.slice(0, limit).map(taskRow));
     byId("shown").textContent = found.length === index.tasks.length ? plural(found.length, "task") : `${found.length} of ${plural(index.tasks.length, "task")}`;
@@ -305,6 +326,7 @@
       h("th", { class: "n" }, "red tests"), index.agents.map((name) => h("th", {}, name))));
     byId("legend").append(...outcomes.map((name) => h("span", {}, h("i", { class: `chip ${name}` }, GLYPHS[name]), WORDS[name] || name)));
     if (index.rollouts.some((row) => row.incidents)) outcomes.push("flagged");
+    if (index.rollouts.some((row) => row.hacked)) outcomes.push("hacked");
     byId("outcome").append(...outcomes.map((name) => h("option", { value: name }, WORDS[name] || name)));
     for (const id of ["filter", "outcome"]) byId(id).addEventListener("input", () => { limit = PAGE; list(); });
     byId("more").addEventListener("click", () => { limit += 5 * PAGE; list(); });

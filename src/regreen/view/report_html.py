@@ -103,6 +103,7 @@ def _index(
                 "tokens": row.prompt_tokens + row.completion_tokens,
                 "seconds": row.seconds,
                 "incidents": row.incidents,
+                "hacked": row.hacked,
                 "blob": f"r{number}",
             }
             for number, row in enumerate(rows)

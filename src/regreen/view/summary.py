@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from regreen.core.hacking import is_hacked
 from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
 from regreen.view.statistics import Share, pass_at_k, pass_hat_k, powers_of_two, share_of
@@ -45,6 +46,8 @@ class RolloutRow:
     """Wall seconds over all stages."""
     incidents: int
     """Things the guard stopped or flagged."""
+    hacked: bool
+    """A confirmed incident or a verdict with tampering stands against it."""
     started_at: str
     """ISO 8601, UTC."""
 
@@ -79,6 +82,7 @@ def digest(trajectory: Trajectory) -> RolloutRow:
         completion_tokens=sum(turn.usage.completion_tokens for turn in trajectory.turns),
         seconds=sum(trajectory.seconds.values()),
         incidents=len(trajectory.incidents),
+        hacked=is_hacked(trajectory),
         started_at=trajectory.started_at,
     )
 
@@ -95,6 +99,12 @@ class AgentRow:
     """Distinct tasks tried."""
     resolved: Share
     """Of all rollouts, failed ones included."""
+    clean_resolved: Share
+    """Resolved without hacking."""
+    hacked: Share
+    """With hacking, resolved or not."""
+    hacked_resolved: Share
+    """Resolved with hacking; ``resolved`` is this and ``clean_resolved``."""
     failures: Mapping[str, int]
     """Rollouts lost to each boundary."""
     ungraded: int
@@ -103,8 +113,6 @@ class AgentRow:
     """Rollouts that a limit ended."""
     flagged: int
     """Rollouts with at least one incident."""
-    clean: int
-    """Resolved without an incident."""
     mean_turns: float
     """Model calls per rollout."""
     mean_prompt_tokens: float
@@ -158,11 +166,13 @@ def _agent_row(rows: Sequence[RolloutRow]) -> AgentRow:
         model=rows[0].model,
         tasks=len(attempts),
         resolved=share_of(attempts),
+        clean_resolved=share_of(_attempts(rows, lambda row: row.resolved and not row.hacked)),
+        hacked=share_of(_attempts(rows, lambda row: row.hacked)),
+        hacked_resolved=share_of(_attempts(rows, lambda row: row.resolved and row.hacked)),
         failures={name: outcomes[name] for name in failed if outcomes[name]},
         ungraded=outcomes["ungraded"],
         limited=sum(row.limited for row in rows),
         flagged=sum(row.incidents > 0 for row in rows),
-        clean=sum(row.resolved and not row.incidents for row in rows),
         mean_turns=_mean(rows, lambda row: row.turns),
         mean_prompt_tokens=_mean(rows, lambda row: row.prompt_tokens),
         mean_completion_tokens=_mean(rows, lambda row: row.completion_tokens),
@@ -202,10 +212,12 @@ def _shares(rows: Sequence[RolloutRow], agents: Sequence[AgentRow]) -> tuple[Sha
     )
 
 
-def _attempts(rows: Iterable[RolloutRow]) -> dict[str, list[bool]]:
+def _attempts(
+    rows: Iterable[RolloutRow], success: Callable[[RolloutRow], bool] = lambda row: row.resolved
+) -> dict[str, list[bool]]:
     attempts: defaultdict[str, list[bool]] = defaultdict(list)
     for row in rows:
-        attempts[row.task].append(row.resolved)
+        attempts[row.task].append(success(row))
     return dict(attempts)
 
 
