@@ -7,7 +7,6 @@ import pytest
 from regreen.core.task import Task
 from regreen.core.verdict import Outcome
 from regreen.grading.grade import grade, rewards, unresolved
-from regreen.grading.protect import Protection
 from regreen.grading.suite import SuiteRun, TestRecord
 
 TASK = Task(
@@ -69,21 +68,3 @@ def test_an_unrunnable_patch_has_missing_tests() -> None:
 
     assert set(verdict.fail_to_pass.values()) == {Outcome.MISSING}
     assert rewards(verdict)[0].score == 0.0
-
-
-@pytest.mark.parametrize(
-    ("path", "covered"),
-    [
-        ("tests/test_a.py", True),
-        ("tests/test_b.py", True),
-        ("sub/conftest.py", True),
-        ("conftest.py", False),  # the gold patch itself touches it
-        ("pytest.ini", True),
-        ("pkg/evil.pth", True),
-        ("pkg/__pycache__/m.cpython-311.pyc", True),
-        ("pkg/m.py", False),
-        ("tests/test_new.py", False),
-    ],
-)
-def test_what_a_patch_may_not_decide(path: str, covered: bool) -> None:
-    assert Protection.of_task(TASK).covers(path) is covered

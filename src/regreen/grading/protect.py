@@ -1,64 +1,383 @@
-"""What a submitted patch may not decide: the tests, their support files and the runner's settings.
+"""What a submitted patch may not decide: the tests, what they rest on, the runner, the interpreter.
 
-These files are put back, or removed when they are new, after a patch is applied and before the
-tests run. Exceptions a gold patch needs are given as ``allowed``.
+Every changed path gets a ruling before the tests run: kept, or put back to what the base tree
+holds. Putting back is cheap and silent, for honest work touches tests too; only what has no
+honest use is called tampering. Exceptions come from the task's gold patch alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 
+from regreen.core.errors import TaskError
 from regreen.core.task import Task
-from regreen.grading.patch import patch_paths
-
-__all__ = ["Protection"]
-
-_SETTINGS = frozenset(
-    (
-        "conftest.py",
-        "pytest.ini",
-        ".pytest.ini",
-        "pytest.toml",
-        ".pytest.toml",
-        "tox.ini",
-        "setup.cfg",
-        "pyproject.toml",
-        "sitecustomize.py",
-        "usercustomize.py",
-        ".coveragerc",
-    )
+from regreen.grading.patch import FileState, apply_patch, patch_paths
+from regreen.grading.pathnames import (
+    binary_kind,
+    import_top,
+    is_ordinary_name,
+    leaves_tree,
+    looks_like_test,
+    skeleton,
+    test_directory,
 )
-_SUFFIXES = frozenset((".pyc", ".pyo", ".pth", ".so", ".pyd", ".egg-link"))
+from regreen.grading.policy import is_runner_settings, settings_differ
+
+__all__ = ["Protection", "Ruling"]
+
+_RUNNER_MODULES = frozenset(
+    ("pytest", "_pytest", "py", "pluggy", "iniconfig", "exceptiongroup", "tomli", "unittest",
+     "unittest2", "doctest", "nose", "nose2", "hypothesis", "xdist", "execnet", "coverage",
+     "pytest_cov", "pytest_asyncio", "pytest_mock", "pytest_timeout", "pytest_forked",
+     "regreen", "regreen_box", "sitecustomize", "usercustomize")
+)  # fmt: skip
+"""Modules whose first finder decides what a test's outcome is."""
+_STARTUP = frozenset(("sitecustomize.py", "usercustomize.py"))
+_INSTALLED = frozenset(("site-packages", "dist-packages", "node_modules", ".venv", "venv", ".tox",
+                        ".nox", ".eggs", "__pypackages__"))  # fmt: skip
+_CACHES = frozenset(("__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache"))
+_ENVIRONMENT = re.compile(r"^(\.env(\..+)?|\.envrc)$")
+_METADATA = re.compile(r"\.(egg-info|dist-info)(/|$)|\.egg-link$")
+_PLUGIN_GROUP = re.compile(
+    rb"^\s*\[\s*(pytest11|hypothesis|nose\.plugins[^\]]*)\s*\]", re.MULTILINE
+)
+_SUPPORT_NAMES = frozenset(
+    ("__snapshots__", "__mocks__", "__fixtures__", "testdata", "test_data", "fixtures", "snapshots")
+)
+_KEEP = "nothing a runner reads"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What happens to one changed path."""
+
+    keep: bool
+    """The change is part of what is graded; False puts the path back."""
+    reason: str
+    """Why, one short sentence."""
+    tamper: bool = False
+    """The change has no honest use."""
+
+
+def _nothing(_path: str) -> FileState | None:
+    return None
 
 
 class Protection:
-    """Decides which paths of a patch are ignored when it is graded.
+    """Decides which changes of a patch are undone before it is graded.
 
     Args:
         tests: files that hold the tests to be run.
         allowed: paths the gold patch itself touches.
+        read: state of a path in the base tree. Without it nothing is known to be there, and
+            names decide alone.
+        gold: state of a path once the gold patch is applied; the runner's part of an allowed
+            settings file may only become what gold makes it. Without it any change is allowed.
+        command: words of the test command; a Makefile counts only when the command uses it.
+        installed: distributions of the environment, which a new module at an import root hides.
     """
 
-    def __init__(self, tests: Collection[str], *, allowed: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        tests: Collection[str],
+        *,
+        allowed: Collection[str] = (),
+        read: Callable[[str], FileState | None] | None = None,
+        gold: Callable[[str], FileState | None] | None = None,
+        command: Collection[str] = (),
+        installed: Collection[str] = (),
+    ) -> None:
         self.tests = frozenset(tests)
         self.allowed = frozenset(allowed)
+        self.command = frozenset(command)
+        self.installed = frozenset(re.sub(r"[-.]+", "_", name).lower() for name in installed)
+        self._read = read or _nothing
+        self._knows = read is not None
+        self._gold = gold
 
     @classmethod
-    def of_task(cls, task: Task) -> Protection:
-        """For the tests a task names, allowing what its gold patch touches."""
+    def of_task(
+        cls, task: Task, *, read: Callable[[str], FileState | None] | None = None
+    ) -> Protection:
+        """For the tests a task names, allowing what its gold patch touches.
+
+        Args:
+            task: the task.
+            read: state of a path in the tree the patch is for.
+        """
         ids = (*task.FAIL_TO_PASS, *task.PASS_TO_PASS)
-        tests = {name.partition("::")[0] for name in ids} | patch_paths(task.test_patch)
-        return cls(tests, allowed=patch_paths(task.patch) - tests)
+        hidden = patch_paths(task.test_patch)
+        tests = {name.partition("::")[0] for name in ids} | hidden
+        gold = patch_paths(task.patch) - hidden
+        allowed = {path for path in gold if path not in tests or not looks_like_test(path)}
+        environment = task.environment
+        own = {task.repo.rpartition("/")[2].lower().replace("-", "_")}
+        wanted = environment.requirements if environment else ()
+        names = {re.split(r"[=<>!~ \[;@]", line, maxsplit=1)[0] for line in wanted}
+        return cls(
+            tests,
+            allowed=allowed,
+            read=read,
+            gold=_GoldTree(task.patch, read) if read else None,
+            command=environment.test_command if environment else (),
+            installed={name for name in names if name.lower().replace("-", "_") not in own},
+        )
 
     def covers(self, path: str) -> bool:
-        """Whether a change of ``path`` is undone before the tests run."""
+        """Whether any change of ``path`` is undone, going by its name."""
+        return path in self.tests or not self.judge(path, None, FileState(b"")).keep
+
+    def judge(self, path: str, before: FileState | None, after: FileState | None) -> Ruling:
+        """Rule on one changed path.
+
+        Args:
+            path: relative to the repository.
+            before: its state in the base tree; None when absent.
+            after: its state after the patch; None when removed.
+        """
+        if before == after:
+            return Ruling(keep=True, reason="unchanged")
+        for rule in (
+            self._odd_path,
+            self._link,
+            self._allowed,
+            self._expected,
+            self._support,
+            self._settings,
+            self._startup,
+            self._metadata,
+            self._machine_code,
+            self._shadow,
+        ):
+            ruling = rule(path, before, after)
+            if ruling is not None:
+                return ruling
+        return Ruling(keep=True, reason=_KEEP)
+
+    def _odd_path(
+        self, path: str, before: FileState | None, _after: FileState | None
+    ) -> Ruling | None:
+        if not is_ordinary_name(path):
+            return Ruling(False, "the path holds control characters or leaves the tree", True)
+        parts = path.split("/")
+        if any(skeleton(part) == ".git" for part in parts):
+            return Ruling(False, "git's own data", True)
+        if parts[-1] in (".gitattributes", ".gitmodules"):
+            return Ruling(False, "changes what git does with other files")
+        if before is None and path not in self.tests and skeleton(path) in self._skeletons:
+            return Ruling(False, "a name made to look like that of an expected test", True)
+        if self._knows and any(self._is_link(parent) for parent in _parents(path)):
+            return Ruling(False, "lies behind a symbolic link")
+        return None
+
+    def _link(self, path: str, before: FileState | None, after: FileState | None) -> Ruling | None:
+        if after is None or not after.symlink or path in self.tests:
+            return None
+        target = after.data.decode("utf-8", "surrogateescape")
+        if leaves_tree(path, target):
+            return Ruling(False, "a link that leaves the tree", True)
         if path in self.allowed:
-            return False
-        name = PurePosixPath(path)
-        return (
-            path in self.tests
-            or name.name in _SETTINGS
-            or name.suffix in _SUFFIXES
-            or name.parts[0] == ".git"
-        )
+            return None
+        return Ruling(False, "a new link to another file" if before is None else "a changed link")
+
+    def _allowed(
+        self, path: str, _before: FileState | None, after: FileState | None
+    ) -> Ruling | None:
+        if path not in self.allowed:
+            return None
+        gold = self._gold(path) if self._gold else after
+        wrong = settings_differ(path, _data(gold), _data(after))
+        if wrong:
+            return None
+        return Ruling(keep=True, reason="the gold patch touches it too")
+
+    def _expected(
+        self, path: str, before: FileState | None, after: FileState | None
+    ) -> Ruling | None:
+        if path not in self.tests:
+            return None
+        if path.endswith(".py") and not looks_like_test(path):
+            return self._documented(before, after)
+        return Ruling(keep=False, reason="holds tests that are run")
+
+    def _documented(self, before: FileState | None, after: FileState | None) -> Ruling | None:
+        """Product code whose docstrings are tests: its examples stay, the rest may change."""
+        if before is None or after is None:
+            return Ruling(keep=False, reason="holds tests that are run")
+        left = iter(_examples(after.data))
+        if all(line in left for line in _examples(before.data)):
+            return None
+        return Ruling(keep=False, reason="changes the examples in docstrings that are run as tests")
+
+    def _support(
+        self, path: str, _before: FileState | None, _after: FileState | None
+    ) -> Ruling | None:
+        pure = PurePosixPath(path)
+        if pure.name == "conftest.py":
+            return Ruling(keep=False, reason="pytest reads it before the tests")
+        if any(path.startswith(f"{root}/") for root in self._test_directories):
+            return Ruling(keep=False, reason="lies among the expected tests")
+        holders = {str(PurePosixPath(name).parent) for name in self.tests if looks_like_test(name)}
+        folder = str(pure.parent)
+        if folder in holders and looks_like_test(path):
+            return Ruling(keep=False, reason="a test file beside expected tests")
+        if any(
+            part in _SUPPORT_NAMES and "/".join(pure.parts[:place] or (".",)) in holders
+            for place, part in enumerate(pure.parts[:-1])
+        ):
+            return Ruling(keep=False, reason="data of the expected tests")
+        return None
+
+    def _settings(
+        self, path: str, before: FileState | None, after: FileState | None
+    ) -> Ruling | None:
+        name = path.rpartition("/")[2]
+        if is_runner_settings(path):
+            return Ruling(keep=False, reason="settings of the test runner")
+        if settings_differ(path, _data(before), _data(after)):
+            return Ruling(keep=False, reason="changes the test runner's part of this file")
+        words = {word.rpartition("/")[2] for word in self.command}
+        tools = {"make": "makefile", "gmake": "makefile", "nox": "noxfile.py", "just": "justfile",
+                 "rake": "rakefile", "invoke": "tasks.py", "task": "taskfile.yml"}  # fmt: skip
+        used = {tools[word] for word in words & set(tools)}
+        if path in self.command or f"./{path}" in self.command or name.lower() in used:
+            return Ruling(keep=False, reason="the test command uses it")
+        if _ENVIRONMENT.match(name):
+            return Ruling(keep=False, reason="sets variables of the tests' environment")
+        return None
+
+    def _startup(
+        self, path: str, before: FileState | None, _after: FileState | None
+    ) -> Ruling | None:
+        pure = PurePosixPath(path)
+        if pure.name in _STARTUP and (before is None or pure.parent == PurePosixPath()):
+            return Ruling(False, "the interpreter runs it at its start", before is None)
+        if pure.suffix in (".pth", "._pth") or pure.name == "pyvenv.cfg":
+            return Ruling(False, "the interpreter reads it at its start", before is None)
+        if set(pure.parts[:-1]) & _CACHES and pure.suffix != ".pyc":
+            return Ruling(keep=False, reason="a tool's cache")
+        if set(pure.parts[:-1]) & _INSTALLED:
+            return Ruling(keep=False, reason="an installed package, not the repository")
+        return None
+
+    def _metadata(
+        self, path: str, before: FileState | None, after: FileState | None
+    ) -> Ruling | None:
+        if not _METADATA.search(path):
+            return None
+        old, new = (state.data if state else b"" for state in (before, after))
+        plugin = bool(_PLUGIN_GROUP.search(new)) and not _PLUGIN_GROUP.search(old)
+        if plugin and path.endswith("entry_points.txt"):
+            return Ruling(False, "registers a plug-in of the runner", True)
+        return Ruling(keep=False, reason="metadata of an installation")
+
+    def _machine_code(
+        self, path: str, before: FileState | None, after: FileState | None
+    ) -> Ruling | None:
+        kind = binary_kind(path, after.data if after else b"")
+        if not kind:
+            return None
+        planted = kind == "planted bytecode"
+        return Ruling(False, f"{kind}, which no reader of the source sees", planted)
+
+    def _shadow(
+        self, path: str, before: FileState | None, after: FileState | None
+    ) -> Ruling | None:
+        if before is not None or after is None:
+            return None
+        for root in self._import_roots:
+            top, is_package = import_top(path, root)
+            if not top or self._holds(root, top):
+                continue
+            if top in _RUNNER_MODULES:
+                return Ruling(False, f"hides {top}, which decides the tests' outcome", True)
+            if is_package and top in sys.stdlib_module_names:
+                return Ruling(keep=False, reason=f"hides the standard library's {top}")
+            if is_package and top.lower() in self.installed:
+                return Ruling(keep=False, reason=f"hides the installed package {top}")
+        return None
+
+    def _holds(self, root: str, top: str) -> bool:
+        """Whether the base tree has that module as its own code."""
+        stem = f"{root}/{top}" if root else top
+        return any(self._read(f"{stem}{end}") for end in (".py", "/__init__.py"))
+
+    def _is_link(self, path: str) -> bool:
+        state = self._read(path)
+        return state is not None and state.symlink
+
+    @cached_property
+    def _skeletons(self) -> frozenset[str]:
+        return frozenset(skeleton(name) for name in self.tests)
+
+    @cached_property
+    def _test_directories(self) -> frozenset[str]:
+        found = (test_directory(name) for name in self.tests)
+        return frozenset(name for name in found if name)
+
+    @cached_property
+    def _import_roots(self) -> tuple[str, ...]:
+        """Directories that stand on ``sys.path`` when the tests run, as far as can be told."""
+        roots = {""}
+        for name in ("src", "lib"):
+            if not self._read(f"{name}/__init__.py") and not self._names_package(name):
+                roots.add(name)
+        if self._knows:
+            for test in self.tests:
+                folder = PurePosixPath(test).parent
+                while folder.name and self._read(f"{folder}/__init__.py"):
+                    folder = folder.parent
+                roots.add("" if str(folder) == "." else str(folder))
+        return tuple(sorted(roots))
+
+    def _names_package(self, name: str) -> bool:
+        """Whether the tests import this directory itself, as ``from src.module import x``."""
+        wanted = re.compile(rb"^\s*(?:from|import)\s+" + name.encode() + rb"\b", re.MULTILINE)
+        states = (self._read(test) for test in sorted(self.tests))
+        return any(state and wanted.search(state.data) for state in states)
+
+
+class _GoldTree:
+    """Files as the gold patch leaves them, made when first asked for."""
+
+    def __init__(self, patch: str, read: Callable[[str], FileState | None]) -> None:
+        self._patch = patch
+        self._base = read
+
+    @cached_property
+    def _changes(self) -> dict[str, FileState | None]:
+        try:
+            return apply_patch(self._patch, self._base)
+        except TaskError:
+            return {}
+
+    def __call__(self, path: str) -> FileState | None:
+        return self._changes[path] if path in self._changes else self._base(path)
+
+
+def _data(state: FileState | None) -> bytes | None:
+    return state.data if state else None
+
+
+def _parents(path: str) -> list[str]:
+    return [str(parent) for parent in PurePosixPath(path).parents if parent.name]
+
+
+def _examples(data: bytes) -> list[bytes]:
+    """Lines of doctest examples with what they expect, in order."""
+    found: list[bytes] = []
+    inside = False
+    for line in data.splitlines():
+        text = line.strip()
+        inside = text.startswith(b">>>") or (inside and bool(text) and text[:3] not in _QUOTES)
+        if inside:
+            found.append(text)
+    return found
+
+
+_QUOTES = (b'"""', b"'''")
