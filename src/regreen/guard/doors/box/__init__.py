@@ -1,0 +1,1 @@
+"""What a door puts into a box; standard library only, whatever Python the box has."""
