@@ -6,16 +6,13 @@ so any mirror serves. A pinned version that was fetched before needs no network.
 
 from __future__ import annotations
 
-import configparser
 import difflib
 import hashlib
 import json
-import os
 import platform
-import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,10 +25,10 @@ from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist
 from packaging.version import InvalidVersion, Version
 
 from regreen.core.errors import PrerequisiteError, RegreenError, UsageError
+from regreen.guard.index.configured import DEFAULT_INDEX, index_url, redact
 
 __all__ = ["DEFAULT_INDEX", "Sdist", "fetch_sdist", "index_url", "redact"]
 
-DEFAULT_INDEX = "https://pypi.org/simple/"
 _ACCEPT = "application/vnd.pypi.simple.v1+json"
 _TRIES = 3
 _TIMEOUT = 30.0
@@ -53,31 +50,6 @@ class Sdist:
     """Its digest, as the index tells."""
     uploaded: str
     """ISO 8601; empty when the index does not tell."""
-
-
-def index_url(environ: Mapping[str, str] = os.environ) -> str:
-    """The index this machine is set up for: uv's variables, then pip's, then pip's files."""
-    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
-        if value := environ.get(name, "").strip():
-            return _slash(value.removeprefix("default="))
-    home = Path(environ.get("HOME") or Path.home())
-    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    named = [Path(environ["PIP_CONFIG_FILE"])] if environ.get("PIP_CONFIG_FILE") else []
-    usual = [config / "pip/pip.conf", home / ".pip/pip.conf", Path("/etc/pip.conf")]
-    for path in (*named, *usual):
-        parser = configparser.ConfigParser(interpolation=None, strict=False)
-        try:
-            parser.read(path)
-        except configparser.Error:
-            continue
-        if value := parser.get("global", "index-url", fallback="").strip():
-            return _slash(value)
-    return DEFAULT_INDEX
-
-
-def redact(text: str) -> str:
-    """The text without the users and passwords its URLs may carry."""
-    return re.sub(r"//[^/@\s]+@", "//", text)
 
 
 def fetch_sdist(name: str, version: str | None, cache: Path, *, index: str) -> tuple[Sdist, Path]:
@@ -104,10 +76,6 @@ def fetch_sdist(name: str, version: str | None, cache: Path, *, index: str) -> t
         _download(sdist, cache)
     _remember(cache, sdist)
     return sdist, _archive(cache, sdist)
-
-
-def _slash(url: str) -> str:
-    return url.rstrip("/") + "/"
 
 
 def _archive(cache: Path, sdist: Sdist) -> Path:
