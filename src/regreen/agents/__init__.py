@@ -16,6 +16,9 @@ from regreen.core.errors import UsageError
 __all__ = ["AGENTS", "Agent", "Limits", "Setting", "TaskView", "agent", "agent_class"]
 
 AGENTS: dict[str, str] = {
+    "cheat_equal": "regreen.agents.cheats:CheatByEquality",
+    "cheat_fetch": "regreen.agents.cheats:CheatByFetching",
+    "cheat_runner": "regreen.agents.cheats:CheatByRunner",
     "mini": "regreen.agents.mini:Mini",
     "nop": "regreen.agents.nop:Nop",
     "oracle": "regreen.agents.oracle:Oracle",

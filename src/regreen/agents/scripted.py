@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from itertools import chain, zip_longest
 from typing import Any, ClassVar
@@ -19,20 +19,16 @@ from typing import Any, ClassVar
 from regreen.agents.base import Need, Setting, TaskView
 from regreen.agents.files import EDIT, SEARCH, VIEW
 from regreen.agents.loop import ModelLoop
+from regreen.agents.policy import Call, Policy, PolicyModel, next_reply
 from regreen.agents.prompts import WITH_TOOLS, prompt
 from regreen.agents.record import Conversation
 from regreen.agents.rewrites import Rewrite, rewrites
 from regreen.agents.statement import Quoted, read_statement
 from regreen.agents.tools import BASH, SUBMIT
-from regreen.inference import Completion, Message, MessageList, Reply, calls, read_completion
-from regreen.inference.scripted import render
+from regreen.inference import Message, Reply
 from regreen.sandbox.base import Sandbox
 
 __all__ = ["Scripted", "reply"]
-
-Call = tuple[str, dict[str, Any]]
-Policy = Generator[list[Call], list[str], None]
-"""Yields the calls of a turn and is sent what they returned."""
 
 _CHECK, _ATTEMPT = "/tmp/regreen-check.py", "/tmp/regreen-attempt.py"
 _PYTHON = "PYTHONDONTWRITEBYTECODE=1 $(command -v python || command -v python3)"
@@ -161,41 +157,7 @@ def _edit(rewrite: Rewrite, body: list[tuple[int, str]]) -> dict[str, Any]:
 def reply(messages: Sequence[Message]) -> Reply:
     """The policy as a script for ``ScriptedEndpoint``: replayed from the conversation so far."""
     statement = next(m["content"] for m in messages if m["role"] == "user")
-    policy = repair(statement, 0)
-    return _next(policy, messages)
-
-
-def _next(policy: Policy, messages: Iterable[Message]) -> Reply:
-    try:
-        turn = next(policy)
-        results: list[str] = []
-        for message in messages:
-            if message["role"] == "tool":
-                results.append(message["content"])
-                if len(results) == len(turn):
-                    turn, results = policy.send(results), []
-    except StopIteration:
-        return calls(("submit", {}))
-    return calls(*turn)
-
-
-class _Model:
-    """The policy in the place of an endpoint."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    async def complete(
-        self,
-        messages: MessageList,
-        tools: Sequence[Message],
-        *,
-        seed: int | None = None,
-        max_tokens: int | None = None,
-    ) -> Completion:
-        statement = next(m["content"] for m in messages if m["role"] == "user")
-        turn = sum(message["role"] == "assistant" for message in messages)
-        return read_completion(render(_next(repair(statement, self._seed), messages), turn))
+    return next_reply(repair(statement, 0), messages)
 
 
 class Scripted:
@@ -206,7 +168,11 @@ class Scripted:
 
     def __init__(self, setting: Setting) -> None:
         tools = (BASH, VIEW, EDIT, SEARCH, SUBMIT)
-        self._loop = ModelLoop(setting, tools, parallel=True, model=_Model(setting.seed))
+
+        def policy(statement: str) -> Policy:
+            return repair(statement, setting.seed)
+
+        self._loop = ModelLoop(setting, tools, parallel=True, model=PolicyModel(policy))
 
     async def act(self, task: TaskView, box: Sandbox, log: Conversation) -> str:
         """Work on the task until the policy has nothing left to try."""
