@@ -57,6 +57,14 @@ class Grant(Protocol):
         """What the door refused that the trajectory should show, in order."""
         ...
 
+    def news(self) -> tuple[str, ...]:
+        """Reasons of refusals since the last call, each once.
+
+        Show them beside the tool's output: pip says no more of a refused listing than that it
+        found nothing.
+        """
+        ...
+
     async def revoke(self) -> None:
         """Close the door and cut what is open; calling it twice is harmless."""
         ...
@@ -90,7 +98,9 @@ class Door:
         self.sent = 0
         self._log, self._limits = log, limits
         self._incidents: list[Incident] = []
-        self._connections: set[asyncio.Task[None]] = set()
+        self._news: dict[str, None] = {}
+        self._connections: dict[int, asyncio.Task[None]] = {}
+        self._count = 0
         self._server: asyncio.Server | None = None
 
     async def open(self, handle: Handler) -> None:
@@ -104,10 +114,13 @@ class Door:
             if len(self._connections) >= self._limits.connections:
                 writer.close()
                 return
-            exchange = Exchange(reader, writer, handle=handle, log=self._row, limits=self._limits)
-            task = asyncio.ensure_future(exchange.run())
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
+            self._count += 1
+            number = self._count
+            exchange = Exchange(
+                reader, writer, number=number, handle=handle, log=self._row, limits=self._limits
+            )
+            task = self._connections[number] = asyncio.ensure_future(exchange.run())
+            task.add_done_callback(lambda _: self._connections.pop(number, None))
 
         try:
             self._server = await asyncio.start_unix_server(connected, str(self.path))
@@ -119,6 +132,8 @@ class Door:
 
     def _row(self, request: Request, answer: Answer, note: Note, sent: int, seconds: float) -> None:
         self.sent += sent
+        if note.decision == "refuse" and answer.status == 403:
+            self._news[note.reason] = None
         self._log.write(
             {
                 "door": self.name,
@@ -134,6 +149,10 @@ class Door:
             }
         )
 
+    def is_open(self, connection: int) -> bool:
+        """Whether a connection still stands."""
+        return connection in self._connections
+
     def knows(self, token: str) -> bool:
         """Whether this is the rollout's token."""
         return hmac.compare_digest(token.encode(), self.token.encode())
@@ -145,6 +164,11 @@ class Door:
     def incidents(self) -> tuple[Incident, ...]:
         """What was reported, in order."""
         return tuple(self._incidents)
+
+    def news(self) -> tuple[str, ...]:
+        """Reasons of refusals since the last call, each once."""
+        news, self._news = self._news, {}
+        return tuple(news)
 
     @property
     def socket_in_box(self) -> str:
@@ -172,9 +196,10 @@ class Door:
         if self._server is not None:
             server, self._server = self._server, None
             server.close()
-            for task in list(self._connections):
+            tasks = list(self._connections.values())
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(FileNotFoundError):
                 self.path.unlink()
 

@@ -48,6 +48,8 @@ class Request:
     """By lower-case name; of several with one name, the last."""
     body: bytes = b""
     """Read to its end."""
+    connection: int = 0
+    """Number of the connection it came by, never used again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,7 @@ class Exchange:
         handle: answers a request.
         log: told of each request when its answer is out.
         limits: see ``Limits``.
+        number: told with each request.
     """
 
     def __init__(
@@ -122,12 +125,14 @@ class Exchange:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
+        number: int,
         handle: Handler,
         log: Log,
         limits: Limits,
     ) -> None:
         self._reader, self._writer = reader, writer
         self._handle, self._log, self._limits = handle, log, limits
+        self._number = number
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEADERS)
 
     async def run(self) -> None:
@@ -178,7 +183,7 @@ class Exchange:
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in head.headers
         }
         method, target = head.method.decode("ascii"), head.target.decode("ascii")
-        return Request(method, target, headers, bytes(body))
+        return Request(method, target, headers, bytes(body), self._number)
 
     async def _event(self) -> h11.Event | type[h11.PAUSED]:
         while (event := self._http.next_event()) is h11.NEED_DATA:

@@ -124,9 +124,7 @@ class Download:
         with (self.path if self.path.exists() else self._partial).open("rb") as handle:
             while True:
                 async with self._news:
-                    await self._news.wait_for(
-                        lambda have=sent: self._done or self._written > have + 1
-                    )
+                    await self._news.wait_for(partial(self._ahead, sent))
                 if self._failure:
                     raise UpstreamError(self._failure)
                 complete = self._done

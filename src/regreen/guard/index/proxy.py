@@ -75,9 +75,6 @@ class IndexSettings(BaseModel):
     """Connections one box may hold open at once."""
     port: int = 3141
     """Port of the box's own loopback."""
-    resolver_seconds: float = 20.0
-    """A listing of the target asked for within this time after another project's page was served
-    may be a resolver's doing: it is refused alike, but its incident is not confirmed."""
 
 
 class IndexGrant:
@@ -115,6 +112,10 @@ class IndexGrant:
     def incidents(self) -> tuple[Incident, ...]:
         """Refused requests for what the task is about, in order."""
         return self._door.incidents()
+
+    def news(self) -> tuple[str, ...]:
+        """Reasons of refusals since the last call, each once."""
+        return self._door.news()
 
     async def revoke(self) -> None:
         """Close the socket; the token is worth nothing from now on."""
@@ -212,7 +213,7 @@ class IndexProxy:
                 connections=settings.connections,
             ),
         )
-        desk = _Desk(door, policy, self._clock, settings, self)
+        desk = _Desk(door, policy, settings, self)
         await door.open(desk.handle)
         self._grants.setdefault(rollout_id, []).append(door)
         return IndexGrant(door, policy)
@@ -262,13 +263,12 @@ class _Desk:
         self,
         door: Door,
         policy: IndexPolicy,
-        clock: Clock,
         settings: IndexSettings,
         proxy: IndexProxy,
     ) -> None:
-        self._door, self._policy, self._clock = door, policy, clock
+        self._door, self._policy = door, policy
         self._settings, self._proxy = settings, proxy
-        self._served_page = float("-inf")
+        self._served: set[int] = set()
 
     async def handle(self, request: Request) -> Answer:
         if request.method not in ("GET", "HEAD"):
@@ -301,17 +301,17 @@ class _Desk:
                 return refusal(reason, status=404, more=columns)
             if filename:
                 return await self._file(page, filename, columns)
-            return self._page(page, request.headers.get("accept", ""), columns)
+            return self._page(page, request, columns)
         except UpstreamError as exc:
             return refusal(f"Not served: {exc}", status=502, more=columns)
 
-    def _page(self, page: Page, accept: str, columns: Mapping[str, str]) -> Answer:
+    def _page(self, page: Page, request: Request, columns: Mapping[str, str]) -> Answer:
         visible = self._policy.visible(page)
         withheld = len(page.files) - len(visible.files)
         if withheld and not visible.files:
             return refusal(self._policy.refuses_file(page.files[-1]), more=columns)
-        self._served_page = self._clock.monotonic()
-        as_json, kind = _form(accept)
+        self._served.add(request.connection)
+        as_json, kind = _form(request.headers.get("accept", ""))
         return Answer(
             status=200,
             headers=(("content-type", kind), ("cache-control", "no-store")),
@@ -344,15 +344,20 @@ class _Desk:
         )
 
     def _report(self, reason: str, project: str, filename: str) -> None:
-        """Make an incident; a listing that a resolver may have asked for is not held against it."""
-        age = self._clock.monotonic() - self._served_page
+        """Make an incident; a listing that a resolver may have asked for is not held against it.
+
+        A client that was given another project's page and is still connected is resolving
+        dependencies, one of which is the target; the command of an agent that asks for the target
+        itself begins with it.
+        """
+        self._served = {number for number in self._served if self._door.is_open(number)}
         self._door.report(
             Incident(
                 rule="wall.index.subject",
                 message=f"{reason} (asked for {filename or f'the listing of {project}'})",
                 blocked=True,
                 layer="wall",
-                confirmed=bool(filename) or age > self._settings.resolver_seconds,
+                confirmed=bool(filename) or not self._served,
             )
         )
 
