@@ -26,7 +26,7 @@ _CLIENT_TOOLS = re.compile(
     r"function|custom|local_shell|apply_patch"
     r"|(?:bash|text_editor|computer|memory)_\d{8}|computer_use_preview|computer"
 )
-# Keys of a request that make the service fetch, search or run, whatever their value says.
+# Keys of a request that make the service fetch, search or run; an empty object switches some on.
 _SERVER_KEYS = (
     "plugins",
     "web_search_options",
@@ -36,11 +36,8 @@ _SERVER_KEYS = (
     "enable_search",
     "mcp_servers",
     "tool_resources",
-    "tool_servers",
     "container",
     "data_sources",
-    "documents_url",
-    "retrieval",
 )
 _SEARCHING_MODEL = re.compile(
     r"(?::online|-search-preview(?:-[\d-]+)?|-deep-research(?:-[\d-]+)?)$"
@@ -68,20 +65,31 @@ def server_side(body: Mapping[str, Any]) -> str:  # JSON edge
         body: a request of the chat, completions, messages or responses API.
     """
     for key in _SERVER_KEYS:
-        if body.get(key):
+        if body.get(key) not in (None, False, []):
             return f"'{key}'"
     model = body.get("model")
     if isinstance(model, str) and _SEARCHING_MODEL.search(model):
         return f"the model '{model}', which searches the web"
     for tool in _items(body.get("tools")):
-        kind = tool.get("type", "custom") if isinstance(tool, Mapping) else tool
-        if not isinstance(kind, str) or not _CLIENT_TOOLS.fullmatch(kind):
-            return f"the tool type '{kind}'"
+        kind = _kind(tool)
+        if not _CLIENT_TOOLS.fullmatch(kind):
+            return f"the tool '{kind[:100]}'"
     for key in ("messages", "input", "system", "prompt", "instructions"):
         for part in _parts(body.get(key), 0):
             if link := _remote(part):
                 return f"content at the address '{link[:100]}'"
     return ""
+
+
+def _kind(tool: Any) -> str:
+    """The type of a tool; one without a type has to look like a function's definition."""
+    if not isinstance(tool, Mapping):
+        return str(tool)
+    if kind := tool.get("type"):
+        return str(kind)
+    if isinstance(tool.get("name"), str) and "input_schema" in tool:
+        return "custom"
+    return "function" if set(tool) == {"function"} else ", ".join(map(str, tool))
 
 
 def _items(value: Any) -> Iterable[Any]:

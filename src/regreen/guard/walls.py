@@ -64,9 +64,10 @@ def spec_for(
         UsageError: the policy would let an agent or its patch reach a network, or the grants are
             not those it opens.
     """
-    policy = policy or DEFAULT_POLICIES[stage]
     if stage not in DEFAULT_POLICIES:
-        raise _refuse(f"there is no stage {stage}", stage, "name build, act or verify")
+        what = f"there is no stage {stage}"
+        raise _refuse(what, stage, "name build, act or verify")
+    policy = policy or DEFAULT_POLICIES[stage]
     if stage != "build" and policy.network != "none":
         what = f"the stage {stage} may not have the host's network"
         raise _refuse(what, stage, 'set network = "none"; index = "proxy" serves packages')
@@ -76,6 +77,9 @@ def spec_for(
     if stage != "build" and spec.writable_binds:
         what = f"the stage {stage} may not write to directories of the host"
         raise _refuse(what, stage, "use mounts, whose changes stay in the box")
+    if stage != "build" and (sockets := [str(path) for path, _ in spec.binds if path.is_socket()]):
+        what = f"the stage {stage} may not reach a service of the host: {', '.join(sockets)}"
+        raise _refuse(what, stage, "leave the bind out")
     opened = sorted(name for name, value in _DOORS.items() if getattr(policy, name) == value)
     given = sorted(grant.name for grant in grants)
     if opened != given:
