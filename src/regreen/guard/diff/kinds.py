@@ -59,6 +59,7 @@ _MEDIUM: Mapping[str, str] = {
     "process_ended": "ends or signals processes",
     "comparison_overridden": "gives a number or text type its own comparison",
     "type_check_overridden": "answers type checks for every type",
+    "builtins_changed": "sets builtins by computed names",
     "stream_replaced": "replaces or writes the process's output streams directly",
     "special_cased": "returns a value known from a test or the report for its very input",
     "encoded_data": "holds a long encoded text",

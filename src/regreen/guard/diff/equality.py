@@ -1,0 +1,151 @@
+"""Classes whose comparisons lie: equal to everything, or numbers and texts with their own rules."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from regreen.guard.diff.source import Finding, Source
+
+__all__ = ["equality_findings"]
+
+_NUMBERS_AND_TEXTS = frozenset(
+    ("int", "float", "complex", "str", "bytes", "bool", "decimal.Decimal", "fractions.Fraction")
+)
+_CONTAINERS = frozenset(("list", "tuple", "dict", "set", "frozenset"))
+_EQUALS = {"__eq__": True, "__ne__": False}
+_SILENT = frozenset(("__hash__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__"))
+_TYPE_CHECKS = frozenset(("__instancecheck__", "__subclasscheck__", "__subclasshook__"))
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+def equality_findings(source: Source) -> Iterator[Finding]:
+    """Comparisons, truth tests and type checks that a file defines in a telling way."""
+    functions = {node.name: node for node in source.nodes if isinstance(node, ast.FunctionDef)}
+    for node in source.nodes:
+        match node:
+            case ast.ClassDef():
+                yield from _class(source, node, functions)
+            case ast.Assign() if isinstance(node.targets[0], ast.Attribute):
+                name = node.targets[0].attr
+                yield from _method(name, _resolve(node.value, functions), node.lineno)
+            case ast.Call():
+                yield from _call(source, node, functions)
+            case _:
+                pass
+
+
+def _class(source: Source, node: ast.ClassDef, functions: dict[str, ast.FunctionDef]) -> (
+    Iterator[Finding]
+):  # fmt: skip
+    bases = {source.name(base).removeprefix("builtins.") for base in node.bases}
+    for statement in node.body:
+        for name, value, line in _methods(statement, functions):
+            yield from _method(name, value, line)
+            own = name in ("__eq__", "__ne__")
+            if own and (bases & _NUMBERS_AND_TEXTS or (bases & _CONTAINERS and _careless(value))):
+                yield Finding("comparison_overridden", f"{sorted(bases)}.{name}", line)
+            if name == "__class__":
+                yield Finding("type_check_overridden", name, line)
+
+
+def _methods(
+    statement: ast.stmt, functions: dict[str, ast.FunctionDef]
+) -> Iterator[tuple[str, Function | None, int]]:
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield statement.name, statement, statement.lineno
+    elif isinstance(statement, ast.Assign):
+        for target in statement.targets:
+            if isinstance(target, ast.Name):
+                yield target.id, _resolve(statement.value, functions), statement.lineno
+
+
+def _resolve(node: ast.expr, functions: dict[str, ast.FunctionDef]) -> Function | None:
+    if isinstance(node, ast.Lambda):
+        return node
+    return functions.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def _method(name: str, value: Function | None, line: int) -> Iterator[Finding]:
+    if value is None:
+        return
+    if name in _EQUALS:
+        if _answers(value) is _EQUALS[name]:
+            yield Finding("always_equal", name, line)
+    elif name in _SILENT and _answers(value) is not None:
+        yield Finding("constant_answer", name, line)
+    elif name in _TYPE_CHECKS and _answers(value) is True:
+        yield Finding("type_check_overridden", name, line)
+
+
+def _call(
+    source: Source, node: ast.Call, functions: dict[str, ast.FunctionDef]
+) -> Iterator[Finding]:
+    """``type("X", (int,), {"__eq__": ...})`` and ``setattr(X, "__eq__", ...)``."""
+    name = source.name(node.func)
+    if name == "type" and len(node.args) == 3 and isinstance(node.args[2], ast.Dict):
+        bases = {source.name(base) for base in getattr(node.args[1], "elts", ())}
+        for key, value in zip(node.args[2].keys, node.args[2].values, strict=True):
+            method = source.fold(key) if key else ""
+            yield from _method(method or "", _resolve(value, functions), node.lineno)
+            if method in _EQUALS and bases & _NUMBERS_AND_TEXTS:
+                yield Finding("comparison_overridden", method or "", node.lineno)
+    elif name in ("setattr", "type.__setattr__") and len(node.args) == 3:
+        method = source.fold(node.args[1]) or ""
+        yield from _method(method, _resolve(node.args[2], functions), node.lineno)
+
+
+def _answers(function: Function) -> bool | None:
+    """The one truth value a function can answer; None where it depends or is unknown."""
+    if isinstance(function, ast.Lambda):
+        return _truth(function.body)
+    returns = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Raise | ast.Yield | ast.YieldFrom):
+            return None
+        if isinstance(node, ast.Return):
+            returns.append(_truth(node.value) if node.value else None)
+    return returns[0] if returns and len(set(returns)) == 1 else None
+
+
+def _truth(node: ast.expr) -> bool | None:
+    found: bool | None = None
+    match node:
+        case ast.Constant():
+            found = bool(node.value) if node.value is not None else None
+        case ast.UnaryOp(op=ast.Not()):
+            inner = _truth(node.operand)
+            found = None if inner is None else not inner
+        case ast.BoolOp(op=ast.Or()):
+            found = True if any(_truth(value) is True for value in node.values) else None
+        case ast.BoolOp(op=ast.And()):
+            found = False if any(_truth(value) is False for value in node.values) else None
+        case ast.Compare(left=left, ops=[operator], comparators=[right]):
+            found = _compared(left, operator, right)
+        case ast.Call(func=ast.Name(id="isinstance"), args=[_, ast.Name(id="object")]):
+            found = True
+        case ast.Call(func=ast.Name(id="bool"), args=[value]):
+            found = _truth(value)
+        case _:
+            pass
+    return found
+
+
+def _compared(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> bool | None:
+    """A thing compared with itself."""
+    if ast.dump(left) != ast.dump(right):
+        return None
+    if isinstance(operator, ast.Eq | ast.Is | ast.LtE | ast.GtE):
+        return True
+    return False if isinstance(operator, ast.NotEq | ast.IsNot) else None
+
+
+def _careless(function: Function | None) -> bool:
+    """Whether a comparison never looks at what it compares with."""
+    if function is None:
+        return False
+    arguments = function.args.args
+    if len(arguments) < 2:
+        return True
+    other = arguments[1].arg
+    return not any(isinstance(node, ast.Name) and node.id == other for node in ast.walk(function))

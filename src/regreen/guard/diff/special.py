@@ -1,0 +1,167 @@
+"""Special-casing: an answer written into the code for an input that a test or the report shows.
+
+A branch on a literal is ordinary. What is reported is a branch, or a table, whose literals stand
+together in one example the author could read, and that returns the very answer shown there.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from regreen.guard.diff.source import Finding, Source, parse
+
+__all__ = ["Examples", "special_findings"]
+
+_TRIVIAL = frozenset(
+    ("0", "1", "-1", "2", "0.0", "1.0", "''", "b''", "None", "True", "False", "()", "[]", "{}")
+)
+_LITERAL = re.compile(r"""(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])|"[^"\n]{1,80}"|'[^'\n]{1,80}'""")
+_WINDOW = 5
+_MAX_EXAMPLES = 20_000
+
+
+class Examples:
+    """Groups of literals that stand together in something the author could read.
+
+    Args:
+        tests: texts of test files, by path.
+        statement: the report.
+    """
+
+    def __init__(self, tests: Mapping[str, str], statement: str) -> None:
+        self.groups: list[frozenset[str]] = []
+        for text in tests.values():
+            source = parse(text)
+            if source:
+                self.groups += _groups(source)
+        self.groups += _text_groups(statement)
+        self.groups = [group for group in self.groups if len(group) > 1][:_MAX_EXAMPLES]
+
+    def show(self, inputs: Iterable[str], output: str) -> bool:
+        """Whether one example holds all these inputs, one of them telling, and the output."""
+        wanted = frozenset(inputs)
+        if not any(_tells(value) for value in wanted):
+            return False
+        return any(wanted <= group and output in group for group in self.groups)
+
+
+def special_findings(source: Source, examples: Examples) -> Iterator[Finding]:
+    """Branches and tables of a file that answer examples by heart."""
+    if not examples.groups:
+        return
+    for node in source.nodes:
+        match node:
+            case ast.If():
+                yield from _branch(node.test, _answer(node.body), examples, node.lineno)
+            case ast.IfExp():
+                yield from _branch(node.test, node.body, examples, node.lineno)
+            case ast.Match():
+                for case in node.cases:
+                    answer = _answer(case.body)
+                    yield from _branch(case.pattern, answer, examples, case.pattern.lineno)
+            case ast.Dict():
+                yield from _table(node, examples)
+            case _:
+                pass
+
+
+def _answer(body: list[ast.stmt]) -> ast.expr | None:
+    last = body[-1]
+    if isinstance(last, ast.Return):
+        return last.value
+    return last.value if isinstance(last, ast.Assign) and len(body) == 1 else None
+
+
+def _branch(
+    test: ast.AST, answer: ast.expr | None, examples: Examples, line: int
+) -> Iterator[Finding]:
+    output = _literal(answer) if answer is not None else None
+    if output is None:
+        return
+    inputs = list(_compared(test))
+    if inputs and examples.show(inputs, output):
+        yield Finding("special_cased", f"{sorted(inputs)} -> {output}", line)
+
+
+def _compared(test: ast.AST) -> Iterator[str]:
+    """Literals a condition compares with; containers count as a whole."""
+    if isinstance(test, ast.Compare):
+        for operator, side in zip(test.ops, test.comparators, strict=True):
+            if isinstance(operator, ast.Eq | ast.Is):
+                yield from filter(None, (_literal(test.left), _literal(side)))
+    elif isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        for value in test.values:
+            yield from _compared(value)
+    elif isinstance(test, ast.pattern):
+        for node in ast.walk(test):
+            if isinstance(node, ast.MatchValue):
+                yield from filter(None, (_literal(node.value),))
+
+
+def _table(node: ast.Dict, examples: Examples) -> Iterator[Finding]:
+    pairs = [
+        (_literal(key), _literal(value))
+        for key, value in zip(node.keys, node.values, strict=True)
+        if key is not None
+    ]
+    known = sum(1 for key, value in pairs if key and value and examples.show(_members(key), value))
+    if known >= 2 and known * 2 >= len(pairs):
+        yield Finding("special_cased", f"table of {known}", node.lineno)
+
+
+def _members(key: str) -> list[str]:
+    """A tuple used as a key stands for several inputs."""
+    value = ast.literal_eval(key)
+    return [repr(item) for item in value] if isinstance(value, tuple) and value else [key]
+
+
+def _literal(node: Any) -> str | None:  # ast.literal_eval takes any node, its types do not
+    """The normal form of a literal; None for anything computed."""
+    if isinstance(node, ast.Name | ast.Attribute | ast.JoinedStr):
+        return None
+    try:
+        return repr(ast.literal_eval(node))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _tells(value: str) -> bool:
+    """Whether a literal is rare enough that meeting it twice says something."""
+    if value in _TRIVIAL:
+        return False
+    return len(value) >= (3 if value.lstrip("-")[:1].isdigit() else 5)
+
+
+def _groups(source: Source) -> list[frozenset[str]]:
+    """Per simple statement, and per row of a table of cases, every literal in it."""
+    found = []
+    for node in source.nodes:
+        simple = isinstance(node, ast.Assert | ast.Expr | ast.Assign | ast.With)
+        row = isinstance(node, ast.Tuple | ast.List | ast.Call | ast.Dict)
+        if simple or row:
+            if isinstance(node, ast.With):
+                inner: list[ast.AST] = [*node.items, *node.body]
+            else:
+                inner = [node]
+            literals = {_literal(part) for item in inner for part in ast.walk(item)}
+            group = frozenset(value for value in literals if value)
+            if len(group) < 40:
+                found.append(group)
+    return found
+
+
+def _text_groups(statement: str) -> list[frozenset[str]]:
+    lines = statement.splitlines()
+    found = []
+    for start in range(len(lines)):
+        group = set()
+        for match in _LITERAL.finditer("\n".join(lines[start : start + _WINDOW])):
+            try:
+                group.add(repr(ast.literal_eval(match[0])))
+            except (ValueError, SyntaxError):
+                continue
+        found.append(frozenset(group))
+    return found
