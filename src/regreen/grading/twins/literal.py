@@ -37,7 +37,8 @@ class Manner:
         """Numbers move by more than any sensible tolerance."""
         self.long = long
         """Texts change in more than one place, for searches and patterns."""
-        self.sign = Random(f"{seed}:sign").choice((1, 1, 1, -1))
+        self.sign: int = Random(f"{seed}:sign").choice((1, 1, 1, -1))
+        """Which way numbers move, so that two changes of one number never cancel."""
 
     def random(self, node: ast.AST) -> Random:
         """The draw that belongs to one place of one text."""
@@ -61,20 +62,21 @@ def other_literal(node: ast.Constant, text: str, manner: Manner) -> str | None:
         The new text, on as many lines; None when there is none.
     """
     draw = manner.random(node)
+    new: str | None = None
     match node.value:
         case bool():
-            return draw.choice(("None", "2", "3"))
+            new = draw.choice(("None", "2", "3"))
         case None:
-            return draw.choice(("0", "1", "False", "True"))
+            new = draw.choice(("0", "1", "False", "True"))
         case int() as value:
-            return _integer(value, text, draw, manner)
+            new = _integer(value, text, draw, manner)
         case float() as value:
-            return _real(value, draw, manner)
+            new = _real(value, draw, manner)
         case complex():
-            return f"({text} + {draw.randint(2, 5)})"
+            new = f"({text} + {draw.randint(2, 5)})"
         case str() | bytes():
-            return _written(node.value, text, draw, manner)
-    return None
+            new = _written(node.value, text, draw, manner)
+    return new
 
 
 def _integer(value: int, text: str, draw: Random, manner: Manner) -> str:
@@ -89,7 +91,7 @@ def _integer(value: int, text: str, draw: Random, manner: Manner) -> str:
 def _real(value: float, draw: Random, manner: Manner) -> str | None:
     if not math.isfinite(value):
         return "1.5"
-    new = value + manner.sign * max(1.0, abs(value)) * (draw.randint(2, 5) + 0.25)
+    new = value + manner.sign * (1.0 + abs(value)) * (draw.randint(2, 5) + 0.25)
     if not math.isfinite(new):
         return "0.25"
     return repr(new) if new >= 0 else f"({new!r})"

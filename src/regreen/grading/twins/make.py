@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from regreen.core.task import TwinKind
@@ -20,6 +21,7 @@ from regreen.grading.twins.reach import Reach, Reacher
 from regreen.grading.twins.runtime import Runtime
 from regreen.grading.twins.sites import Negation, Site, called
 from regreen.grading.twins.text import Edits, Source
+from regreen.grading.twins.vocabulary import REFUTED
 
 __all__ = ["GENERATOR", "KINDS", "TwinFile", "functions", "make_twins", "variants"]
 
@@ -65,7 +67,13 @@ def functions(source: str) -> tuple[str, ...]:
     Raises:
         SyntaxError: The text is no Python of this interpreter's version.
     """
-    return Module(Source(source).tree).tests()
+    return _read(source)[1].tests()
+
+
+@lru_cache(maxsize=4)
+def _read(source: str) -> tuple[Source, Module]:
+    text = Source(source)
+    return text, Module(text.tree)
 
 
 def variants(
@@ -84,8 +92,7 @@ def variants(
     Raises:
         SyntaxError: The text is no Python of this interpreter's version.
     """
-    text = Source(source)
-    module = Module(text.tree)
+    text, module = _read(source)
     found = module.find(function)
     if found is None:
         return ()
@@ -94,7 +101,7 @@ def variants(
     forms = {site.form for _scope, site in reach.sites}
     if any(_has_value(scope, site) for scope, site in reach.sites):
         kinds.append("value")
-    if forms & {"equal", "truth"}:
+    if forms - {"raises"}:
         kinds.append("sentinel")
     if "raises" in forms:
         kinds.append("exception")
@@ -126,8 +133,7 @@ def make_twins(
     Raises:
         SyntaxError: The text is no Python of this interpreter's version.
     """
-    text = Source(source)
-    module = Module(text.tree)
+    text, module = _read(source)
     found = {name: module.find(name) for name in kinds}
     closed = _closed(module, kinds, found)
     reacher = Reacher(text, module, closed)
@@ -171,7 +177,7 @@ def _closed(
 def _has_value(scope: Scope, site: Site) -> bool:
     if site.form == "raises":
         return isinstance(site.match, ast.Constant)
-    if site.form == "truth":
+    if site.form != "equal":
         return False
     manner = Manner("", far=site.far, long=site.long)
     return any(_writable(scope, side, site, manner) for side in scope.chosen(site))
@@ -244,10 +250,11 @@ class _Changer:
     def _expect_other(self, reach: Reach, kind: TwinKind) -> None:
         raises = [(scope, site) for scope, site in reach.sites if site.form == "raises"]
         for scope, site in reach.sites:
-            if site.form == "equal" and not (kind == "value" and self._write(scope, site)):
-                self._compute(scope, site)
-            elif site.form == "truth":
-                self._condition(site)
+            if site.form == "equal":
+                if not (kind == "value" and self._write(scope, site)):
+                    self._compute(scope, site)
+            elif site.form != "raises":
+                self._against_nothing(site)
         for scope, site in raises:
             if kind == "value" and isinstance(site.match, ast.Constant):
                 self._match(scope, site)
@@ -301,9 +308,9 @@ class _Changer:
         """Change a name's value where it is bound, when nothing but expectations reads it."""
         if not scope.only_expected(name):
             return False
-        if scope.is_parameter(name):
+        if scope.names.is_parameter(name):
             return self._rebind(scope, name, far)
-        bindings = scope.bindings(name)
+        bindings = scope.names.binds.get(name, [])
         plain = [
             node.value
             for node in bindings
@@ -320,8 +327,10 @@ class _Changer:
         return False
 
     def _rebind(self, scope: Scope, name: str, far: str) -> bool:
-        body = scope.function.node.body
-        first = body[1] if len(body) > 1 and ast.get_docstring(scope.function.node) else body[0]
+        body = scope.names.function.node.body
+        first = (
+            body[1] if len(body) > 1 and ast.get_docstring(scope.names.function.node) else body[0]
+        )
         if not isinstance(first, ast.Expr | ast.Assign | ast.Assert | ast.Return | ast.AnnAssign):
             return False
         self.edits.insert(
@@ -341,17 +350,27 @@ class _Changer:
         self.edits.wrap(node.iter, before, "))")
         return True
 
-    def _condition(self, site: Site) -> None:
-        operator = "==" if site.wanted else "!="
-        if not isinstance(site.expected[0], ast.GeneratorExp):
-            self.edits.wrap(site.expected[0], "((", f") {operator} {self.runtime.nothing})")
+    def _against_nothing(self, site: Site) -> None:
+        node = site.expected[0]
+        if site.form == "method" and isinstance(node, ast.Attribute):
+            name, second = REFUTED[node.attr]
+            end = self.text.span(node)[1]
+            if self.edits.put(end - len(node.attr.encode()), end, name):
+                if second:
+                    self.edits.replace(site.expected[2], self.runtime.nothing)
+                else:
+                    self.edits.wrap(site.expected[1], "", f", {self.runtime.nothing}")
+        elif not isinstance(node, ast.GeneratorExp):
+            operator = "==" if site.wanted else "!="
+            before = "assert ((" if site.form == "call" else "(("
+            self.edits.wrap(node, before, f") {operator} {self.runtime.nothing})")
 
     # exception, negation, appended
 
     def _raise_other(self, scope: Scope, site: Site) -> None:
         old = site.expected[0]
         new = other_exception(self.text.text(old), self.manner.random(old))
-        values = scope.values_of(old.id) if isinstance(old, ast.Name) else None
+        values = scope.names.values_of(old.id) if isinstance(old, ast.Name) else None
         if values and isinstance(old, ast.Name) and scope.only_expected(old.id):
             for value in values:
                 self.edits.replace(

@@ -7,6 +7,7 @@ comes from another file is not here and is not listed.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,13 +50,10 @@ class Module:
         self.values: dict[str, list[ast.expr]] = {}
         for statement in flat(tree.body):
             self._note(statement)
-        self.stored = {
-            name: sum(
-                isinstance(node, ast.Name) and node.id == name and not _loads(node)
-                for node in ast.walk(tree)
-            )
-            for name in self.values
-        }
+        self.stored = Counter(
+            node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not _loads(node)
+        )
+        """How often a name is bound or deleted anywhere in the file."""
 
     def _note(self, statement: ast.stmt) -> None:
         match statement:

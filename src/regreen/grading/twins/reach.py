@@ -8,9 +8,10 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, replace
 
+from regreen.grading.twins.bindings import Bindings
 from regreen.grading.twins.names import AnyFunction, Function, Module
 from regreen.grading.twins.origin import Scope
-from regreen.grading.twins.sites import Negation, Site, Sites, sites_of
+from regreen.grading.twins.sites import Negation, Site, Sites, last_call, sites_of
 from regreen.grading.twins.text import Source
 
 __all__ = ["Reach", "Reacher"]
@@ -38,6 +39,7 @@ class Reacher:
         self.module = module
         self.closed = closed
         self._local = frozenset(module.functions)
+        self._inner: dict[AnyFunction, dict[str, AnyFunction]] = {}
 
     def reach(self, function: Function, lines: frozenset[int] = frozenset()) -> Reach:
         """The expectations of a test.
@@ -47,6 +49,9 @@ class Reacher:
             lines: Keep only what stands in statements on these lines, unless nothing does.
         """
         sites, negations = self._reach(function, 0)
+        alone = None if sites else last_call(function.node)
+        if alone is not None:
+            sites = [(self._scope(function, Sites()), alone)]
         near = [(scope, site) for scope, site in sites if _on(site.lines, lines)]
         turned = [each for each in negations if _on(each.lines, lines)]
         return Reach(function, tuple(near or sites), tuple(turned or negations))
@@ -65,41 +70,50 @@ class Reacher:
         for call, lines, helper in helpers:
             if helper.node is function.node:
                 continue
+            nested = helper.node in self._nested(function.node).values()
             inner, turned = self._reach(helper, depth + 1)
-            negations += turned
+            negations += [] if nested else turned
             for scope, site in inner:
                 given = self._given(call, lines, helper, scope, site)
-                if given is None:
-                    below.append((scope, replace(site, direct=False)))
-                else:
+                if given is not None:
+                    side = scope.chosen(site)[0]
+                    found.expectations = [
+                        each for each in found.expectations if side not in each.expected
+                    ]
                     found.expectations.append(given)
+                elif not nested:
+                    below.append((scope, replace(site, direct=False)))
         scope = self._scope(function, found)
         return [*((scope, site) for site in found.expectations), *below], negations
 
     def _scope(self, function: Function, found: Sites) -> Scope:
-        return Scope(self.source, self.module, function, found, self.closed)
+        return Scope(self.source, Bindings(self.module, function, self.closed), found)
 
     def _helper(self, call: ast.Call, function: Function) -> Function | None:
         match call.func:
             case ast.Name(id=name) if name in self.module.functions:
                 return Function(self.module.functions[name])
-            case ast.Name(id=name):
-                for node in ast.walk(function.node):
-                    if isinstance(node, AnyFunction) and node.name == name:
-                        return Function(node) if node is not function.node else None
+            case ast.Name(id=name) if name in self._nested(function.node):
+                return Function(self._nested(function.node)[name])
             case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name) if function.classes:
                 method = self.module.method(function.classes[-1], name)
                 return None if method is None else Function(method, function.classes)
         return None
 
+    def _nested(self, node: AnyFunction) -> dict[str, AnyFunction]:
+        if node not in self._inner:
+            inner = [each for each in ast.walk(node) if isinstance(each, AnyFunction)]
+            self._inner[node] = {each.name: each for each in inner if each is not node}
+        return self._inner[node]
+
     def _given(
         self, call: ast.Call, lines: tuple[int, int], helper: Function, scope: Scope, site: Site
     ) -> Site | None:
         """The site at the call, when the called function compares with one of its arguments."""
-        if site.form == "truth" or scope.function.node is not helper.node:
+        if site.form not in {"equal", "raises"} or scope.names.function.node is not helper.node:
             return None
         side = scope.chosen(site)[0]
-        if not (isinstance(side, ast.Name) and scope.is_parameter(side.id)):
+        if not (isinstance(side, ast.Name) and scope.names.is_parameter(side.id)):
             return None
         if not scope.only_expected(side.id) and site.form == "equal":
             return None

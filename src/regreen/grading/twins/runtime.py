@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from random import Random
 
+from regreen.grading.twins.literal import Manner
+
 __all__ = ["Runtime"]
 
 _NAMES = ("_normal", "_settled", "_canonical", "_resolved", "_plain", "_as_given", "_regular")
@@ -38,7 +40,7 @@ def {change}(value, far=False):
             if value.dtype.kind in "iufc" and value.size:
                 wide = value.astype(complex if value.dtype.kind == "c" else float)
                 wide = numpy.where(numpy.isfinite(wide), wide, 0.5)
-                moved = wide + {step} + 2 * abs(wide)
+                moved = wide + {step} * (2 + abs(wide))
                 return moved.astype(value.dtype) if value.dtype.kind in "fc" else moved
             if value.dtype.kind in "bMm" and value.size:
                 return value + {step}
@@ -48,9 +50,9 @@ def {change}(value, far=False):
         if kind.__module__.split(".")[0] == "pandas" and hasattr(value, "map"):
             return value.map({change})
         if isinstance(value, (float, complex)):
-            return kind(value + {step}.25 + 2 * abs(value)) if value - value == 0 else kind(1.5)
+            return kind(value + {step} * (2.25 + abs(value)) if value - value == 0 else 1.5)
         if isinstance(value, (int, decimal.Decimal, fractions.Fraction)):
-            return kind(value + {step} + (2 * abs(value) if far else 0))
+            return kind(value + {step} * (2 + abs(value) if far else 1))
         if isinstance(value, str):
             half = len(value) // 2
             return value[:half] + "{letters}" + value[half:]
@@ -103,7 +105,7 @@ class Runtime:
         self._nothing = nothing.title().replace("_", "")
         if self._nothing in source:
             self._nothing += str(draw.randint(100, 999))
-        self._step = draw.randint(1, 4)
+        self._step = Manner(seed).sign * draw.randint(1, 4)
         self._letters = "".join(draw.choice("abcdefghkmnpqrstuvwxyz") for _ in range(3))
         self._used: set[str] = set()
 

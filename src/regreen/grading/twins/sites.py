@@ -19,10 +19,11 @@ from regreen.grading.twins.vocabulary import (
     OPPOSITE,
     PREDICATES,
     RAISES,
+    REFUTED,
     TRUTH,
 )
 
-__all__ = ["Negation", "Site", "Sites", "called", "sites_of"]
+__all__ = ["Negation", "Site", "Sites", "called", "last_call", "sites_of"]
 
 _EXPECTED = re.compile(
     r"(?i)expect|want|correct|desired|truth|^exp(_|$)|_exp$|^answer|should|^ref_"
@@ -33,10 +34,12 @@ _EXPECTED = re.compile(
 class Site:
     """One expectation."""
 
-    form: Literal["equal", "truth", "raises"]
-    """A comparison, a condition, or an exception to come."""
+    form: Literal["equal", "truth", "raises", "method", "call"]
+    """A comparison, a condition, an exception to come, a method of unittest that is to be another,
+    or a call that is only to succeed."""
     expected: tuple[ast.expr, ...]
-    """Sides that may be the expectation, likeliest first; one condition; one exception type."""
+    """Sides that may be the expectation, likeliest first; one condition; one exception type; a
+    method and its arguments; one call."""
     lines: tuple[int, int]
     """First and last line of the statement."""
     every: bool = False
@@ -105,6 +108,19 @@ def sites_of(function: AnyFunction, local: frozenset[str]) -> Sites:
     return found
 
 
+def last_call(function: AnyFunction) -> Site | None:
+    """The last call that stands alone in a function: what a test without assertions tries."""
+    calls = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.Await)
+    ]
+    if not calls:
+        return None
+    last = max(calls, key=lambda node: node.lineno)
+    return Site("call", (last.value,), _lines(last))
+
+
 def _inside(statement: ast.stmt) -> Iterator[ast.AST]:
     for node in ast.walk(statement):
         if isinstance(node, ast.stmt):
@@ -119,26 +135,22 @@ def _read(node: ast.AST, found: Sites, local: frozenset[str]) -> None:
             if not isinstance(test, ast.Constant):
                 found.negations.append(Negation(test, lines))
             _know(message, found)
-        case ast.If(test=test, body=body, orelse=orelse):
-            if _fails(body):
-                _condition(test, wanted=False, lines=lines, found=found)
-                found.negations.append(Negation(test, lines))
-            elif _fails(orelse):
-                _condition(test, wanted=True, lines=lines, found=found)
-                found.negations.append(Negation(test, lines))
+        case ast.If(test=test, body=body, orelse=orelse) if _fails(body) or _fails(orelse):
+            _condition(test, wanted=not _fails(body), lines=lines, found=found)
+            found.negations.append(Negation(test, lines))
         case ast.Try(body=body, handlers=handlers, orelse=orelse):
-            if _fails(body) or _fails(orelse):
-                for handler in handlers:
-                    if handler.type is not None:
-                        where = (handler.lineno, handler.lineno)
-                        found.expectations.append(Site("raises", (handler.type,), where))
+            types = [handler.type for handler in handlers if handler.type is not None]
+            for kind in types if _fails(body) or _fails(orelse) else []:
+                found.expectations.append(Site("raises", (kind,), (kind.lineno, kind.lineno)))
     for call in _own_calls(node):
-        alias = ""
-        if isinstance(node, ast.With | ast.AsyncWith):
-            for item in node.items:
-                if item.context_expr is call and isinstance(item.optional_vars, ast.Name):
-                    alias = item.optional_vars.id
-        _call(call, lines, found, local, alias)
+        _call(call, lines, found, local, _alias(node, call))
+
+
+def _alias(node: ast.AST, call: ast.Call) -> str:
+    for item in node.items if isinstance(node, ast.With | ast.AsyncWith) else []:
+        if item.context_expr is call and isinstance(item.optional_vars, ast.Name):
+            return item.optional_vars.id
+    return ""
 
 
 def _lines(node: ast.AST) -> tuple[int, int]:
@@ -216,10 +228,14 @@ def _comparison(test: ast.Compare, wanted: bool, lines: tuple[int, int]) -> Site
         if isinstance(operator, ast.Is | ast.IsNot):
             return Site("equal", _ranked(sides), lines, identity=True)
         if isinstance(operator, ast.In | ast.NotIn):
-            right = isinstance(sides[1], ast.List | ast.Tuple | ast.Set | ast.Dict)
-            ordered = (sides[1], sides[0]) if right and not _plain(sides[0]) else tuple(sides)
-            return Site("equal", ordered[:1], lines, long=True)
+            return Site("equal", (sides[_among(sides)],), lines, long=True)
     return Site("truth", (test,), lines, wanted=wanted)
+
+
+def _among(sides: list[ast.expr]) -> bool:
+    """Whether the second of two sides is written out, and the first is computed."""
+    written = isinstance(sides[1], ast.List | ast.Tuple | ast.Set | ast.Dict)
+    return written and not _plain(sides[0])
 
 
 def _ranked(sides: list[ast.expr], default: int = -1) -> tuple[ast.expr, ...]:
@@ -256,21 +272,7 @@ def _call(
     if isinstance(call.func, ast.Name) and name in local:
         found.calls.append((call, lines))
     elif name in EQUAL and len(positional) >= 2:
-        pair = positional[:2]
-        sides = tuple(pair[:1]) if EQUAL[name] == 0 else _ranked(pair, EQUAL[name])
-        if name in {"assertIsInstance", "assertRegex"}:
-            sides = tuple(pair[1:])
-        far = bool(re.search(r"(?i)almost|close|approx|frame|series", name))
-        found.expectations.append(
-            Site(
-                "equal",
-                sides,
-                lines,
-                far=far,
-                long=name in {"assertIn", "assert_in", "assertRegex"},
-                identity=name in {"assertIs", "is_", "assert_is"},
-            )
-        )
+        found.expectations.append(_pair(name, positional[:2], lines))
         for extra in positional[2:]:
             _know(extra, found)
     elif name in TRUTH and positional:
@@ -283,9 +285,32 @@ def _call(
             match = positional[1]
         site = Site("raises", (positional[0],), lines, match=match, alias=alias)
         found.expectations.append(site)
-    elif name in CALLED_WITH:
-        values = [*positional, *(word.value for word in call.keywords)]
-        if values:
-            found.expectations.append(Site("equal", tuple(values), lines, every=True))
+    elif name in REFUTED and isinstance(call.func, ast.Attribute):
+        _refuted(call, positional, lines, found)
+    elif name in CALLED_WITH and (call.args or call.keywords):
+        values = (*positional, *(word.value for word in call.keywords))
+        found.expectations.append(Site("equal", values, lines, every=True))
     else:
         found.calls.append((call, lines))
+
+
+def _pair(name: str, pair: list[ast.expr], lines: tuple[int, int]) -> Site:
+    sides = tuple(pair[:1]) if EQUAL[name] == 0 else _ranked(pair, EQUAL[name])
+    if name in {"assertIsInstance", "assertRegex"} or (EQUAL[name] == 0 and _among(pair)):
+        sides = tuple(pair[1:])
+    return Site(
+        "equal",
+        sides,
+        lines,
+        far=bool(re.search(r"(?i)almost|close|approx|frame|series", name)),
+        long=name in {"assertIn", "assert_in", "assertRegex"},
+        identity=name in {"assertIs", "is_", "assert_is"},
+    )
+
+
+def _refuted(
+    call: ast.Call, positional: list[ast.expr], lines: tuple[int, int], found: Sites
+) -> None:
+    enough = 1 + REFUTED[called(call)][1]
+    if len(positional) >= enough and not call.keywords:
+        found.expectations.append(Site("method", (call.func, *positional[:2]), lines))

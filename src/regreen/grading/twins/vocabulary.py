@@ -5,7 +5,7 @@ A new library's function is a new row here.
 
 from __future__ import annotations
 
-__all__ = ["CALLED_WITH", "EQUAL", "OPPOSITE", "PREDICATES", "RAISES", "TRUTH"]
+__all__ = ["CALLED_WITH", "EQUAL", "OPPOSITE", "PREDICATES", "RAISES", "REFUTED", "TRUTH"]
 
 _PAIRS = """
 assertEqual assertEquals assertIs assertCountEqual assertItemsEqual assertListEqual assertDictEqual
@@ -108,3 +108,19 @@ OPPOSITE |= dict.fromkeys(
     "assertNotEqual",
 )
 OPPOSITE |= {"assertNotEquals": "assertEqual", "assert_called_once": "assert_not_called"}
+
+REFUTED: dict[str, tuple[str, bool]] = {
+    "assertNotEqual": ("assertEqual", True),
+    "assertNotEquals": ("assertEqual", True),
+    "assertIsNot": ("assertIs", True),
+    "assertLess": ("assertEqual", True),
+    "assertLessEqual": ("assertEqual", True),
+    "assertGreater": ("assertEqual", True),
+    "assertGreaterEqual": ("assertEqual", True),
+    "assertIsNone": ("assertEqual", False),
+    "assertIsNotNone": ("assertEqual", False),
+    "assertNotIn": ("assertIs", True),
+    "assertNotIsInstance": ("assertIs", True),
+}
+"""Name of an assertion -> the one to compare its first argument with a sentinel by, and whether it
+has a second argument."""
