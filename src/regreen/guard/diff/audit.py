@@ -143,8 +143,10 @@ def _findings(
         return
     found = _of_source(source, examples) if source else foreign_findings(path, text)
     tools = part is Part.TESTING or runner
+    plugin = "pytest" in PurePosixPath(path).stem
     for finding in found:
-        if tools and finding.kind in _TEST_TOOLS:
+        hook = plugin and finding.kind in ("runner_hook", "runner_imported")
+        if hook or (tools and finding.kind in _TEST_TOOLS):
             yield Finding("test_tool", f"{finding.kind} {finding.key}", finding.line)
         else:
             yield finding

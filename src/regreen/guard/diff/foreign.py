@@ -20,8 +20,9 @@ _SCRIPT = (
      r"|typeof (jest|describe)\b"),
     ("runner_left", r"process\.(reallyExit|exit)\(0\)|process\.kill\(process\.ppid"),
     ("process_left", r"process\.(exit|abort)\("),
-    ("builtin_patched", r"\b(Object\.is|(Object|Number|String|Array)\.prototype\.\w+"
-     r"|Error\.prepareStackTrace)\s*=[^=]"),
+    ("builtin_patched", r"\b(Object\.is|Error\.prepareStackTrace)\s*=[^=]"
+     r"|\b(Object|Number|String)\.prototype\.(equals|valueOf|toString|toJSON)\s*=[^=]"),
+    ("builtins_changed", r"\b(Object|Number|String|Array)\.prototype\.\w+\s*=[^=]"),
     ("always_equal", r"asymmetricMatch\s*(\(|[:=])[^\n]{0,40}(return true|=> true)"),
     ("frame_access", r"Error\.captureStackTrace|new Error\(\)\.stack|arguments\.callee"),
     ("import_hook", r"require\.cache|Module\._(load|resolveFilename|extensions)\b"),
@@ -84,7 +85,7 @@ def foreign_findings(path: str, text: str) -> Iterator[Finding]:
     suffix = "." + path.rpartition(".")[2].lower()
     rows = _COMPILED.get(suffix, ())
     for number, line in enumerate(text.splitlines(), 1):
-        if len(line) > 2_000 or line.lstrip().startswith(("//", "* ", "# ")):
+        if len(line) > 400 or line.lstrip().startswith(("//", "* ", "# ")):
             continue
         for kind, pattern in rows:
             if pattern.search(line):

@@ -134,6 +134,10 @@ def interpreter_findings(source: Source) -> Iterator[Finding]:
                 yield from _imported(node)
             case ast.Constant() | ast.JoinedStr():
                 yield from _text(source, node)
+            case ast.Raise() if node.exc is not None:
+                name = source.name(node.exc).removesuffix("()")
+                if name in ("SystemExit", "builtins.SystemExit"):
+                    yield Finding("process_left", "SystemExit", node.lineno)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 yield from _function(source, node)
             case _:
@@ -302,7 +306,7 @@ def _function(
     source: Source, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 ) -> Iterator[Finding]:
     """A function that takes values out of frames by names that only tests use."""
-    inside = [inner for inner in ast.walk(node) if source.function(inner) is node]
+    inside = source.inside(node)
     framed = any(source.name_of_call(inner) in _FRAMES for inner in inside) or any(
         isinstance(inner, ast.Attribute) and inner.attr in ("f_back", "tb_frame")
         for inner in inside

@@ -10,13 +10,13 @@ import ast
 import base64
 import binascii
 import codecs
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 __all__ = ["Finding", "Source", "parse"]
 
 _ROTATED = ("rot13", "rot_13", "rot-13")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _MAX_TEXT = 100_000
 _IMPORTERS = frozenset(("__import__", "builtins.__import__", "importlib.import_module"))
 _READERS = frozenset(("getattr", "builtins.getattr"))
@@ -104,18 +104,29 @@ class Source:
                     found.update(ast.walk(statement))
         return frozenset(found)
 
-    def above(self, node: ast.AST) -> Iterator[ast.AST]:
-        """The nodes around one, innermost first."""
-        while node in self.parents:
-            node = self.parents[node]
-            yield node
+    @cached_property
+    def _functions(self) -> dict[ast.AST, ast.AST]:
+        """The function around each node, or the module; parents come first in ``nodes``."""
+        around: dict[ast.AST, ast.AST] = {}
+        for node in self.nodes:
+            parent = self.parents.get(node, self.tree)
+            around[node] = parent if isinstance(parent, _FUNCTIONS) else around.get(parent, parent)
+        return around
+
+    @cached_property
+    def _insides(self) -> dict[ast.AST, list[ast.AST]]:
+        found: dict[ast.AST, list[ast.AST]] = {}
+        for node, function in self._functions.items():
+            found.setdefault(function, []).append(node)
+        return found
 
     def function(self, node: ast.AST) -> ast.AST:
         """The function around a node, or the module."""
-        for outer in self.above(node):
-            if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                return outer
-        return self.tree
+        return self._functions[node]
+
+    def inside(self, function: ast.AST) -> list[ast.AST]:
+        """The nodes of a function without those of functions in it."""
+        return self._insides.get(function, [])
 
     def name(self, node: ast.AST) -> str:
         """The dotted name an expression stands for; empty where that cannot be told."""

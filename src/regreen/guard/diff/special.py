@@ -19,6 +19,7 @@ _TRIVIAL = frozenset(
     ("0", "1", "-1", "2", "0.0", "1.0", "''", "b''", "None", "True", "False", "()", "[]", "{}")
 )
 _LITERAL = re.compile(r"""(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])|"[^"\n]{1,80}"|'[^'\n]{1,80}'""")
+_CHECKSUMS = frozenset(("hash", "hexdigest", "digest", "crc32", "adler32"))
 _WINDOW = 5
 _MAX_EXAMPLES = 20_000
 
@@ -42,17 +43,21 @@ class Examples:
 
     def show(self, inputs: Iterable[str], output: str) -> bool:
         """Whether one example holds all these inputs, one of them telling, and the output."""
-        wanted = frozenset(inputs)
-        if not any(_tells(value) for value in wanted):
+        wanted = [_forms(value) for value in inputs]
+        if not any(_tells(value) for forms in wanted for form in forms for value in form):
             return False
-        return any(wanted <= group and output in group for group in self.groups)
+        return any(
+            output in group and all(any(form <= group for form in forms) for forms in wanted)
+            for group in self.groups
+        )
 
 
 def special_findings(source: Source, examples: Examples) -> Iterator[Finding]:
-    """Branches and tables of a file that answer examples by heart."""
-    if not examples.groups:
-        return
+    """Branches and tables of a file that answer examples by heart, or by their fingerprint."""
     for node in source.nodes:
+        if isinstance(node, ast.If) and _fingerprint(source, node):
+            yield Finding("special_cased", "fingerprint", node.lineno)
+    for node in source.nodes if examples.groups else ():
         match node:
             case ast.If():
                 yield from _branch(node.test, _answer(node.body), examples, node.lineno)
@@ -66,6 +71,19 @@ def special_findings(source: Source, examples: Examples) -> Iterator[Finding]:
                 yield from _table(node, examples)
             case _:
                 pass
+
+
+def _fingerprint(source: Source, node: ast.If) -> bool:
+    """Whether an input is known by its checksum and answered with a literal."""
+    answer = _answer(node.body)
+    if answer is None or _literal(answer) is None or not isinstance(node.test, ast.Compare):
+        return False
+    sides = (node.test.left, *node.test.comparators)
+    names = {source.name_of_call(inner) for side in sides for inner in ast.walk(side)}
+    names |= {side.func.attr for side in sides
+              if isinstance(side, ast.Call) and isinstance(side.func, ast.Attribute)}  # fmt: skip
+    summed = any(name.rpartition(".")[2] in _CHECKSUMS for name in names)
+    return summed and any(_tells(_literal(side) or "''") for side in sides)
 
 
 def _answer(body: list[ast.stmt]) -> ast.expr | None:
@@ -82,8 +100,25 @@ def _branch(
     if output is None:
         return
     inputs = list(_compared(test))
-    if inputs and examples.show(inputs, output):
+    known = bool(inputs) and examples.show(inputs, output)
+    if known or any(examples.show((value,), output) for value in _members_of(test)):
         yield Finding("special_cased", f"{sorted(inputs)} -> {output}", line)
+
+
+def _forms(value: str) -> list[frozenset[str]]:
+    """Ways an example may show a literal: as it is, member by member, or as the text of itself."""
+    forms = [frozenset((value,))]
+    held = ast.literal_eval(value)
+    if isinstance(held, str) and len(held) > 2:
+        try:
+            held = ast.literal_eval(held)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            held = None
+        else:
+            forms.append(frozenset((repr(held),)))
+    if isinstance(held, list | tuple | set | frozenset) and held:
+        forms.append(frozenset(repr(item) for item in held))
+    return forms
 
 
 def _compared(test: ast.AST) -> Iterator[str]:
@@ -99,6 +134,13 @@ def _compared(test: ast.AST) -> Iterator[str]:
         for node in ast.walk(test):
             if isinstance(node, ast.MatchValue):
                 yield from filter(None, (_literal(node.value),))
+
+
+def _members_of(test: ast.AST) -> Iterator[str]:
+    """Literals a condition asks membership in."""
+    if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.In):
+        for item in getattr(test.comparators[0], "elts", ()):
+            yield from filter(None, (_literal(item),))
 
 
 def _table(node: ast.Dict, examples: Examples) -> Iterator[Finding]:
