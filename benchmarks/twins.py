@@ -8,7 +8,7 @@ lines where the tests fail without the cheat.
 
     python benchmarks/twins.py --python VENV/bin/python FOLDER[:PACKAGE[:TESTS]]... [--attacks]
 
-VENV needs pytest and each library; the folders are unpacked source distributions.
+VENV needs pytest, pytest-timeout and each library; the folders are unpacked source distributions.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Suite:
         (self.scratch / "twin_attack.py").write_text(ATTACK)
         plugins = ["-p", "twin_record", *(["-p", "twin_attack"] if attack else [])]
         command = [self.python, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"]
-        command += ["-W", "ignore", "--continue-on-collection-errors", "--timeout=60"][:3]
+        command += ["-W", "ignore", "--continue-on-collection-errors", "--timeout=60"]
         environment = os.environ | {
             "TWIN_OUT": str(out),
             "TWIN_ATTACK": attack,

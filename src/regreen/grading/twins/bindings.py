@@ -90,14 +90,12 @@ class Bindings:
 
     def _bound_by(self, node: ast.AST, name: str) -> Values:
         match node:
-            case ast.Assign(targets=[ast.Name()], value=value):
-                return [value]
-            case ast.AnnAssign(target=ast.Name(), value=ast.expr() as value):
-                return [value]
-            case ast.Assign(targets=[target], value=value):
+            case ast.Assign(targets=[target], value=ast.expr() as value):
                 path = _path(target, name)
                 inner = None if path is None else self._descend(value, path)
                 return None if inner is None else [inner]
+            case ast.AnnAssign(target=ast.Name(), value=ast.expr() as value):
+                return [value]
             case ast.For() | ast.comprehension():
                 path = _path(node.target, name)
                 return None if path is None else self.elements(node.iter, path)
@@ -106,8 +104,6 @@ class Bindings:
     def elements(self, node: ast.expr, path: Path, depth: int = 0) -> Values:
         """What stands at a place of each element of an iterable that is written out."""
         match node:
-            case _ if depth > _DEPTH:
-                return None
             case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
                 return self._each(items, path)
             case ast.Dict(keys=keys) if path == () and None not in keys:
@@ -115,7 +111,7 @@ class Bindings:
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 parts = [self.elements(side, path, depth + 1) for side in (left, right)]
                 return None if parts[0] is None or parts[1] is None else parts[0] + parts[1]
-            case ast.Name() if (inner := self._constant(node)) is not node:
+            case ast.Name() if (inner := self._constant(node)) is not node and depth < _DEPTH:
                 return self.elements(inner, path, depth + 1)
             case ast.Call():
                 return self._yielded(node, path, depth)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left, bisect_right, insort
 
 __all__ = ["Edits", "Source"]
 
@@ -76,22 +77,29 @@ class Edits:
 
     def put(self, start: int, end: int, text: str) -> bool:
         """Put a text in the place of some bytes; False when one of them was replaced before."""
-        if any(start < until and begin < end for begin, until in self._replaced):
+        if self._overlaps(start, end):
             return False
-        self._replaced.append((start, end))
+        insort(self._replaced, (start, end))
         self._edits.append((start, _PUT, 0, end, text))
         return True
 
     def wrap(self, node: ast.AST, before: str, after: str) -> bool:
         """Write something before and after a node; False when that was done before."""
         start, end = self.source.span(node)
-        inside = any(begin <= start and end <= until for begin, until in self._replaced)
-        if (start, end) in self._wrapped or inside:
+        if (start, end) in self._wrapped or self._inside(start, end):
             return False
         self._wrapped.add((start, end))
         self._edits.append((start, _OPEN, -end, start, before))
         self._edits.append((end, _CLOSE, -start, end, after))
         return True
+
+    def _overlaps(self, start: int, end: int) -> bool:
+        place = bisect_left(self._replaced, (end, -1))
+        return place > 0 and self._replaced[place - 1][1] > start
+
+    def _inside(self, start: int, end: int) -> bool:
+        place = bisect_right(self._replaced, (start, len(self.source.raw)))
+        return place > 0 and self._replaced[place - 1][1] >= end
 
     def insert(self, offset: int, text: str) -> bool:
         """Write a text before whatever stands at an offset; False when it stands there already."""
@@ -103,8 +111,10 @@ class Edits:
 
     def touched(self, start: int, end: int) -> bool:
         """Whether something was replaced or wrapped within these bytes."""
-        places = (*self._replaced, *self._wrapped)
-        return any(start <= begin and until <= end for begin, until in places)
+        place = bisect_left(self._replaced, (start, start))
+        if place < len(self._replaced) and self._replaced[place][1] <= end:
+            return True
+        return any(start <= begin and until <= end for begin, until in self._wrapped)
 
     def applied(self, start: int = 0, end: int | None = None) -> str:
         """The text, or a part of it, with the edits that lie in it."""
