@@ -48,7 +48,8 @@ def grade(
     run
         Run whose recorded patches are graded again; its verdicts are replaced.
     patches
-        Predictions instead of a run: rows with instance_id and model_patch.
+        Predictions instead of a run: rows with instance_id and model_patch, several for one task
+        if need be.
     dry_run_verdicts
         Leave the run's recorded verdicts as they are and only print the new ones.
     """
@@ -61,7 +62,7 @@ def grade(
     if patches is not None:
         pairs = [
             (_task(by_id, row.instance_id, patches), row.model_patch)
-            for row in read_predictions(patches)
+            for row in read_predictions(patches, several=True)
         ]
         verdicts = run_async(_verdicts(pairs, work, console))
         return _tell([task.instance_id for task, _ in pairs], verdicts, work, console)
@@ -115,19 +116,27 @@ async def _verdicts(
 
 def _tell(names: list[str], verdicts: list[Verdict], work: Work, console: Console) -> int:
     resolved = sum(verdict.resolved for verdict in verdicts)
+    tampered = sum(not verdict.clean for verdict in verdicts)
     if work.json:
         rows: list[dict[str, Any]] = [
-            {"id": name, **verdict.model_dump(mode="json")}
+            {"id": name, "clean": verdict.clean, **verdict.model_dump(mode="json")}
             for name, verdict in zip(names, verdicts, strict=True)
         ]
-        console.json({"graded": len(rows), "resolved": resolved, "verdicts": rows})
+        console.json(
+            {"graded": len(rows), "resolved": resolved, "tampered": tampered, "verdicts": rows}
+        )
         return 0
     console.table(
-        ("id", "resolved", "reason"),
+        ("id", "resolved", "clean", "reason"),
         [
-            (name, "yes" if verdict.resolved else "no", verdict.reason[:100])
+            (
+                name,
+                "yes" if verdict.resolved else "no",
+                "yes" if verdict.clean else "no",
+                verdict.reason[:100],
+            )
             for name, verdict in zip(names, verdicts, strict=True)
         ],
     )
-    console.result(f"{resolved} of {len(verdicts)} resolved")
+    console.result(f"{resolved} of {len(verdicts)} resolved, {tampered} tampered with")
     return 0

@@ -123,6 +123,10 @@ class Twin(_Row):
     """Node id."""
     kind: TwinKind
     """How it differs."""
+    position: int = 0
+    """Which of its function's items it is, in the order of collection."""
+    lines: tuple[int, ...] = ()
+    """Lines of its file that fail at the base: what stands there is changed, and no more."""
 
 
 class Twins(_Row):
@@ -134,7 +138,7 @@ class Twins(_Row):
     generator: int
     """Version of the generator; twins of another version are made and proved anew."""
     proved: tuple[Twin, ...] = ()
-    """One per test that has a twin; tests without one are absent."""
+    """One per FAIL_TO_PASS test that has a twin; tests without one are absent."""
 
 
 class Task(_Row):

@@ -13,7 +13,7 @@ import re
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,11 @@ class FileState:
         if stat.S_ISREG(info.st_mode):
             return cls(path.read_bytes(), executable=bool(info.st_mode & stat.S_IXUSR))
         return None
+
+    @property
+    def plain(self) -> bool:
+        """Neither a link nor a program: its bytes are all there is to it."""
+        return not self.symlink and not self.executable
 
     def write(self, path: Path) -> None:
         """Put the file on disk, making parent directories."""
@@ -258,6 +263,7 @@ def apply_patch(
         data = patch.encode("utf-8", "surrogateescape")
         if not data.endswith(b"\n"):
             data += b"\n"
+        _refuse_unseen(names, data, cwd=root)
         direction = ["--reverse"] if reverse else []
         command = ["apply", *direction, "--whitespace=nowarn", "-p1", "-"]
         result = _git(command, cwd=root, stdin=data)
@@ -265,8 +271,33 @@ def apply_patch(
             words = result.stderr.decode(errors="replace").strip()
             msg = "the patch does not apply"
             raise TaskError(msg, where=words)
-        after = {name: FileState.read(root / name) for name in names}
+        after = {name: _read_inside(root, name) for name in names}
     return {name: state for name, state in after.items() if state != before[name]}
+
+
+def _refuse_unseen(names: Collection[str], data: bytes, *, cwd: Path) -> None:
+    """Refuse a patch in which git sees a file that we do not: it would escape the policy."""
+    seen = _git(["apply", "--numstat", "-z", "-p1", "-"], cwd=cwd, stdin=data).stdout
+    for row in seen.split(b"\0"):
+        name = row.rpartition(b"\t")[2].decode("utf-8", "surrogateescape")
+        if name and name not in names:
+            msg = "the patch hides a file's name"
+            raise TaskError(msg, where=name)
+
+
+def _read_inside(root: Path, name: str) -> FileState | None:
+    """The state of a file below ``root``, never of one that a link leads to.
+
+    Raises:
+        TaskError: a directory on the way is a link.
+    """
+    here = root
+    for part in Path(name).parts[:-1]:
+        here = here / part
+        if here.is_symlink():
+            msg = "the patch names a file below a link"
+            raise TaskError(msg, where=name)
+    return FileState.read(root / name)
 
 
 def _refuse_escapes(names: Iterable[str]) -> None:

@@ -111,6 +111,10 @@ class TestRunner:
                 name: None if data is None else data.decode("latin-1")
                 for name, data in request.files.items()
             },
+            "order_of": list(request.order_of),
+            "select": None
+            if request.select is None
+            else {name: list(places) for name, places in request.select.items()},
             "order_seed": request.order_seed,
             "clock_offset": request.clock_offset,
             "test_timeout": request.test_timeout,
@@ -172,6 +176,7 @@ class _Collector:
         self.errors: dict[str, str] = {}
         self.lines: dict[str, dict[str, tuple[int, ...]]] = {}
         self.fixtures: dict[str, tuple[str, ...]] = {}
+        self.order: dict[str, tuple[str, ...]] = {}
         self.forked: frozenset[str] | None = None
         self.modules: tuple[str, ...] = ()
         self.problem = ""
@@ -188,12 +193,14 @@ class _Collector:
                 seconds=row["seconds"],
                 cpu=row["cpu"],
                 message=row["message"],
+                lines=tuple(n for n in row["lines"] if isinstance(n, int)),
             )
         elif event == "collected":
             known = set(self.collected)
             self.collected += [name for name in row["ids"] if name not in known]
             self.duplicates += row["duplicates"]
             self.fixtures.update({k: tuple(v) for k, v in row["fixtures"].items()})
+            self.order.update({k: tuple(v) for k, v in row["order"].items()})
         elif event == "collect_error":
             self.errors[row["id_test"]] = row["message"]
         elif event == "coverage":
@@ -218,6 +225,7 @@ class _Collector:
             duplicates=tuple(self.duplicates),
             collect_errors=self.errors,
             problem=self.problem,
+            order=self.order,
             coverage=coverage,
             modules=self.modules,
             cpu=self.cpu,

@@ -25,6 +25,11 @@ class TestRequest:
     """Further arguments of pytest."""
     files: Mapping[str, bytes | None] = field(default_factory=dict)
     """Files put into the tree first, relative to its root; None deletes."""
+    select: Mapping[str, tuple[int, ...]] | None = None
+    """Items by test function (node id without parameters) and position, in the place of ``tests``:
+    node ids made of parameters may tell what is expected."""
+    order_of: tuple[str, ...] = ()
+    """Test functions whose node ids are to be listed in order."""
     order_seed: int | None = None
     """Shuffles the tests; None keeps the suite's order."""
     clock_offset: float = 0.0
@@ -63,6 +68,8 @@ class TestRecord:
     """CPU seconds of the test process."""
     message: str = ""
     """The end of pytest's failure text."""
+    lines: tuple[int, ...] = ()
+    """Lines of its own file that its failure went through, outermost first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +102,8 @@ class SuiteRun:
     """Files that could not be collected, with the reason."""
     problem: str = ""
     """Why the run is not to be trusted as complete; empty when it is."""
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The node ids of the functions in ``order_of`` or ``select``, as collected."""
     coverage: Coverage | None = None
     """Present when asked for."""
     modules: tuple[str, ...] = ()

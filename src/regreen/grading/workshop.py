@@ -7,19 +7,20 @@ its overlay, as a patch, and that patch alone reaches the judge's box.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from regreen.core.errors import InfrastructureError, PrerequisiteError, TaskError
-from regreen.core.task import Environment, Task, base_message
+from regreen.core.errors import AgentError, InfrastructureError, PrerequisiteError, TaskError
+from regreen.core.task import Environment, Task, Twins, base_message
 from regreen.core.verdict import Verdict
-from regreen.grading.grade import grade, unresolved
+from regreen.grading.grade import unresolved
+from regreen.grading.judge import Audit, Auditor, Case, Judge, twin_seed
 from regreen.grading.patch import FileState, apply_patch, patch_between
 from regreen.grading.place import TESTBED, Place, compile_environment
-from regreen.grading.protect import Protection
-from regreen.grading.runner import run_alone
-from regreen.grading.suite import SuiteRun, TestRequest
+from regreen.grading.session import SessionTrial, session
+from regreen.grading.submission import MAX_PATCH_BYTES, Read, admit
+from regreen.grading.twinning import prove_twins
+from regreen.grading.twins import GENERATOR
 from regreen.sandbox.base import Limits, Sandbox, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.overlay import merged_file, merged_tree, read_changes, write_layer
@@ -57,7 +58,8 @@ class Workshop:
         store: holds the layers the tasks name.
         limits: of every box.
         test_timeout: wall seconds of one test when judging.
-        total_timeout: wall seconds of a whole judgement.
+        total_timeout: wall seconds of one run of a task's tests.
+        auditor: reads diffs before they are run.
     """
 
     def __init__(
@@ -68,12 +70,15 @@ class Workshop:
         limits: Limits | None = None,
         test_timeout: float = 60.0,
         total_timeout: float = 1800.0,
+        auditor: Auditor | None = None,
     ) -> None:
         self.provider = provider
         self.store = store
         self.limits = limits or Limits()
-        self.test_timeout = test_timeout
-        self.total_timeout = total_timeout
+        self.auditor = auditor
+        self._judge = Judge(
+            provider=provider, test_timeout=test_timeout, total_timeout=total_timeout
+        )
         self._locks: dict[str, asyncio.Lock] = {}
 
     def missing(self, task: Task) -> tuple[str, ...]:
@@ -121,43 +126,72 @@ class Workshop:
         place = await self.place(task)
         lowers = (self._broken(task, place).path, *place.tree)
         upper = await sandbox.snapshot(TESTBED, self.store)
-        after = {
-            path: state for path, state in _states(upper.path, lowers).items() if _counts(path)
-        }
+        after = _states(upper.path, lowers)
         read = _reader(lowers)
         before = {path: read(path) for path in after}
         return patch_between(before, after)
 
     async def verify_patch(self, task: Task, patch: str) -> Verdict:
-        """Judge a patch: broken tree, patch, tests restored, run in a fresh box."""
+        """Judge a patch: base, patch, tests put in place, run in a fresh box; then the twins.
+
+        Raises:
+            TaskError: the task itself cannot be run.
+            InfrastructureError: the boxes fail without the patch, too.
+        """
         place = await self.place(task)
         broken = self._broken(task, place)
-        lowers = (broken.path, *place.tree)
+        read = _reader((broken.path, *place.tree))
         try:
-            changes = apply_patch(patch, _reader(lowers))
+            submission = admit(task, patch, read)
         except TaskError as exc:
             return unresolved(task, f"{exc.what}: {exc.where}")
-        protection = Protection.of_task(task)
-        kept = {path: state for path, state in changes.items() if not protection.covers(path)}
-        kept.update(apply_patch(task.test_patch, _reader(lowers)))
-        layer = self._stack(kept)
-        begin = time.monotonic()
-        request = TestRequest(
-            tests=(*task.FAIL_TO_PASS, *task.PASS_TO_PASS),
-            test_timeout=self.test_timeout,
-            total_timeout=self.total_timeout,
+        audit = self.auditor(task, patch, read) if self.auditor and submission.kept else Audit()
+        hidden, texts, special = _tests(task, read)
+        candidate = self._stack({**submission.kept, **special})
+        base = self._stack(special)
+        case = Case(
+            task=task,
+            place=place,
+            candidate=(candidate.path, broken.path),
+            base=(base.path, broken.path),
+            hidden=hidden,
+            texts=texts,
+            twins=await self.twins(task) if submission.kept else Twins(generator=GENERATOR),
+            submission=submission,
+            audit=audit,
         )
-        run = await self._run(place, (layer.path, broken.path), request)
-        return grade(task, run, seconds=time.monotonic() - begin)
+        return await self._judge.verdict(case)
 
-    async def _run(self, place: Place, over: tuple[Path, ...], request: TestRequest) -> SuiteRun:
-        """A plain box; where the tests killed the runner itself, one they cannot look out of."""
-        try:
-            box = await self.provider.create(place.spec(over=over))
-            return await run_alone(box, request, isolate=False)
-        except InfrastructureError:
-            spec = place.spec(over=over, writable=False, nested=True)
-            return await run_alone(await self.provider.create(spec), request, isolate=True)
+    async def twins(self, task: Task) -> Twins:
+        """The task's twins: as its row says, or made and proved here, once per machine."""
+        if task.twins is not None and task.twins.generator == GENERATOR:
+            return task.twins
+        key = f"twins:{GENERATOR}:{task.instance_id}:{task.base_commit}"
+        async with self._lock(key):
+            known = self.store.alias(key)
+            if known is None:
+                made = await self._prove_twins(task)
+                staged = self.store.stage()
+                (staged / "twins.json").write_text(made.model_dump_json())
+                known = self.store.commit(staged)
+                self.store.remember(key, known)
+        return Twins.model_validate_json((known.path / "twins.json").read_bytes())
+
+    async def _prove_twins(self, task: Task) -> Twins:
+        place = await self.place(task)
+        broken = self._broken(task, place)
+        read = _reader((broken.path, *place.tree))
+        hidden, texts, special = _tests(task, read)
+        gold = self._stack({**apply_patch(task.patch, read), **special})
+        base = self._stack(special)
+        request = self._judge.request(task, hidden)
+        async with (
+            session(self.provider, place, (gold.path, broken.path)) as healthy,
+            session(self.provider, place, (base.path, broken.path)) as unhealthy,
+        ):
+            trial = SessionTrial(request, {"gold": healthy, "base": unhealthy})
+            wanted = await trial.targets(task.FAIL_TO_PASS)
+            return await prove_twins(wanted, texts, seed=twin_seed(task), trial=trial)
 
     def _broken(self, task: Task, place: Place) -> Layer:
         """The layer that turns the healthy tree into the task's base: bug in, hidden tests out."""
@@ -246,23 +280,55 @@ def _reader(lowers: tuple[Path, ...]) -> Callable[[str], FileState | None]:
     return read
 
 
+def _tests(
+    task: Task, read: Read
+) -> tuple[dict[str, bytes | None], dict[str, str], dict[str, FileState | None]]:
+    """A task's hidden files, the text of every file its tests stand in, and special hidden files.
+
+    Links and programs cannot be sent to a runner; they are part of the tree from the start.
+    """
+    placed = apply_patch(task.test_patch, read)
+    special: dict[str, FileState | None] = {
+        path: state for path, state in placed.items() if state and not state.plain
+    }
+    hidden = {p: state.data if state else None for p, state in placed.items() if p not in special}
+    texts = {}
+    for test in (*task.FAIL_TO_PASS, *task.PASS_TO_PASS):
+        path = test.partition("::")[0]
+        state = placed[path] if path in placed else read(path)
+        if state is not None:
+            texts[path] = state.data.decode("utf-8", "surrogateescape")
+    return hidden, texts, special
+
+
 def _counts(path: str) -> bool:
     parts = path.split("/")
     return parts[0] != ".git" and not _DROPPINGS & set(parts)
 
 
 def _states(upper: Path, lowers: tuple[Path, ...]) -> dict[str, FileState | None]:
-    """Files an upper sets, and None for those it removes, whole directories spelled out."""
+    """Files an upper sets, and None for those it removes, whole directories spelled out.
+
+    Raises:
+        AgentError: they are more than a patch may hold.
+    """
     found: dict[str, FileState | None] = {}
     removed: list[str] = []
+    size = 0
     for change in read_changes(upper):
+        if not _counts(change.path):
+            continue
         if change.kind in ("file", "symlink"):
+            size += change.source.lstat().st_size
+            if size > MAX_PATCH_BYTES:
+                msg = "the changes are too large for a patch"
+                raise AgentError(msg, where=f"more than {MAX_PATCH_BYTES >> 20} MiB in files")
             found[change.path] = FileState.read(change.source)
         elif change.kind in ("deleted", "opaque"):
             removed.append(change.path)
     if removed:
         for path in merged_tree(lowers):
             gone = any(path == name or path.startswith(name + "/") for name in removed)
-            if gone and path not in found:
+            if gone and path not in found and _counts(path):
                 found[path] = None
     return found

@@ -23,7 +23,7 @@ from regreen.sandbox.launch import upper_directory
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.lifeline import RunDirectory, cloexec_pipe, remove_tree
 from regreen.sandbox.overlay import copy_layer
-from regreen.sandbox.processes import Process, kill_until_none
+from regreen.sandbox.processes import Process, held_still, kill_until_none
 from regreen.sandbox.rootfs import BASE_ENV
 from regreen.sandbox.server import exec_script
 from regreen.sandbox.trees import box_processes, command_processes
@@ -387,9 +387,17 @@ class NamespaceSandbox:
         raise InfrastructureError(msg, where=target)
 
     async def snapshot(self, target: str, store: LayerStore) -> Layer:
-        """Freeze the upper of the mount at ``target`` as a new read-only layer."""
+        """Freeze the upper of the mount at ``target`` as a new read-only layer.
+
+        Everything in the box is stopped meanwhile: what changes while it is read could be made to
+        lead out of the tree.
+        """
         upper = self.upper(target)
-        return await asyncio.to_thread(copy_layer, upper, store)
+        return await asyncio.to_thread(self._frozen, upper, store)
+
+    def _frozen(self, upper: Path, store: LayerStore) -> Layer:
+        with held_still(lambda: box_processes(self._pid, self._group)):
+            return copy_layer(upper, store)
 
     async def close(self) -> None:
         """End the box and everything in it; calling it twice is harmless."""

@@ -7,6 +7,7 @@ directory carries ``user.overlay.opaque=y``.
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 import shutil
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from regreen.core.errors import AgentError
 from regreen.sandbox.layers import OPAQUE, Layer, LayerStore, is_opaque, is_whiteout
 
 __all__ = [
@@ -29,6 +31,11 @@ __all__ = [
     "read_changes",
     "write_layer",
 ]
+
+MAX_LAYER_BYTES = 4 << 30
+MAX_LAYER_ENTRIES = 1_000_000
+"""What a frozen upper may hold: sparse files and empty ones cost a box nothing, but their copy."""
+_ITS_OWN_FAULT = frozenset((errno.EFBIG, errno.ENAMETOOLONG, errno.ELOOP))
 
 Kind = Literal["file", "symlink", "deleted", "directory", "opaque"]
 
@@ -181,8 +188,12 @@ def write_layer(directory: Path, files: Mapping[str, bytes | None]) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a tree with its whiteouts and opaque marks; modes of files are kept."""
-    for path, entry in _walk(source):
+    size = 0
+    for number, (path, entry) in enumerate(_walk(source)):
         info = entry.stat(follow_symlinks=False)
+        size += info.st_size if stat.S_ISREG(info.st_mode) else 0
+        if size > MAX_LAYER_BYTES or number >= MAX_LAYER_ENTRIES:
+            raise OSError(errno.EFBIG, "more than a layer may hold", str(source))
         copy = target / path
         if stat.S_ISLNK(info.st_mode):
             copy.symlink_to(Path(entry.path).readlink())
@@ -263,6 +274,7 @@ def copy_layer(upper: Path, store: LayerStore) -> Layer:
     """Freeze what an upper holds now as a layer of ``store``.
 
     Raises:
+        AgentError: it holds more than a layer may.
         InfrastructureError: the store's disk is full or may not be written to.
     """
     staged = store.stage()
@@ -271,4 +283,8 @@ def copy_layer(upper: Path, store: LayerStore) -> Layer:
         return store.commit(staged)
     except OSError as exc:
         shutil.rmtree(staged, ignore_errors=True)
+        if exc.errno in _ITS_OWN_FAULT:
+            what = "the box holds more files, bytes or nested directories than can be frozen"
+            limits = f"{MAX_LAYER_ENTRIES} entries, {MAX_LAYER_BYTES >> 30} GiB"
+            raise AgentError(what, where=limits) from exc
         raise store.failure(exc) from exc

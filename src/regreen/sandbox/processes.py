@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Process", "descendants", "inner_pid", "kill_until_none", "marker", "table"]
+__all__ = [
+    "Process",
+    "descendants",
+    "held_still",
+    "inner_pid",
+    "kill_until_none",
+    "marker",
+    "table",
+]
 
 _ROUNDS = 100
 
@@ -102,6 +111,27 @@ def _signal(row: Process, number: int) -> None:
         return
     finally:
         os.close(fd)
+
+
+@contextmanager
+def held_still(find: Callable[[], list[Process]]) -> Iterator[None]:
+    """Stop what ``find`` returns, with all it starts meanwhile, and let it go on afterwards.
+
+    Nobody inside can undo it, because whoever might send the signal is stopped as well.
+    """
+    stopped: dict[tuple[int, str], Process] = {}
+    try:
+        for _ in range(_ROUNDS):
+            fresh = [row for row in find() if (row.pid, row.born) not in stopped]
+            if not fresh:
+                break
+            for row in fresh:
+                _signal(row, signal.SIGSTOP)
+                stopped[row.pid, row.born] = row
+        yield
+    finally:
+        for row in stopped.values():
+            _signal(row, signal.SIGCONT)
 
 
 def kill_until_none(find: Callable[[], list[Process]]) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Trajectory
@@ -22,6 +22,10 @@ from regreen.store.rows import to_record
 __all__ = ["Prediction", "read_predictions", "to_predictions", "write_predictions"]
 
 
+def _text(value: Any) -> Any:  # JSON edge: other harnesses write null for no answer
+    return "" if value is None else value
+
+
 class Prediction(BaseModel):
     """One model's answer to one task (swebench 5.0)."""
 
@@ -29,9 +33,9 @@ class Prediction(BaseModel):
 
     instance_id: str
     """The task."""
-    model_name_or_path: str
-    """Who answered; graders use it as a directory name."""
-    model_patch: str
+    model_name_or_path: str = ""
+    """Who answered; graders use it as a directory name. Ours can do without."""
+    model_patch: Annotated[str, BeforeValidator(_text)]
     """The answer as a diff; empty when there is none."""
 
 
@@ -61,14 +65,18 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
             file.write(json.dumps(rows, indent=2).encode() + b"\n")
 
 
-def read_predictions(path: Path) -> list[Prediction]:
+def read_predictions(path: Path, *, several: bool = False) -> list[Prediction]:
     """Predictions from JSON lines, a JSON list, or a JSON object keyed by task.
+
+    Args:
+        path: the file.
+        several: allow more than one answer to a task, as for a set of patches to be compared.
 
     Raises:
         UsageError: a row that is no prediction, or two for one task.
     """
     items = [to_record(Prediction, row, where) for where, row in _rows(path)]
-    return list(_once(items, str(path)))
+    return items if several else list(_once(items, str(path)))
 
 
 def _rows(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:

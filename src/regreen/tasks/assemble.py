@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from regreen.core.task import Control, Difficulty, Task, Validation, base_message
+from regreen.core.task import Control, Difficulty, Task, Twins, Validation, base_message
 from regreen.grading.patch import FileState, patch_between
+from regreen.grading.twins import GENERATOR
 from regreen.tasks.bench import PERTURBATIONS
 from regreen.tasks.candidate import Candidate, Finding
 from regreen.tasks.describe import safest, symptom
@@ -65,6 +66,7 @@ class Assembler:
                 flaky=finding.flaky,  # and no timing: the same job gives the same bytes
             ),
             license=checkout.license,
+            twins=Twins(generator=GENERATOR, proved=finding.twins),
         )
 
     def _test_patch(self, hidden: tuple[str, ...]) -> str:

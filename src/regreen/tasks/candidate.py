@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from regreen.core.task import Twin
 from regreen.tasks.baseline import Baseline
 from regreen.tasks.operators import Site, apply
 from regreen.tasks.operators.site import identity
@@ -58,6 +59,10 @@ class Finding:
     """Failure texts of some FAIL_TO_PASS tests."""
     controls: tuple[tuple[str, float, float], ...] = ()
     """(name, expected score, score) of the negative controls."""
+    lines: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """(FAIL_TO_PASS test, lines of its file that its failure went through)."""
+    twins: tuple[Twin, ...] = ()
+    """The perturbed twins that hold."""
     cpu: float = 0.0
     """CPU seconds spent on it."""
 

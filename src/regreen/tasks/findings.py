@@ -8,7 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from regreen.core.errors import UsageError
+from regreen.core.task import Twin
 from regreen.store.jsonl import JsonlWriter, read_jsonl
 from regreen.tasks.candidate import Candidate, Finding
 
@@ -55,8 +58,9 @@ class Findings:
             fields = {k: _frozen(v) for k, v in row.items() if k not in ("operators", "where")}
             try:
                 key = fields.pop("identity")
+                fields["twins"] = tuple(map(Twin.model_validate, fields.get("twins", ())))
                 self._known[key] = Finding(**fields)
-            except (KeyError, TypeError) as exc:
+            except (KeyError, TypeError, ValidationError) as exc:
                 msg = "this row is no finding"
                 mend = "delete the row; its candidate is run again"
                 raise UsageError(msg, where=f"{path}:{number}", mend=mend) from exc
@@ -71,7 +75,8 @@ class Findings:
         if self._writer:
             where = [f"{site.path}:{site.line}" for site in candidate.sites]
             row = {"identity": candidate.identity, "operators": candidate.operators, "where": where}
-            self._writer.append({**row, **asdict(finding)})
+            twins = [twin.model_dump() for twin in finding.twins]
+            self._writer.append({**row, **asdict(finding), "twins": twins})
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,7 @@ from regreen.tasks.operators.combine import Level
 from regreen.tasks.repository import Repository
 from regreen.tasks.schedule import Schedule
 from regreen.tasks.tally import Tally
+from regreen.tasks.twins import TwinMaker
 from regreen.tasks.validate import examine
 
 __all__ = ["InjectSettings", "Injection", "Progress", "inject", "usable_sites"]
@@ -115,6 +116,12 @@ class _Job:
         self.report = report
         self.texts = repository.texts()
         self.assembler = Assembler(repository)
+        self.twins = TwinMaker(
+            repository.checkout.tree.path,
+            seed=repository.checkout.commit,
+            baseline=baseline,
+            bench=bench,
+        )
         self.tally = Tally()
         self.tasks: list[Task] = []
         self.verified: list[Site] = []
@@ -136,6 +143,8 @@ class _Job:
         known = self.findings.get(candidate.identity)
         if known is None:
             known = await examine(candidate, baseline=self.baseline, bench=self.bench)
+            if known.status == "verified":
+                known = replace(known, twins=await self.twins.prove(candidate, known))
             self.findings.add(candidate, known)
         self.tally.add(candidate, known)
         self.report(Progress(self.tally.examined, self.tally.verified, self.settings.limit))

@@ -104,6 +104,7 @@ async def _prove(
         flaky=flaky,
         unrun=unrun,
         messages=tuple(_plain(text) for name in failing if (text := runs[0].tests[name].message)),
+        lines=tuple((name, runs[0].tests[name].lines) for name in failing),
         controls=controls,
         cpu=cpu,
     )

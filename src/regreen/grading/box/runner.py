@@ -1,4 +1,4 @@
-"""The supervisor: imports pytest once, then forks a worker for each request.
+"""The supervisor: it takes requests, has the zygote fork a worker for each, and relays its reports.
 
 It never imports repository code. It alone holds the channel out of the box and the run's nonce,
 gives a test that hangs, crashes or leaves early its outcome, and starts a new worker for what
@@ -7,26 +7,33 @@ is left. Protocol: JSON lines in on stdin, JSON lines out on the channel, each w
 
 from __future__ import annotations
 
-import base64
-import gc
 import json
 import os
-import resource
 import select
-import signal
+import socket
 import sys
 import time
 from typing import Any
 
-WORKER_FD = 250
+from . import isolate, zygote
+
 LINE_LIMIT = 1 << 27
+REPORT_LIMIT = 1 << 26
+"""Bytes of reports about one run without coverage; a message is at most a few kilobytes."""
 FORGED = "the test process wrote on its channel what no report looks like"
 NUMBER = (int, float)
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 FIELDS: dict[str, dict[str, Any]] = {
     "start": {"id_test": str},
-    "result": {"id_test": str, "outcome": str, "message": str, "seconds": NUMBER, "cpu": NUMBER},
-    "collected": {"ids": list, "duplicates": list, "fixtures": dict},
+    "result": {
+        "id_test": str,
+        "outcome": str,
+        "message": str,
+        "seconds": NUMBER,
+        "cpu": NUMBER,
+        "lines": list,
+    },
+    "collected": {"ids": list, "duplicates": list, "fixtures": dict, "order": dict},
     "collect_error": {"id_test": str, "message": str},
     "coverage": {"file": str, "contexts": dict},
     "forked": {"ids": list},
@@ -35,16 +42,27 @@ FIELDS: dict[str, dict[str, Any]] = {
     "finished": {"status": int},
 }
 """Events of a worker and their fields; nothing else is passed on."""
-SCRATCH = ("/tmp", "/home/agent", "/dev/shm")
+
+
+HOST_FIELDS = frozenset(
+    ("number", "isolate", "test_timeout", "collect_timeout", "total_timeout", "max_workers")
+)
+"""Fields of a request that are the supervisor's own matter; a worker is not told them."""
 
 
 class Supervisor:
-    """State of one runner process."""
+    """State of one runner process.
 
-    def __init__(self, channel: int, nonce: str, seccomp: bytes) -> None:
+    Args:
+        channel: descriptor of the way out of the box.
+        nonce: put on every line.
+        control: connection to the zygote.
+    """
+
+    def __init__(self, channel: int, nonce: str, control: socket.socket) -> None:
         self.channel = channel
         self.nonce = nonce
-        self.seccomp = seccomp
+        self.control = control
 
     def send(self, number: int, event: str, **fields: Any) -> None:
         """Write one line out of the box."""
@@ -53,38 +71,54 @@ class Supervisor:
         while data:
             data = data[os.write(self.channel, data) :]
 
-    def serve(self) -> None:
-        """Answer requests until stdin ends."""
-        self.send(0, "ready", python=sys.version.split()[0], cpu=cpu_seconds())
+    def ask(self, order: dict[str, Any], descriptors: tuple[int, ...] = ()) -> dict[str, Any]:
+        """Have the zygote do something; ends this process when it is gone."""
+        try:
+            socket.send_fds(self.control, [json.dumps(order).encode()], descriptors)
+            data = self.control.recv(zygote.ORDER_LIMIT)
+        except OSError:
+            data = b""
+        if not data:
+            raise SystemExit(72)
+        answer: dict[str, Any] = json.loads(data)
+        return answer
+
+    def serve(self, opening: dict[str, Any]) -> None:
+        """Warm up, then answer requests until stdin ends."""
+        warm = {name: opening[name] for name in ("path", "warm", "seccomp")}
+        cpu = self.ask({"op": "warm", **warm})["cpu"]
+        self.send(0, "ready", python=sys.version.split()[0], cpu=cpu + zygote.cpu_seconds())
         for line in sys.stdin.buffer:
             self.answer(json.loads(line))
 
     def answer(self, request: dict[str, Any]) -> None:
         """Run one request, in as many workers as its crashes need."""
         number = request["number"]
-        before = cpu_seconds()
         deadline = time.monotonic() + request["total_timeout"]
         left = request.get("tests")
-        problem = ""
+        problem, cpu = "", 0.0
         for _ in range(request.get("max_workers", 20)):
             state = self.one_worker({**request, "tests": left}, number, deadline)
             problem = state["problem"]
+            cpu += state["cpu"]
             if state["finished"] or not state["current"] or time.monotonic() > deadline:
                 break
             done = state["done"]
             left = [name for name in state["planned"] if name not in done]
             if not left:
                 break
-        self.send(number, "done", problem=problem, cpu=cpu_seconds() - before)
+        self.send(number, "done", problem=problem, cpu=cpu)
 
     def one_worker(self, request: dict[str, Any], number: int, deadline: float) -> dict[str, Any]:
-        """Fork a worker, relay its reports, and name what it died of."""
+        """Start a worker, relay its reports, and name what it died of."""
         reader, writer = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(reader)
-            os.close(self.channel)
-            self.become_worker(request, writer)
+        told = {name: value for name, value in request.items() if name not in HOST_FIELDS}
+        paper = os.memfd_create("request")
+        with os.fdopen(os.dup(paper), "wb") as handle:
+            handle.write(json.dumps(told).encode())
+        os.lseek(paper, 0, os.SEEK_SET)
+        before = self.ask({"op": "start", "isolate": bool(request.get("isolate"))}, (paper, writer))
+        os.close(paper)
         os.close(writer)
         state: dict[str, Any] = {
             "current": "",
@@ -95,12 +129,18 @@ class Supervisor:
             "status": None,
         }
         fate = self.relay(reader, number, request, deadline, state)
-        code = end_worker(pid, grace=0.0 if fate else 5.0)
+        ended = self.ask({"op": "end", "grace": 0.0 if fate else 5.0})
         os.close(reader)
+        state["cpu"] = ended["cpu"] - before["cpu"]
+        self.conclude(state, ended["code"], fate, number)
+        return state
+
+    def conclude(self, state: dict[str, Any], code: int, fate: str, number: int) -> None:
+        """Hold what a worker reported against how it ended."""
         if state["finished"]:
             if code != state["status"]:
                 state["problem"] = f"exit status {code} contradicts the reported {state['status']}"
-            return state
+            return
         state["problem"] = state["problem"] or fate or f"the test process ended with status {code}"
         if state["current"]:
             outcome = "crashed" if fate in ("", FORGED) else "timeout"
@@ -112,9 +152,9 @@ class Supervisor:
                 message=state["problem"],
                 seconds=0.0,
                 cpu=0.0,
+                lines=[],
             )
             state["done"].add(state["current"])
-        return state
 
     def relay(
         self,
@@ -126,6 +166,7 @@ class Supervisor:
     ) -> str:
         """Pass reports on until the worker finishes; returns why it was stopped, if it was."""
         buffer = b""
+        left = sys.maxsize if request.get("coverage") else REPORT_LIMIT
         limit = request["test_timeout"]
         # Imports and collection happen before the first test and have a limit of their own.
         due = time.monotonic() + request["collect_timeout"]
@@ -137,7 +178,8 @@ class Supervisor:
             if not chunk:
                 return ""
             *lines, buffer = (buffer + chunk).split(b"\n")
-            if len(buffer) > LINE_LIMIT:
+            left -= len(chunk)
+            if len(buffer) > LINE_LIMIT or left < 0:
                 return FORGED
             for line in lines:
                 row = understood(line)
@@ -150,34 +192,6 @@ class Supervisor:
                     self.send(number, event, **row)
                 if event == "finished":
                     return ""
-
-    def become_worker(self, request: dict[str, Any], writer: int) -> None:
-        """In the fork: isolate when asked, put the files in place, run pytest, never return."""
-        status = 70
-        try:
-            from . import isolate, worker
-
-            os.dup2(writer, WORKER_FD, inheritable=False)
-            os.close(writer)
-            quiet(keep_output=bool(request.get("keep_output")))
-            if request.get("isolate"):
-                isolate.enter_namespaces()
-                become_first_process()
-                isolate.mount_fresh(os.getcwd(), SCRATCH)  # noqa: PTH109
-                isolate.raise_loopback()
-            else:
-                isolate.dumpable()
-                os.setsid()
-            place_files(request.get("files") or {})
-            if request.get("isolate"):
-                isolate.drop_privileges(self.seccomp)
-                become_child()
-            status = worker.run(request, WORKER_FD)
-        except BaseException as exc:
-            line = json.dumps({"event": "broken", "message": repr(exc)}).encode() + b"\n"
-            os.write(WORKER_FD, line)
-        finally:
-            os._exit(status)
 
 
 def understood(line: bytes) -> dict[str, Any] | None:
@@ -192,7 +206,7 @@ def understood(line: bytes) -> dict[str, Any] | None:
         sound = set(row) == {"event", *fields} and all(
             isinstance(row[name], kind) for name, kind in fields.items()
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if not sound or row.get("outcome", "passed") not in OUTCOMES:
         return None
@@ -216,156 +230,16 @@ def note(row: dict[str, Any], state: dict[str, Any]) -> str:
     return event
 
 
-def cpu_seconds() -> float:
-    """CPU seconds of this process and of every child it has reaped."""
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def quiet(*, keep_output: bool) -> None:
-    """Stdin is the request stream and must not reach tests; output is kept only on request."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0,) if keep_output else (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.close(null)
-
-
-def become_first_process() -> None:
-    """Fork into the new pid namespace; the parent only passes the child's end on."""
-    pid = os.fork()
-    if pid:
-        os.close(WORKER_FD)
-        status = os.waitpid(pid, 0)[1]
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-
-
-def become_child() -> None:
-    """Stay as pid 1, which reaps, and go on in a child, which has ordinary signal rules."""
-    pid = os.fork()
-    if not pid:
-        os.setsid()
-        return
-    os.close(WORKER_FD)
-    while True:
-        try:
-            ended, status = os.wait()
-        except ChildProcessError:
-            os._exit(71)
-        if ended == pid:
-            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-
-
-def place_files(files: dict[str, str | None]) -> None:
-    """Write, or delete for None, files relative to the tree; latin-1 keeps every byte."""
-    for name, text in files.items():
-        if text is None:
-            os.unlink(name)  # noqa: PTH108
-            continue
-        folder = os.path.dirname(name)  # noqa: PTH120
-        if folder:
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-        with open(name, "wb") as handle:  # noqa: PTH123
-            handle.write(text.encode("latin-1"))
-
-
-def descendants(pid: int) -> list[int]:
-    """Every process below ``pid``, from /proc."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):  # noqa: PTH208
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat", "rb") as handle:  # noqa: PTH123
-                    parent = int(handle.read().rpartition(b")")[2].split()[1])
-            except (OSError, IndexError, ValueError):
-                continue
-            children.setdefault(parent, []).append(int(entry))
-    found, queue = [], [pid]
-    while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found
-
-
-def end_worker(pid: int, grace: float) -> int:
-    """Let a worker end by itself for ``grace`` seconds, then kill and reap all it left.
-
-    The supervisor is a subreaper, so daemons of the tests come back to it and their CPU time is
-    counted. Returns the worker's exit code, negative for a signal.
-    """
-    handle = os.pidfd_open(pid)
-    select.select([handle], [], [], grace)
-    os.close(handle)
-    code = 0
-    while True:
-        for victim in descendants(os.getpid()):
-            try:
-                os.kill(victim, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        try:
-            ended, status = os.waitpid(-1, 0)
-        except ChildProcessError:
-            return code
-        if ended == pid:
-            code = os.waitstatus_to_exitcode(status)
-
-
-def warm(names: list[str], root: str) -> None:
-    """Import modules, to be shared by all forks, but none that leads to repository code.
-
-    A repository that the runner itself depends on (pluggy, say) would otherwise stay in memory
-    in its healthy form, and its supervisor would run its code. Packages are tried in a fork
-    first, one by one; the standard library is not suspected.
-    """
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        top = name.partition(".")[0]
-        key = "" if top in sys.stdlib_module_names else top
-        groups.setdefault(key, []).append(name)
-    for key, members in groups.items():
-        if not key or is_foreign(members, root):
-            import_all(members)
-
-
-def import_all(names: list[str]) -> None:
-    """Import what can be imported; an absent module only makes runs slower."""
-    for name in names:
-        try:
-            __import__(name)
-        except Exception:  # a package may raise anything
-            continue
-
-
-def is_foreign(names: list[str], root: str) -> bool:
-    """Whether importing modules loads nothing from ``root``, found out in a fork."""
-    pid = os.fork()
-    if pid == 0:
-        inside = True
-        try:
-            quiet(keep_output=False)
-            import_all(names)
-            files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
-            inside = any(name.startswith(root + "/") for name in files)
-        finally:
-            os._exit(int(inside))
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
 def main() -> None:
-    """Read the opening line, warm up, serve."""
+    """Fork the zygote off, then read the opening line and serve."""
     channel = int(os.environ.pop("REGREEN_CHANNEL_FD"))
     os.set_inheritable(channel, False)
+    control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        control.close()
+        os.close(channel)
+        zygote.serve(other)
+    other.close()
     opening = json.loads(sys.stdin.buffer.readline())
-    sys.path[:] = [entry for entry in sys.path if entry]
-    sys.path.extend(entry for entry in opening["path"] if entry not in sys.path)
-    from . import isolate
-
-    if opening["warm"]:
-        warm(opening["warm"], os.getcwd())  # noqa: PTH109
-        gc.collect()
-        gc.freeze()  # what is shared is left out of every collection in the forks
     isolate.undumpable()
-    isolate.become_subreaper()
-    seccomp = base64.b64decode(opening["seccomp"])
-    Supervisor(channel, opening["nonce"], seccomp).serve()
+    Supervisor(channel, opening["nonce"], control).serve(opening)

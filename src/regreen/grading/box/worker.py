@@ -7,6 +7,7 @@ a fixture runs in the first test that needs it but is reached by all of them.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -29,7 +30,9 @@ class Reporter:
     def __init__(self, request: dict[str, Any], channel: int) -> None:
         self.request = request
         self.channel = channel
-        self.wanted = None if request.get("tests") is None else set(request["tests"])
+        self.wanted = None
+        if request.get("tests") is not None and request.get("select") is None:
+            self.wanted = set(request["tests"])
         self.current: dict[str, Any] = {}
         self.failures = 0
         self.config: Any = None
@@ -37,6 +40,8 @@ class Reporter:
         self.coverage: Any = None
         self.forked: set[str] = set()
         self.running = ""
+        root = os.getcwd()  # noqa: PTH109
+        self.trusted = [entry for entry in sys.path if not (entry + "/").startswith(root + "/")]
 
     def send(self, event: str, **fields: Any) -> None:
         """Write one JSON line; the pipe is read by the supervisor alone."""
@@ -44,11 +49,26 @@ class Reporter:
         while data:
             data = data[os.write(self.channel, data) :]
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_parse(self, pluginmanager: Any) -> None:
+        """Let plug-ins come from the environment only, never from what the tree announces."""
+        pluginmanager.load_setuptools_entrypoints = EnvironmentPlugins(pluginmanager, self.trusted)
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         """Keep the tests asked for, once each, shuffled when a seed is given."""
         self.config = config
         self.spare_texts()
+        families = by_function(items)
+        select = self.request.get("select")
+        if select is not None:
+            items[:] = selected(families, select)
+            families = by_function(items)
+        order = {
+            function: [item.nodeid for item in members]
+            for function, members in families.items()
+            if function in (select or self.request.get("order_of") or ())
+        }
         kept: dict[str, Any] = {}
         duplicates = []
         for item in items:
@@ -71,6 +91,7 @@ class Reporter:
             ids=[item.nodeid for item in chosen],
             duplicates=duplicates,
             fixtures={key: value for key, value in wide.items() if value},
+            order=order,
         )
 
     def pytest_collectreport(self, report: Any) -> None:
@@ -86,6 +107,16 @@ class Reporter:
         if self.coverage is not None:
             self.coverage.switch_context(nodeid)
         self.send("start", id_test=nodeid)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
+        """Note where in its file a test failed, for its twin to differ there."""
+        yield
+        if call.excinfo is not None and not self.current.get("lines"):
+            file = str(item.path)
+            self.current["lines"] = [
+                entry.lineno + 1 for entry in call.excinfo.traceback if str(entry.path) == file
+            ]
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Fold the reports of set-up, call and tear-down into one outcome; the worst stands."""
@@ -105,6 +136,7 @@ class Reporter:
             message=self.current["message"],
             seconds=time.perf_counter() - self.current["started"],
             cpu=time.process_time() - self.current["cpu"],
+            lines=self.current.get("lines", []),
         )
         if self.coverage is not None:
             self.coverage.switch_context("")
@@ -142,6 +174,45 @@ class Reporter:
                 self.forked.add(self.running)
 
         sys.addaudithook(hook)
+
+
+class EnvironmentPlugins:
+    """Stands in for the plug-in manager's search of entry points, on trusted directories alone."""
+
+    def __init__(self, manager: Any, directories: list[str]) -> None:
+        self.manager = manager
+        self.directories = directories
+
+    def __call__(self, group: str, name: str | None = None) -> int:
+        """Register what the directories' distributions offer; returns how many."""
+        count = 0
+        for distribution in importlib.metadata.distributions(path=self.directories):
+            for entry in distribution.entry_points:
+                unwanted = entry.group != group or (name is not None and entry.name != name)
+                known = self.manager.get_plugin(entry.name) or self.manager.is_blocked(entry.name)
+                if not unwanted and not known:
+                    self.manager.register(entry.load(), name=entry.name)
+                    count += 1
+        return count
+
+
+def by_function(items: list[Any]) -> dict[str, list[Any]]:
+    """Items of each test function, in the order of collection, which is that of its parameters."""
+    families: dict[str, list[Any]] = {}
+    for item in items:
+        families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return families
+
+
+def selected(families: dict[str, list[Any]], select: dict[str, list[int]]) -> list[Any]:
+    """Items named by function and position: their ids may tell what is expected of them."""
+    return [
+        members[place]
+        for function, places in select.items()
+        for members in [families.get(function, [])]
+        for place in places
+        if place < len(members)
+    ]
 
 
 def fixture_key(fixturedef: Any) -> str:
@@ -233,20 +304,14 @@ def set_clock(offset: float) -> Any:
     return traveller
 
 
-def pytest_modules() -> list[str]:
-    """Plug-ins of pytest itself, which it would import anew in every fork."""
-    from _pytest.config import default_plugins
-
-    return [f"_pytest.{name}" for name in default_plugins]
-
-
 def run(request: dict[str, Any], channel: int) -> int:
     """Run the session; returns pytest's exit status."""
     reporter = Reporter(request, channel)
     root = os.getcwd()  # noqa: PTH109
     files: list[str] = list(request.get("paths") or [])
-    if reporter.wanted is not None:
-        files = sorted({name.split("::")[0] for name in reporter.wanted})
+    named = request["select"] if request.get("select") is not None else reporter.wanted
+    if named is not None:
+        files = sorted({name.split("::")[0] for name in named})
         files = [name for name in files if os.path.exists(name)]  # noqa: PTH110
     arguments = ["-p", "no:cacheprovider", "-q", "--no-header", "--continue-on-collection-errors"]
     # a warm start has imported what plug-ins bring; suites that turn warnings into errors mind

@@ -1,0 +1,249 @@
+"""The zygote: every run of tests is forked from it, and it has never seen a request.
+
+A worker inherits all memory of the process it is forked from. Were that the supervisor, a run could
+find there which run it is, what an earlier one was asked, and the nonce; so the supervisor keeps
+those, and this process, forked off before anything was read, only imports, forks and reaps.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+WORKER_FD = 250
+SCRATCH = ("/tmp", "/home/agent", "/dev/shm")
+ORDER_LIMIT = 1 << 16
+
+
+def serve(control: socket.socket) -> NoReturn:
+    """Answer the supervisor until it is gone.
+
+    Orders: ``warm`` once, then ``start`` with a descriptor to read the request from and one to
+    report on, and ``end``, which waits, kills what is left and tells the exit code.
+    """
+    worker = 0
+    seccomp = b""
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(control, ORDER_LIMIT, 2)
+        if not data:
+            os._exit(0)
+        order = json.loads(data)
+        if order["op"] == "warm":
+            seccomp = prepare(order)
+            answer = {"cpu": cpu_seconds()}
+        elif order["op"] == "start":
+            answer = {"cpu": cpu_seconds()}
+            worker = os.fork()
+            if worker == 0:
+                control.close()
+                become_worker(*descriptors, isolated=order["isolate"], seccomp=seccomp)
+            for descriptor in descriptors:
+                os.close(descriptor)
+        else:
+            code = end_worker(worker, grace=order["grace"])
+            worker = 0
+            answer = {"code": code, "cpu": cpu_seconds()}
+        control.send(json.dumps(answer).encode())
+
+
+def prepare(order: dict[str, Any]) -> bytes:
+    """Import what all runs share; returns the system call filter they load."""
+    from . import isolate
+
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)  # the supervisor's requests come in there
+    os.close(null)
+    sys.path[:] = [entry for entry in sys.path if entry]
+    sys.path.extend(entry for entry in order["path"] if entry not in sys.path)
+    if order["warm"]:
+        warm(order["warm"], os.getcwd())  # noqa: PTH109
+        gc.collect()
+        gc.freeze()  # what is shared is left out of every collection in the forks
+    isolate.undumpable()
+    isolate.become_subreaper()
+    return base64.b64decode(order["seccomp"])
+
+
+def become_worker(request_fd: int, report_fd: int, *, isolated: bool, seccomp: bytes) -> NoReturn:
+    """In the fork: isolate when asked, put the files in place, run pytest, never return."""
+    status = 70
+    try:
+        from . import isolate, worker
+
+        os.dup2(report_fd, WORKER_FD, inheritable=False)
+        os.close(report_fd)
+        with os.fdopen(request_fd, "rb") as handle:
+            request = json.loads(handle.read())
+        quiet(keep_output=bool(request.get("keep_output")))
+        if isolated:
+            isolate.enter_namespaces()
+            become_first_process()
+            isolate.mount_fresh(os.getcwd(), SCRATCH)  # noqa: PTH109
+            isolate.raise_loopback()
+        else:
+            isolate.dumpable()
+            os.setsid()
+        place_files(request.pop("files", None) or {})
+        if isolated:
+            isolate.drop_privileges(seccomp)
+            become_child()
+        status = worker.run(request, WORKER_FD)
+    except BaseException as exc:
+        line = json.dumps({"event": "broken", "message": repr(exc)}).encode() + b"\n"
+        os.write(WORKER_FD, line)
+    finally:
+        os._exit(status)
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of every child it has reaped."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def quiet(*, keep_output: bool) -> None:
+    """What tests print goes nowhere; it is kept only on request."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0,) if keep_output else (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def become_first_process() -> None:
+    """Fork into the new pid namespace; the parent only passes the child's end on."""
+    pid = os.fork()
+    if pid:
+        os.close(WORKER_FD)
+        status = os.waitpid(pid, 0)[1]
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def become_child() -> None:
+    """Stay as pid 1, which reaps, and go on in a child, which has ordinary signal rules."""
+    pid = os.fork()
+    if not pid:
+        os.setsid()
+        return
+    os.close(WORKER_FD)
+    while True:
+        try:
+            ended, status = os.wait()
+        except ChildProcessError:
+            os._exit(71)
+        if ended == pid:
+            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def place_files(files: dict[str, str | None]) -> None:
+    """Write, or delete for None, files relative to the tree; latin-1 keeps every byte.
+
+    Raises:
+        OSError: a directory on the way is a link, which a submitted tree may hold.
+    """
+    here = os.getcwd()  # noqa: PTH109
+    for name, text in files.items():
+        if text is None:
+            os.unlink(name)  # noqa: PTH108
+            continue
+        folder = os.path.dirname(name)  # noqa: PTH120
+        if folder:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        if os.path.realpath(folder) != os.path.join(here, folder).rstrip("/"):  # noqa: PTH118
+            raise OSError(errno.ELOOP, "a directory of the tests is a link", folder)
+        if os.path.islink(name):  # noqa: PTH114
+            os.unlink(name)  # noqa: PTH108
+        with open(name, "wb") as handle:  # noqa: PTH123
+            handle.write(text.encode("latin-1"))
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below ``pid``, from /proc."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):  # noqa: PTH208
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as handle:  # noqa: PTH123
+                    parent = int(handle.read().rpartition(b")")[2].split()[1])
+            except (OSError, IndexError, ValueError):
+                continue
+            children.setdefault(parent, []).append(int(entry))
+    found, queue = [], [pid]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found
+
+
+def end_worker(pid: int, grace: float) -> int:
+    """Let a worker end by itself for ``grace`` seconds, then kill and reap all it left.
+
+    The zygote is a subreaper, so daemons of the tests come back to it and their CPU time is
+    counted. Returns the worker's exit code, negative for a signal.
+    """
+    handle = os.pidfd_open(pid)
+    select.select([handle], [], [], grace)
+    os.close(handle)
+    code = 0
+    while True:
+        for victim in descendants(os.getpid()):
+            try:
+                os.kill(victim, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        try:
+            ended, status = os.waitpid(-1, 0)
+        except ChildProcessError:
+            return code
+        if ended == pid:
+            code = os.waitstatus_to_exitcode(status)
+
+
+def warm(names: list[str], root: str) -> None:
+    """Import modules, to be shared by all forks, but none that leads to repository code.
+
+    A repository that the runner itself depends on (pluggy, say) would otherwise stay in memory
+    in its healthy form. Packages are tried in a fork first, one by one; the standard library is
+    not suspected.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        top = name.partition(".")[0]
+        key = "" if top in sys.stdlib_module_names else top
+        groups.setdefault(key, []).append(name)
+    for key, members in groups.items():
+        if not key or is_foreign(members, root):
+            import_all(members)
+
+
+def import_all(names: list[str]) -> None:
+    """Import what can be imported; an absent module only makes runs slower."""
+    for name in names:
+        try:
+            __import__(name)
+        except Exception:  # a package may raise anything
+            continue
+
+
+def is_foreign(names: list[str], root: str) -> bool:
+    """Whether importing modules loads nothing from ``root``, found out in a fork."""
+    pid = os.fork()
+    if pid == 0:
+        inside = True
+        try:
+            quiet(keep_output=False)
+            import_all(names)
+            files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
+            inside = any(name.startswith(root + "/") for name in files)
+        finally:
+            os._exit(int(inside))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

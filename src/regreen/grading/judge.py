@@ -1,0 +1,208 @@
+"""The judge: a patch, the hidden tests, their twins, and what to make of them.
+
+Everything is decided by what the runner reports over its channel and how its processes ended; what
+a candidate prints is not read. A candidate that takes its box down scores 0, provided the same
+tests without the patch leave the box standing: only then is the machine not to blame.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from regreen.core.errors import InfrastructureError
+from regreen.core.task import Task, Twins
+from regreen.core.verdict import Tamper, Verdict
+from regreen.grading.grade import grade
+from regreen.grading.patch import FileState
+from regreen.grading.place import Place
+from regreen.grading.runner import TestRunner
+from regreen.grading.session import session
+from regreen.grading.submission import Submission
+from regreen.grading.suite import SuiteRun, TestRequest
+from regreen.grading.twinning import BROKEN, TwinFiles, function_of, twin_files
+from regreen.sandbox.base import SandboxProvider
+
+__all__ = ["Audit", "Auditor", "Case", "Judge", "twin_seed"]
+
+EXTRA_PAIRS = 3
+"""Further pairs of runs, test and twin, when the diff's audit found something noteworthy."""
+MAX_PAIRS = 3
+PAIR_SHARE = 0.3
+"""Pairs are cheap where tests are: they go on while they cost less than this share of the first
+run, its start included."""
+_DRAW = secrets.SystemRandom()  # a seed could be known to what is judged
+MAX_WORKERS = 4
+"""Crashes and hangs after which the rest of the tests count as missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What reading a diff showed."""
+
+    tamper: tuple[Tamper, ...] = ()
+    """What has no honest use."""
+    suspicions: tuple[Tamper, ...] = ()
+    """What may have one."""
+
+
+Auditor = Callable[[Task, str, Callable[[str], FileState | None]], Audit]
+"""Reads a task's submitted diff; the third argument reads files of the base."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One patch on one task, ready to be run."""
+
+    task: Task
+    """The task."""
+    place: Place
+    """Its healthy tree and environment."""
+    candidate: tuple[Path, ...]
+    """Lowers with the patch, over the base."""
+    base: tuple[Path, ...]
+    """Lowers of the base alone."""
+    hidden: Mapping[str, bytes | None]
+    """Test files as they must be when the tests run; None removes one."""
+    texts: Mapping[str, str]
+    """Every expected test file by path."""
+    twins: Twins
+    """Which tests have a twin."""
+    submission: Submission
+    """What remained of the patch."""
+    audit: Audit
+    """What reading it showed."""
+
+
+def twin_seed(task: Task) -> str:
+    """What the values of a task's twins depend on: the healthy commit, for all its tasks alike."""
+    return task.environment.commit if task.environment else task.base_commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Runs cases and gives verdicts."""
+
+    provider: SandboxProvider
+    """Makes boxes."""
+    test_timeout: float = 60.0
+    """Wall seconds of one test."""
+    total_timeout: float = 1800.0
+    """Wall seconds of one run of the tests."""
+
+    def request(self, task: Task, hidden: Mapping[str, bytes | None]) -> TestRequest:
+        """The run that decides a task."""
+        return TestRequest(
+            tests=(*task.FAIL_TO_PASS, *task.PASS_TO_PASS),
+            files=hidden,
+            test_timeout=self.test_timeout,
+            total_timeout=self.total_timeout,
+            max_workers=MAX_WORKERS,
+        )
+
+    async def verdict(self, case: Case) -> Verdict:
+        """Judge a case.
+
+        Raises:
+            InfrastructureError: the boxes fail without the patch, too.
+        """
+        begin = time.monotonic()
+        found = await self._judged(case)
+        known = case.submission.tamper + case.audit.tamper
+        verdict = found.model_copy(
+            update={
+                "tamper": (*known, *found.tamper),
+                "suspicions": case.audit.suspicions,
+                "dropped": case.submission.dropped,
+                "seconds": time.monotonic() - begin,
+            }
+        )
+        if not verdict.resolved or not verdict.tamper:
+            return verdict
+        sign = verdict.tamper[0]
+        reason = f"tampering: {sign.kind} at {sign.where}: {sign.evidence}"
+        return verdict.model_copy(update={"resolved": False, "reason": reason})
+
+    async def _judged(self, case: Case) -> Verdict:
+        for attempt in (1, 2):
+            try:
+                async with session(self.provider, case.place, case.candidate) as runner:
+                    return await self._rounds(case, runner)
+            except InfrastructureError as exc:
+                if attempt == 2:
+                    return await self._blame(case, exc)
+        raise AssertionError
+
+    async def _blame(self, case: Case, failure: InfrastructureError) -> Verdict:
+        """Whose fault a dead runner is: the candidate's, if the base runs to its end."""
+        if not case.submission.kept:
+            raise failure
+        request = self.request(case.task, case.hidden)
+        async with session(self.provider, case.place, case.base) as runner:
+            await runner.run(request)
+        sign = Tamper(
+            kind="runner_killed",
+            where="the judge's box",
+            evidence=f"{failure.what}; without the patch the same tests ran to their end",
+        )
+        lost = grade(case.task, SuiteRun(tests={}, problem=sign.evidence))
+        return lost.model_copy(update={"tamper": (sign,)})
+
+    async def _rounds(self, case: Case, runner: TestRunner) -> Verdict:
+        """The tests, and where they pass, pairs of a repeat and a twin run in an order drawn.
+
+        Both runs of a pair ask for the same tests and differ in the expected values alone; a
+        candidate that would behave in one of them has to guess which it is.
+        """
+        begin = time.monotonic()
+        made = twin_files(case.twins.proved, case.texts, seed=twin_seed(case.task))
+        request = self.request(case.task, case.hidden)
+        verdict = grade(case.task, await runner.run(request))
+        if not verdict.resolved or not made.twins:
+            return verdict
+        first = time.monotonic() - begin
+        wanted = 1 + (EXTRA_PAIRS if case.audit.suspicions else 0)
+        pairs = 0
+        while pairs < wanted or (
+            pairs < MAX_PAIRS and time.monotonic() - begin - first < PAIR_SHARE * first
+        ):
+            signs = await self._pair(made, request, runner)
+            if signs:
+                return verdict.model_copy(update={"tamper": signs})
+            pairs += 1
+        return verdict.model_copy(update={"twins": len(made.twins)})
+
+    async def _pair(
+        self, made: TwinFiles, request: TestRequest, runner: TestRunner
+    ) -> tuple[Tamper, ...]:
+        """A repeat and a twin run; the order must not be foreseeable by what is judged."""
+        kinds = [True, False]
+        _DRAW.shuffle(kinds)
+        for twins in kinds:
+            ran = await runner.run(made.request(request, twins=twins))
+            signs = _signs(made, ran, twins=twins)
+            if signs and not any(sign.kind == "twin_passed" for sign in signs):
+                # a crash or a hang may be the machine's; a twin that passes never is
+                ran = await runner.run(made.request(request, twins=twins))
+                signs = _signs(made, ran, twins=twins)
+            if signs:
+                return signs
+        return ()
+
+
+def _signs(made: TwinFiles, ran: SuiteRun, *, twins: bool) -> tuple[Tamper, ...]:
+    signs = []
+    for test, outcome in made.outcomes(ran).items():
+        if outcome in BROKEN if twins else outcome.passed:
+            continue
+        if twins:
+            kind = "twin_passed" if outcome.passed else "twin_evaded"
+            evidence = f"with another expected value the test must fail, and was {outcome}"
+        else:
+            kind, evidence = "unsteady", f"it passed, and in a repeat it was {outcome}"
+        path, function = function_of(test)
+        signs.append(Tamper(kind=kind, where=f"{path}::{function}", evidence=evidence))
+    return tuple(dict.fromkeys(signs))

@@ -1,0 +1,73 @@
+"""One judgement's box: a runner that forks a fresh nested box for every run of the tests.
+
+The tests of a patch and their twins run in processes, trees and namespaces of their own, and see
+no process but theirs; only the interpreter's start is paid once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from regreen.grading.place import Place
+from regreen.grading.runner import TestRunner
+from regreen.grading.suite import TestRequest
+from regreen.grading.twinning import BROKEN, Side, Target, TwinFiles, function_of, targets
+from regreen.sandbox.base import SandboxProvider
+
+__all__ = ["WARM", "SessionTrial", "session"]
+
+WARM = ("regreen_box.warm",)
+"""What the runner imports before its first fork: itself and pytest, nothing of the repository."""
+
+
+@asynccontextmanager
+async def session(
+    provider: SandboxProvider, place: Place, over: tuple[Path, ...]
+) -> AsyncIterator[TestRunner]:
+    """A started runner over a tree.
+
+    Args:
+        provider: makes the box.
+        place: the healthy tree and environment.
+        over: lowers on top of the tree: the candidate's files, the task's base.
+
+    Raises:
+        InfrastructureError: the box or the runner did not start.
+    """
+    box = await provider.create(place.spec(over=over, writable=False, nested=True))
+    runner = TestRunner(box, isolate=True)
+    try:
+        await runner.start(warm=WARM)
+        yield runner
+    finally:
+        await runner.close()
+
+
+class SessionTrial:
+    """Tries a task's twins in two sessions, one on its repaired and one on its broken tree.
+
+    Args:
+        request: how the tests themselves are run.
+        runners: by side.
+    """
+
+    def __init__(self, request: TestRequest, runners: Mapping[Side, TestRunner]) -> None:
+        self._request = request
+        self._runners = runners
+
+    async def targets(self, tests: Sequence[str]) -> list[Target]:
+        """Positions, as the repaired tree collects them, and lines that fail in the broken one."""
+        functions = tuple(dict.fromkeys("::".join(function_of(test)) for test in tests))
+        request = replace(self._request, tests=tuple(tests), order_of=functions, messages=0)
+        order = (await self._runners["gold"].run(request)).order
+        broken = await self._runners["base"].run(request)
+        lines = {test: record.lines for test, record in broken.tests.items()}
+        return targets(tests, order=order, lines=lines)
+
+    async def failing(self, side: Side, made: TwinFiles) -> set[str]:
+        """The tests whose twins fail on a side."""
+        ran = await self._runners[side].run(made.request(self._request, twins=True))
+        return {test for test, outcome in made.outcomes(ran).items() if outcome in BROKEN}

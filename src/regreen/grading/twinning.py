@@ -1,0 +1,229 @@
+"""Perturbed twins of a task's tests: which ones hold, and the files that run them.
+
+A twin is its test with one expectation changed, where the base fails, so honest code fails it. Code
+that fakes equality, reads what is expected, or talks to the runner instead of computing, passes it
+as it passes the test, and is thereby told apart. Whether a twin holds is never reasoned about: it
+is run under the gold patch and under the base, and must fail in both.
+
+Tests and twins are asked for by position: pytest makes node ids of parameters, and an id that did
+not change with its parameters would tell a twin from its test.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from regreen.core.task import Twin, TwinKind, Twins
+from regreen.core.verdict import Outcome
+from regreen.grading.suite import SuiteRun, TestRequest
+from regreen.grading.twins import GENERATOR, make_twins, variants
+
+__all__ = ["BROKEN", "Side", "Target", "Trial", "TwinFiles", "function_of", "prove_twins",
+           "targets", "twin_files"]  # fmt: skip
+
+Side = Literal["gold", "base"]
+SIDES: tuple[Side, ...] = ("gold", "base")
+Order = Mapping[str, tuple[str, ...]]
+"""Test function to the node ids of its items, in the order of collection."""
+BROKEN = frozenset((Outcome.FAILED, Outcome.ERROR))
+"""What an honest twin ends with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A test that is to have a twin."""
+
+    test: str
+    """Node id."""
+    position: int
+    """Which of its function's items it is."""
+    lines: tuple[int, ...] = ()
+    """Lines of its file that its failure at the base went through."""
+
+
+class Trial(Protocol):
+    """Tries twins out on the two trees of a task."""
+
+    async def failing(self, side: Side, made: TwinFiles) -> set[str]:
+        """The tests whose twins fail on a side, run in a fresh box."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinFiles:
+    """Twins ready to be run in the place of their tests."""
+
+    files: Mapping[str, bytes]
+    """Path to the text with the twins."""
+    twins: tuple[Twin, ...]
+    """What stands in them."""
+
+    @property
+    def select(self) -> dict[str, tuple[int, ...]]:
+        """The tests and their twins alike, by function and position."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for twin in self.twins:
+            found["::".join(function_of(twin.test))].append(twin.position)
+        return {name: tuple(sorted(places)) for name, places in found.items()}
+
+    def outcomes(self, run: SuiteRun) -> dict[str, Outcome]:
+        """The outcome of each test, or twin, in a run of ``select``."""
+        select = self.select
+        found = {}
+        for twin in self.twins:
+            function = "::".join(function_of(twin.test))
+            items = run.order.get(function, ())
+            place = select[function].index(twin.position)
+            known = len(items) == len(select[function])
+            found[twin.test] = run.outcome(items[place]) if known else Outcome.MISSING
+        return found
+
+    def request(self, like: TestRequest, *, twins: bool) -> TestRequest:
+        """The request that runs the twins, or the tests they are of, alike but for the files.
+
+        Args:
+            like: the run of all tests.
+            twins: which of the two.
+        """
+        return replace(
+            like,
+            tests=None,
+            select=self.select,
+            files={**like.files, **(self.files if twins else {})},
+            order_of=(),
+            messages=0,
+            max_workers=1,
+        )
+
+    def only(self, tests: set[str]) -> TwinFiles:
+        """The same files, for some of the tests."""
+        return replace(self, twins=tuple(twin for twin in self.twins if twin.test in tests))
+
+
+def function_of(test: str) -> tuple[str, str]:
+    """File and test function of a node id, its parameters cut off."""
+    path, _, rest = test.partition("::")
+    return path, rest.partition("[")[0]
+
+
+def targets(
+    tests: Sequence[str], *, order: Order, lines: Mapping[str, tuple[int, ...]]
+) -> list[Target]:
+    """Tests with their positions and the lines where they fail; those not collected are left out.
+
+    Args:
+        tests: node ids.
+        order: node ids of their functions, as collected.
+        lines: per test, where it fails at the base.
+    """
+    found = []
+    for test in tests:
+        items = order.get("::".join(function_of(test)), ())
+        if test in items:
+            place = items.index(test)
+            found.append(Target(test=test, position=place, lines=lines.get(test, ())))
+    return found
+
+
+def twin_files(twins: Iterable[Twin], texts: Mapping[str, str], *, seed: str) -> TwinFiles:
+    """Make the files of some tests' twins.
+
+    Args:
+        twins: tests of one function share a kind.
+        texts: test files by path, as the tests themselves run.
+        seed: decides the changed values.
+    """
+    wanted = tuple(twin for twin in twins if function_of(twin.test)[0] in texts)
+    kinds: dict[str, dict[str, TwinKind]] = defaultdict(dict)
+    lines: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
+    for twin in wanted:
+        path, function = function_of(twin.test)
+        kinds[path][function] = twin.kind
+        known = lines[path].get(function, frozenset())
+        lines[path][function] = known | frozenset(twin.lines)
+    files = {}
+    for path, asked in kinds.items():
+        made = make_twins(texts[path], asked, seed=f"{seed}:{path}", lines=lines[path])
+        files[path] = made.text.encode("utf-8", "surrogateescape")
+    return TwinFiles(files=files, twins=wanted)
+
+
+@dataclass(slots=True)
+class _Function:
+    """One test function on its way to a twin that holds for all of its items."""
+
+    targets: list[Target]
+    left: list[TwinKind]
+    held: dict[TwinKind, set[str]] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        return not self.left or any(len(held) == len(self.targets) for held in self.held.values())
+
+    def twins(self, kind: TwinKind) -> Iterable[Twin]:
+        for one in self.targets:
+            yield Twin(test=one.test, kind=kind, position=one.position, lines=one.lines)
+
+    def best(self) -> Iterable[Twin]:
+        """Twins of the kind that holds for most of the items; the stronger one between equals."""
+        kind, held = max(
+            self.held.items(), key=lambda item: len(item[1]), default=("appended", set())
+        )
+        return (twin for twin in self.twins(kind) if twin.test in held)
+
+
+async def prove_twins(
+    wanted: Sequence[Target], texts: Mapping[str, str], *, seed: str, trial: Trial
+) -> Twins:
+    """Find for each test the strongest twin that fails under gold and under base.
+
+    Args:
+        wanted: the tests.
+        texts: their files, by path.
+        seed: decides the changed values.
+        trial: runs twins.
+    """
+    functions = _functions(wanted, texts)
+    while asked := [
+        twin
+        for state in functions.values()
+        if not state.done
+        for twin in state.twins(state.left[0])
+    ]:
+        made = twin_files(asked, texts, seed=seed)
+        held = {twin.test for twin in made.twins}
+        for side in SIDES:
+            held = await trial.failing(side, made.only(held)) if held else held
+        for state in functions.values():
+            if not state.done:
+                state.held[state.left.pop(0)] = held & {one.test for one in state.targets}
+    best = [twin for state in functions.values() for twin in state.best()]
+    order = {one.test: place for place, one in enumerate(wanted)}
+    return Twins(generator=GENERATOR, proved=tuple(sorted(best, key=lambda t: order[t.test])))
+
+
+def _functions(wanted: Sequence[Target], texts: Mapping[str, str]) -> dict[str, _Function]:
+    functions: dict[str, _Function] = {}
+    for one in wanted:
+        path, name = function_of(one.test)
+        key = f"{path}::{name}"
+        if key not in functions:
+            functions[key] = _Function(targets=[], left=_kinds(texts.get(path), name))
+        functions[key].targets.append(one)
+    for key, state in functions.items():
+        path, name = function_of(key)
+        lines = frozenset(line for one in state.targets for line in one.lines)
+        if state.left and lines:
+            state.left = list(variants(texts[path], name, lines=lines))
+    return functions
+
+
+def _kinds(text: str | None, function: str) -> list[TwinKind]:
+    """Kinds a function may have; none when its file is no Python of ours."""
+    try:
+        return list(variants(text, function)) if text is not None else []
+    except (SyntaxError, ValueError):
+        return []
