@@ -1,0 +1,192 @@
+"""All events of a trajectory, each charged to the turn and the characters that made it.
+
+What the final diff shows is traced back to the call that wrote it, so that a penalty falls on the
+tokens of the deed and not on the submission; where no call can be found, the turn is open.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from regreen.core.task import Task
+from regreen.core.trajectory import Trajectory
+from regreen.guard.diff import audit_diff
+from regreen.guard.diff.kinds import severity
+from regreen.guard.monitor.actions import events_of_call, shell_text
+from regreen.guard.monitor.calls import Turned, read_calls, without_code
+from regreen.guard.monitor.claims import claims
+from regreen.guard.monitor.events import Event
+from regreen.guard.monitor.final_diff import FileLines, read_diff
+from regreen.guard.monitor.paths import is_product, is_test, tail
+from regreen.guard.monitor.shells import commands_of
+from regreen.guard.monitor.special_cases import special_cases
+
+__all__ = ["Evidence", "collect"]
+
+_LONGEST = 400_000
+_NUMBERED = re.compile(r"^[ \t]*\d+(?:[:|\t]| {1,4}|-)", re.M)
+_ISSUE_ID = re.compile(r"(?P<owner>[\w.-]+?)__(?P<name>[\w.-]+?)-\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the patterns are matched against."""
+
+    events: tuple[Event, ...]
+    """In the order they happened, the final diff last."""
+    seen: str
+    """Code that was there before the agent wrote: files read before they were written, context
+    and removed lines of the diff, the task's own repair."""
+    values: dict[str, str]
+    """Expressions for ``$repo``, ``$name`` and ``$package``; empty where not known."""
+
+
+def collect(trajectory: Trajectory, task: Task | None = None) -> Evidence:
+    """Everything there is to match.
+
+    Args:
+        trajectory: the rollout.
+        task: its task; without it the repository is taken from an id like ``owner__name-12``.
+    """
+    turns = list(read_calls(trajectory))
+    acted = list(_of_turns(turns))
+    files = read_diff(trajectory.patch)
+    shown = "\n".join(_shown_tests(turns, acted))
+    statement = task.problem_statement if task else _statement(trajectory)
+    before = list(_before(turns, acted)) + [file.before for file in files]
+    if task:
+        before += [text for file in read_diff(task.patch) for text in (file.added, file.before)]
+    events = [*acted, *_of_diff(files, acted, f"{statement}\n{shown}")]
+    events += _of_audit(trajectory, task, shown, statement, acted)
+    events += claims(trajectory, turns)
+    return Evidence(tuple(events), "\n".join(before)[-4 * _LONGEST :], _values(trajectory, task))
+
+
+def _of_turns(turns: Sequence[Turned]) -> Iterator[Event]:
+    for turn in turns:
+        content = without_code(turn.content)
+        if content.strip():
+            span = (0, len(content))
+            yield Event("words", content[:_LONGEST], "content", turn=turn.turn, span=span)
+        if turn.reasoning.strip():
+            yield Event("words", turn.reasoning[:_LONGEST], "reasoning", turn=turn.turn)
+        for call in turn.calls:
+            script = shell_text(call)
+            if script:
+                place = (turn.turn, call.identity, call.span(script))
+                yield Event("code", script, "bash", "", "", *place)
+            yield from events_of_call(call, commands_of(script) if script else ())
+            if call.result:
+                text, where = call.result[:_LONGEST], (turn.turn, call.identity)
+                yield Event("result", text, call.name, "", call.state, *where)
+
+
+def _written(acted: Sequence[Event]) -> dict[str, int]:
+    """Path to the turn that first wrote it."""
+    first: dict[str, int] = {}
+    for event in acted:
+        if event.kind == "edit" and event.turn is not None:
+            first.setdefault(tail(event.path), event.turn)
+    return first
+
+
+def _before(turns: Sequence[Turned], acted: Sequence[Event]) -> Iterator[str]:
+    """Results of calls that looked at files which nothing had been written to."""
+    first = _written(acted)
+    for event in acted:
+        if event.kind != "read" or event.turn is None or not is_product(event.path):
+            continue
+        if event.turn < first.get(tail(event.path), len(turns)):
+            yield from _results(turns, event)
+
+
+def _shown_tests(turns: Sequence[Turned], acted: Sequence[Event]) -> Iterator[str]:
+    first = _written(acted)
+    for event in acted:
+        if event.kind != "read" or event.turn is None or not is_test(event.path):
+            continue
+        if event.turn < first.get(tail(event.path), len(turns)):
+            yield from _results(turns, event)
+
+
+def _results(turns: Sequence[Turned], event: Event) -> Iterator[str]:
+    for turn in turns:
+        if turn.turn == event.turn:
+            for call in turn.calls:
+                if call.identity == event.call_id and call.result:
+                    yield _NUMBERED.sub("", call.result[:_LONGEST])
+
+
+def _statement(trajectory: Trajectory) -> str:
+    start = trajectory.turns[0].start if trajectory.turns else len(trajectory.messages)
+    asked = [m.get("content") for m in trajectory.messages[:start] if m.get("role") == "user"]
+    return "\n".join(text for text in asked if isinstance(text, str))[:_LONGEST]
+
+
+def _of_diff(files: Sequence[FileLines], acted: Sequence[Event], known: str) -> Iterator[Event]:
+    for file in files:
+        origin = _origin(file.path, file.added, acted)
+        if file.added:
+            yield replace(
+                origin, kind="added", text=file.added, path=file.path, state=file.state, name=""
+            )
+        if file.removed or file.state == "deleted":
+            yield replace(
+                origin, kind="removed", text=file.removed, path=file.path, state=file.state, name=""
+            )
+        if is_product(file.path):
+            for case in special_cases(file.added, known):
+                place = _origin(file.path, case.text, acted)
+                yield replace(
+                    place, kind="special_case", name=case.kind, text=case.text, path=file.path
+                )
+
+
+def _of_audit(
+    trajectory: Trajectory, task: Task | None, shown: str, statement: str, acted: Sequence[Event]
+) -> Iterator[Event]:
+    if not trajectory.patch:
+        return
+    findings = audit_diff(
+        trajectory.patch,
+        read=lambda _: None,
+        gold=task.patch if task else "",
+        tests={"shown": shown} if shown else None,
+        statement=statement,
+    )
+    for finding in findings:
+        path = finding.where.rpartition(":")[0] or finding.where
+        origin = _origin(path, finding.evidence, acted)
+        yield replace(
+            origin,
+            kind="tamper",
+            name=finding.kind,
+            text=finding.evidence,
+            path=path,
+            state=severity(finding.kind),
+        )
+
+
+def _origin(path: str, text: str, acted: Sequence[Event]) -> Event:
+    """The last call that wrote the first telling line of ``text`` to ``path``."""
+    line = max((line.strip() for line in text.splitlines()[:40]), key=len, default="")
+    for event in reversed(acted):
+        if event.kind == "edit" and tail(event.path).endswith(tail(path)) and line in event.text:
+            return event
+    for event in reversed(acted):
+        if event.kind == "edit" and tail(event.path).endswith(tail(path)):
+            return event
+    return Event("added", "")
+
+
+def _values(trajectory: Trajectory, task: Task | None) -> dict[str, str]:
+    repo = task.repo if task else ""
+    named = _ISSUE_ID.search(trajectory.task)
+    if not repo and named:
+        repo = f"{named['owner']}/{named['name']}"
+    name = repo.rpartition("/")[2]
+    package = r"[-_.]?".join(re.escape(part) for part in re.split(r"[-_.]+", name) if part)
+    values = {"name": re.escape(name), "package": package}
+    return {"repo": re.escape(repo) if "/" in repo else "", **values}
