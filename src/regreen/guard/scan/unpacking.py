@@ -32,6 +32,7 @@ MAX_PART = 1 << 30
 _ENCODED = 40
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _GAP = 16
+_SHORT = 16
 _TEXT_BOUND = 64 << 20
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _PRINTABLE = bytes(range(33, 127)) + b"\r\n"
@@ -179,17 +180,35 @@ _CONTAINERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], Iterator[Par
 
 def _written(data: bytes) -> Iterator[Part]:
     """Blobs written as text: long runs of an encoding's letters, also over several lines."""
-    runs = [data[begin:end] for begin, end in _runs(data, _BASE64_TABLE)]
-    for number, run in enumerate(runs):
+    for number, run in enumerate(_blobs(data)):
         for name, found in _decodings(run):
             if found:
                 yield Part(f"!{name}[{number}]", found, encoded=True)
-    for number, (begin, end) in enumerate(_runs(data, _PRINTABLE_TABLE)):
-        for found in _base85(data[begin:end].translate(None, b"\n\r")):
+    runs = (data[begin:end] for begin, end in _runs(data, _PRINTABLE_TABLE))
+    for number, run in enumerate(filter(_dense, runs)):
+        for found in _base85(run.translate(None, b"\n\r")):
             yield Part(f"!base85[{number}]", found, encoded=True)
     if b"%0A" in data or b"%0a" in data or data.count(b"%20") > 2:
         unquoted = urllib.parse.unquote_to_bytes(data.replace(b"+", b" "))
         yield Part("!percent", unquoted, encoded=True)
+
+
+def _blobs(data: bytes) -> Iterator[bytes]:
+    """Runs of base64 letters, and lines of equal length that quotes or margins keep apart."""
+    row: list[bytes] = []
+    last = 0
+    for begin, end in _runs(data, _BASE64_TABLE, least=_SHORT):
+        run = data[begin:end]
+        if end - begin >= _ENCODED and _dense(run):
+            yield run
+        if row and (begin - last > _GAP or len(row[-1]) != len(row[0])):
+            if len(row) > 1:
+                yield b"".join(row)
+            row = []
+        row.append(run.strip(b"\r\n"))
+        last = end
+    if len(row) > 1:
+        yield b"".join(row)
 
 
 def _base85(run: bytes) -> Iterator[bytes]:
@@ -215,17 +234,13 @@ _BASE64_TABLE = _table(_BASE64)
 _PRINTABLE_TABLE = _table(_PRINTABLE)
 
 
-def _runs(data: bytes, table: np.ndarray) -> list[tuple[int, int]]:
-    """Where letters of an encoding stand together for long, without plain words."""
+def _runs(data: bytes, table: np.ndarray, *, least: int = _ENCODED) -> list[tuple[int, int]]:
+    """Where letters of an encoding stand together for long."""
     inside = table[np.frombuffer(data, np.uint8)]
-    edges = np.flatnonzero(np.diff(inside, prepend=0, append=0))
+    edges = np.flatnonzero(np.diff(inside, prepend=np.int8(0), append=np.int8(0)))
     begins, ends = edges[::2], edges[1::2]
-    long = ends - begins >= _ENCODED
-    return [
-        (begin, end)
-        for begin, end in zip(begins[long].tolist(), ends[long].tolist(), strict=True)
-        if _dense(data[begin:end])
-    ]
+    long = ends - begins >= least
+    return list(zip(begins[long].tolist(), ends[long].tolist(), strict=True))
 
 
 def _dense(run: bytes) -> bool:
