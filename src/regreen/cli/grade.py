@@ -18,6 +18,7 @@ from regreen.core.trajectory import Trajectory
 from regreen.core.verdict import Verdict
 from regreen.grading.grade import rewards, unresolved
 from regreen.grading.workshop import Workshop
+from regreen.rollout.auditor import audit
 from regreen.store.predictions import read_predictions
 from regreen.store.run import RunDirectory
 from regreen.store.taskset import load_tasks
@@ -92,7 +93,7 @@ async def _verdicts(
     pairs: Sequence[tuple[Task, str]], work: Work, console: Console
 ) -> list[Verdict]:
     provider = work.provider()
-    workshop = Workshop(provider, layer_store())
+    workshop = Workshop(provider, layer_store(), auditor=audit)
     slots = asyncio.Semaphore(work.workers)
 
     async def one(index: int, task: Task, patch: str) -> Verdict:

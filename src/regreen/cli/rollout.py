@@ -21,6 +21,7 @@ from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
 from regreen.grading.workshop import Workshop
 from regreen.inference import ChatClient
+from regreen.rollout.auditor import audit
 from regreen.rollout.base import Phase
 from regreen.rollout.plan import Assignment, Build, assignments, builder
 from regreen.rollout.runner import Interrupted, Runner, Summary
@@ -184,7 +185,7 @@ async def run_rollouts(
         PrerequisiteError: the layers of a task are not on this machine, or boxes cannot be made.
     """
     provider = work.provider()
-    workshop = Workshop(provider, layer_store())
+    workshop = Workshop(provider, layer_store(), auditor=audit)
     for task in tasks:
         if workshop.missing(task):
             msg = f"the environment of {task.instance_id} is not on this machine"

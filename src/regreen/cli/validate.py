@@ -15,6 +15,7 @@ from regreen.core.errors import RegreenError, UsageError
 from regreen.core.task import Task
 from regreen.core.together import together
 from regreen.grading.workshop import Workshop
+from regreen.rollout.auditor import audit
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 from regreen.store.taskset import load_tasks, write_tasks
@@ -63,7 +64,13 @@ def validate(
         console.note(f"{len(rows)} tasks; nothing was run")
         return 0
     proofs = run_async(_prove_all(rows, repeats, work, console))
-    held = [task for task, proof in zip(rows, proofs, strict=True) if proof.valid]
+    held = [
+        task.model_copy(update={"twins": proof.twins})
+        for task, proof in zip(rows, proofs, strict=True)
+        if proof.valid
+    ]
+    tests = sum(len(task.FAIL_TO_PASS) for task in held)
+    twins = sum(len(task.twins.proved) for task in held if task.twins)
     if out:
         write_tasks(out, held)
     failed = [proof for proof in proofs if not proof.valid]
@@ -72,12 +79,15 @@ def validate(
             {
                 "tasks": len(rows),
                 "valid": len(held),
+                "fail_to_pass": tests,
+                "twins": twins,
                 "failed": {proof.instance_id: list(proof.reasons) for proof in failed},
             }
         )
     else:
         for proof in failed:
             console.result(f"{proof.instance_id}: {'; '.join(proof.reasons)}")
+        console.note(f"{twins} of {tests} FAIL_TO_PASS tests have a perturbed twin")
         console.result(f"{len(held)} of {len(rows)} tasks hold")
     return 1 if failed else 0
 
@@ -98,7 +108,7 @@ async def _prove_all(
     rows: Sequence[Task], repeats: int, work: Work, console: Console
 ) -> list[Proof]:
     store, provider = layer_store(), work.provider()
-    workshop = Workshop(provider, store)
+    workshop = Workshop(provider, store, auditor=audit)
     slots = asyncio.Semaphore(work.workers)
 
     async def one(task: Task) -> Proof:
@@ -130,7 +140,7 @@ async def bring_environments(
     Raises:
         RegreenError: what was built is not what the task names.
     """
-    workshop = Workshop(provider, store)
+    workshop = Workshop(provider, store, auditor=audit)
     for environment in {task.environment for task in tasks if task.environment}:
         task = next(task for task in tasks if task.environment == environment)
         if not workshop.missing(task):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from regreen.core.task import Control, Task
+from regreen.core.task import Control, Task, Twins
 from regreen.grading.patch import FileState, patch_between, patch_paths
 from regreen.grading.workshop import Workshop
 
@@ -28,6 +28,8 @@ class Proof:
     """One per patch and repeat."""
     reasons: tuple[str, ...]
     """Why, for the controls that scored otherwise than they should."""
+    twins: Twins | None = None
+    """Perturbed twins of its tests, made here when the row had none of this version."""
 
     @property
     def valid(self) -> bool:
@@ -51,7 +53,12 @@ async def prove(task: Task, workshop: Workshop, *, repeats: int = 1) -> Proof:
         controls.append(Control(name=name, expected=expected, score=score))
         if score != expected:
             reasons.append(f"{name} scored {score:g}: {verdict.reason or 'all tests passed'}")
-    return Proof(instance_id=task.instance_id, controls=tuple(controls), reasons=tuple(reasons))
+    return Proof(
+        instance_id=task.instance_id,
+        controls=tuple(controls),
+        reasons=tuple(reasons),
+        twins=await workshop.twins(task),
+    )
 
 
 async def _cheats(task: Task, workshop: Workshop) -> list[tuple[str, float, str]]:
