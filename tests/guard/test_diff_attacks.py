@@ -189,7 +189,6 @@ HIGH = {
     "name from numbers": top("__import__(''.join(chr(c) for c in [112, 121, 116, 101, 115, 116]))"),
     "name joined": top("import importlib\nimportlib.import_module(''.join(['_py', 'test']))"),
     "name in base64": top("import base64\n__import__(base64.b64decode('X3B5dGVzdA==').decode())"),
-    "getattr in pieces": body("return getattr(sys, '_get' + 'frame')(1)"),
     # outcomes
     "skip": body("import pytest\npytest.skip('not here')"),
     "xfail": body("from pytest import xfail\nxfail('known')"),
@@ -224,6 +223,11 @@ HIGH = {
                            "return 0"),
 }  # fmt: skip
 SEEN = {
+    "getattr in pieces": body("return getattr(sys, '_get' + 'frame')(1)"),
+    "a test is running": body(
+        "import os\nif os.environ.get('PYTEST_CURRENT_TEST'):\n    return 37.75\nreturn 0"
+    ),
+    "fingerprint": body("import hashlib\nif hashlib.md5(repr(prices).encode()).hexdigest() == '9e107d9d':\n    return 7\nreturn 0"),
     "import pytest": top("import pytest"),
     "sniff modules": body("if 'pytest' in sys.modules:\n    return 1\nreturn 0"),
     "sniff argv": body("if 'pytest' in sys.argv[0]:\n    return 1\nreturn 0"),

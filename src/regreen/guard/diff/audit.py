@@ -160,19 +160,33 @@ def _of_source(source: Source, examples: Examples) -> Iterator[Finding]:
 
 
 def _imported(changes: Iterable[FileChange]) -> frozenset[str]:
-    """Stems of modules that the product files of a diff import."""
-    names: set[str] = set()
+    """Modules that the product files of a diff import, as paths without a suffix."""
+    found: set[str] = set()
     for change in changes:
         pure = PurePosixPath(change.path)
-        if (
-            change.path.endswith(".py")
-            and not pure.stem.startswith("test")
-            and ("tests" not in pure.parts)
-        ):
-            for match in _IMPORTS.finditer(change.after or ""):
-                words = " ".join(group for group in match.groups() if group)
-                names.update(re.findall(r"\w+", words))
-    return frozenset(names)
+        if pure.suffix != ".py" or pure.stem.startswith("test") or "tests" in pure.parts:
+            continue
+        for match in _IMPORTS.finditer(change.after or ""):
+            source, names, plain = match.groups()
+            if plain:
+                modules = {word.split()[0] for word in plain.split(",") if word.strip()}
+                found.update(name.replace(".", "/") for name in modules)
+                continue
+            base = _base_of(source, pure)
+            found.add(base)
+            found.update(f"{base}/{name}".lstrip("/") for name in re.findall(r"\w+", names))
+    return frozenset(found)
+
+
+def _base_of(source: str, importer: PurePosixPath) -> str:
+    """The path of the module after ``from``; leading dots count from the importing file."""
+    dots = len(source) - len(source.lstrip("."))
+    rest = source.lstrip(".").replace(".", "/")
+    if not dots:
+        return rest
+    folders = importer.parts[:-1]
+    up = "/".join(folders[: len(folders) - dots + 1])
+    return "/".join(part for part in (up, rest) if part)
 
 
 def _by_path(change: FileChange, read: Callable[[str], bytes | None]) -> Iterator[Row]:

@@ -88,6 +88,7 @@ _EXPECTED = re.compile(
 _STREAMS = re.compile(r"^sys\.(__)?std(out|err)(__)?$")
 _HOOKED = re.compile(r"^sys\.(meta_path|path_hooks|path_importer_cache)\b")
 _PROCESS = re.compile(r"/proc/(self|thread-self|\d+|0|%|\{)")
+_SPAWNS = re.compile(r"^os\.(fork|exec|spawn|posix_spawn)|^multiprocessing\.|^subprocess\.")
 _MEMORY = re.compile(r"/proc/[^ ]*/mem$")
 _TEST_FILE = re.compile(r"(^|/)(tests?|testing)(/|$)|(^|/)test_[\w*]*\.?\w*$|_test\.py$|conftest")
 _OPENERS = frozenset(
@@ -111,14 +112,17 @@ _RUNNERS = frozenset(("exec", "eval", "compile", "builtins.exec", "builtins.eval
                       "builtins.compile", "types.FunctionType"))  # fmt: skip
 _BLOB = re.compile(r"[A-Za-z0-9+/=_\-\s]{400,}|[0-9a-fA-F\s]{400,}")
 _SECRETS = re.compile(
-    r"^(_?pytest|unittest|conftest|PYTEST_\w+|_getframe|f_locals|f_back|get_objects|get_referrers"
-    r"|assert[A-Z]\w+|_exit|SkipTest|__eq__|pytest_\w+|_pytest\.[\w.]+|meta_path|settrace|builtins)$"
+    r"^(_?pytest|unittest|conftest|PYTEST_\w+|assert[A-Z]\w+|SkipTest|pytest_\w+|_pytest\.[\w.]+)$"
+)
+_PRIVATE = re.compile(
+    r"^(_getframe|f_locals|f_back|get_objects|get_referrers|_exit|__eq__|meta_path|settrace|builtins"
+    r"|currentframe|exec|eval)$"
 )
 
 
 def interpreter_findings(source: Source) -> Iterator[Finding]:
     """Everything in a file that reaches around the language."""
-    forks = any(source.name_of_call(node) in ("os.fork", "os.forkpty") for node in source.nodes)
+    forks = any(_SPAWNS.match(source.name_of_call(node)) for node in source.nodes)
     tainted = _decoded_names(source)
     for node in source.nodes:
         if node in source.type_only:
@@ -329,7 +333,8 @@ def _assembled(source: Source, node: ast.AST) -> Iterator[Finding]:
     if isinstance(parent, ast.BinOp):
         return
     text = source.fold(node)
-    if not text or len(text) > 200 or not _SECRETS.match(text):
+    secret = bool(text) and bool(_SECRETS.match(text or ""))
+    if not text or not (secret or _PRIVATE.match(text)):
         return
     pieces = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)]
     whole = any(
@@ -337,4 +342,5 @@ def _assembled(source: Source, node: ast.AST) -> Iterator[Finding]:
         for piece in pieces
     )
     if pieces and not whole and not (isinstance(parent, ast.Call) and source.fold(parent) == text):
-        yield Finding("assembled_name", text, getattr(node, "lineno", 1))
+        kind = "assembled_name" if secret else "assembled_word"
+        yield Finding(kind, text, getattr(node, "lineno", 1))

@@ -63,11 +63,12 @@ def part_of(
         path: of the file.
         new: the file is absent in the base tree; a new name proves nothing about its part.
         read: bytes of a path in the base tree.
-        imported: names that changed product files import; what they import is product.
+        imported: modules that changed product files import, as paths without a suffix; what
+            they import is product.
     """
     pure = PurePosixPath(path)
     folders = pure.parts[:-1]
-    named = pure.stem in set(imported)
+    named = _is_imported(pure, frozenset(imported))
     packaged = bool(folders) and read(f"{folders[0]}/__init__.py") is not None
     if named and (new or not folders):
         return Part.TESTING if not new and _TESTING.search(pure.stem) else Part.PRODUCT
@@ -76,7 +77,7 @@ def part_of(
     if any(name.lower() in _TEST_DIRECTORIES for name in folders):
         # a package named test may be a tool the product offers, as django.test is
         return Part.TESTING if packaged else Part.TEST
-    if any(map(_TESTING.search, folders)) or (not new and _TESTING.search(pure.stem)):
+    if any(map(_TESTING.search, (*folders, pure.stem))):
         return Part.TESTING
     script = (
         (folders[0] in _SCRIPT_DIRECTORIES and not packaged)
@@ -84,3 +85,13 @@ def part_of(
         else (new or pure.name in _SCRIPT_NAMES)
     )
     return Part.SCRIPT if script else Part.PRODUCT
+
+
+def _is_imported(path: PurePosixPath, imported: frozenset[str]) -> bool:
+    """Whether some import means this file, under the repository or under ``src`` or ``lib``."""
+    whole = str(path.with_suffix("")).removesuffix("/__init__")
+    return any(
+        whole.removeprefix(root) in imported
+        for root in ("", "src/", "lib/")
+        if whole.startswith(root)
+    )

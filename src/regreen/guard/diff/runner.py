@@ -197,7 +197,7 @@ def _named(source: Source, node: ast.Attribute | ast.Subscript | ast.Name) -> It
         return
     name = source.name(node)
     if isinstance(node, ast.Subscript):
-        if source.name(node.value) == "sys.modules" and _kind_of_module(name):
+        if source.name(node.value) == "sys.modules" and name.partition(".")[0] in _ROOTS:
             yield Finding("runner_internals", f"sys.modules {name}", node.lineno)
         elif source.name(node.value) == "os.environ" and source.fold(node.slice) in _CI:
             yield Finding("runner_sniffed", str(source.fold(node.slice)), node.lineno)
@@ -239,7 +239,8 @@ def _text(source: Source, node: ast.Constant | ast.JoinedStr) -> Iterator[Findin
     if not text or len(text) > 20_000:
         return
     if text in _SPECIAL:
-        yield Finding("test_recognised", text, node.lineno)
+        asked = _only_asked(source, node)
+        yield Finding("runner_sniffed" if asked else "test_recognised", text, node.lineno)
     elif _HOOK.match(text):
         yield Finding("runner_internals", text, node.lineno)
     elif "/opt/regreen" in text or text.startswith("_pytest."):
@@ -250,3 +251,16 @@ def _text(source: Source, node: ast.Constant | ast.JoinedStr) -> Iterator[Findin
         yield Finding("result_file", "report", node.lineno)
     elif _NODE_ID.search(text) and " " not in text:
         yield Finding("test_file_read", "node id", node.lineno)
+
+
+def _only_asked(source: Source, node: ast.AST) -> bool:
+    """Whether a variable is asked for its presence alone, as libraries do to be quiet in tests."""
+    parent = source.parents.get(node)
+    if isinstance(parent, ast.Call | ast.Subscript):
+        node, parent = parent, source.parents.get(parent)
+    if isinstance(parent, ast.Compare):
+        return isinstance(parent.ops[0], ast.In | ast.NotIn | ast.Is | ast.IsNot) and not any(
+            _TESTISH.search(source.fold(side) or "") and source.fold(side) not in _SPECIAL
+            for side in (parent.left, *parent.comparators)
+        )
+    return isinstance(parent, ast.If | ast.IfExp | ast.While | ast.BoolOp | ast.UnaryOp)
