@@ -26,7 +26,7 @@ class Bindings:
         self.module = module
         self.function = function
         self.closed = closed
-        """Names of the file's constants that must not be changed where they stand."""
+        """Names of constants and parameters that must not be changed where they stand."""
         self.parameters = _parameters(function.node)
         self.loads: dict[str, list[ast.Name]] = {}
         self.binds: dict[str, list[ast.AST]] = {}
@@ -81,10 +81,10 @@ class Bindings:
                     return None
                 values += found
             return values
-        if name in self.parameters:
-            return self._parametrized(name)
         if name in self.closed and not free:
             return None
+        if name in self.parameters:
+            return self._parametrized(name)
         constant = self.module.constant(name)
         return None if constant is None else [constant]
 

@@ -25,6 +25,7 @@ _RARE = (
     "FloatingPointError",
     "InterruptedError",
 )
+_RARE_WARNINGS = ("UnicodeWarning", "BytesWarning", "ImportWarning", "ResourceWarning")
 _OPENING = re.compile(r"(?i)^([rbuf]{0,2})('''|\"\"\"|'|\")")
 
 
@@ -160,12 +161,12 @@ def other_type(name: str, draw: Random) -> str:
     return draw.choice(fitting)
 
 
-def other_exception(written: str, draw: Random) -> str:
-    """The name of a built-in exception that does not catch the one written."""
+def other_exception(written: str, draw: Random, *, warns: bool = False) -> str:
+    """The name of a built-in exception, or warning, that does not catch the one written."""
     old = getattr(builtins, written, None)
     fitting = [
         name
-        for name in _RARE
+        for name in (_RARE_WARNINGS if warns else _RARE)
         if name not in written
         and not (isinstance(old, type) and issubclass(old, getattr(builtins, name)))
     ]

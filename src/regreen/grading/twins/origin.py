@@ -68,7 +68,7 @@ class Scope:
         return site.expected[:1]
 
     def _names(self, site: Site) -> Iterator[ast.Name]:
-        if site.form == "equal":
+        if site.form in {"equal", "raises"}:
             for side in self.chosen(site):
                 yield from _read_names(side)
 

@@ -28,7 +28,8 @@ class Reach:
     sites: tuple[tuple[Scope, Site], ...]
     """Expectations with the function each stands in."""
     negations: tuple[Negation, ...]
-    """Conditions that can be turned round."""
+    """Conditions of the test itself that can be turned round; other tests may need those of the
+    functions it calls as they are."""
 
 
 class Reacher:
@@ -66,13 +67,11 @@ class Reacher:
             if (helper := self._helper(call, function)) is not None and depth < _DEPTH
         ]
         below: list[tuple[Scope, Site]] = []
-        negations = list(found.negations)
         for call, lines, helper in helpers:
             if helper.node is function.node:
                 continue
             nested = helper.node in self._nested(function.node).values()
-            inner, turned = self._reach(helper, depth + 1)
-            negations += [] if nested else turned
+            inner = self._reach(helper, depth + 1)[0]
             for scope, site in inner:
                 given = self._given(call, lines, helper, scope, site)
                 if given is not None:
@@ -84,7 +83,7 @@ class Reacher:
                 elif not nested:
                     below.append((scope, replace(site, direct=False)))
         scope = self._scope(function, found)
-        return [*((scope, site) for site in found.expectations), *below], negations
+        return [*((scope, site) for site in found.expectations), *below], found.negations
 
     def _scope(self, function: Function, found: Sites) -> Scope:
         return Scope(self.source, Bindings(self.module, function, self.closed), found)

@@ -56,6 +56,8 @@ class Site:
     """The pattern an exception's message must have."""
     alias: str = ""
     """The name the caught exception is bound to."""
+    warns: bool = False
+    """The exception is a warning."""
     direct: bool = True
     """Stands in the test itself and not in a function it calls."""
 
@@ -283,7 +285,8 @@ def _call(
         match = next((word.value for word in call.keywords if word.arg == "match"), None)
         if "Regex" in name and len(positional) > 1:
             match = positional[1]
-        site = Site("raises", (positional[0],), lines, match=match, alias=alias)
+        warns = "warn" in name.lower()
+        site = Site("raises", (positional[0],), lines, match=match, alias=alias, warns=warns)
         found.expectations.append(site)
     elif name in REFUTED and isinstance(call.func, ast.Attribute):
         _refuted(call, positional, lines, found)
