@@ -111,7 +111,7 @@ def test_names_alone_decide_where_they_can(path: str, covered: bool) -> None:
         "docs/test.md", ".gitignore", ".github/workflows/ci.yml", "requirements.txt", "go.mod",
         "reproduce.py", "test_issue.py", "src/pkg/logging.py", "pkg/conftest_like.py", "Makefile",
         "pkg/token.py", "locale/de.po", "html/index.html", "pkg/fixtures/plan.json", "newpkg/__init__.py",
-        "pkg/venv.py", "tsconfig.json", "types/index.d.ts", "Cargo.lock",
+        "pkg/venv.py", "pkg/venv/__init__.py", "src/random.py", "coverage/index.html", "py/run.py", "packaging/build.py", "unittest/case.cpp", "pkg/spec/parser.py", "tsconfig.json", "types/index.d.ts", "Cargo.lock",
     ],
 )  # fmt: skip
 def test_product_code_is_kept(path: str) -> None:
@@ -125,7 +125,7 @@ def test_product_code_is_kept(path: str) -> None:
         "pkg/sub/test_beside.py", "pkg/sub/test_base.py", "pkg/sub/conftest.py", "pytest.ini",
         "sub/pytest.ini", ".pytest.ini", "pytest.toml", ".coveragerc", "jest.config.js",
         "web/vitest.config.ts", "karma.conf.js", ".mocharc.yml", "phpunit.xml", ".rspec",
-        ".cargo/config.toml", "pkg/sub/testdata/a.json", "json.py", "src/random.py", "types.py",
+        ".cargo/config.toml", "pkg/sub/testdata/a.json", "json.py", "coverage.py", "types.py",
         "json/__init__.py", ".env", ".env.test", ".gitattributes", ".gitmodules", "node_modules/a/b.js",
         ".venv/lib/x.py", "pkg.egg-info/SOURCES.txt", "pkg/_fast.cpython-311-x86_64-linux-gnu.so",
         "dist/pkg-2-py3-none-any.whl", "a.zip", "pkg/lib.dll", ".hypothesis/examples/1",
@@ -315,6 +315,21 @@ def test_a_directory_the_tests_import_by_name_is_no_import_root() -> None:
     tree = {**TREE, "src/m.py": "", "tests/test_a.py": "from src.m import x\n"}
 
     assert rule("src/queue.py", tree=tree) == KEPT
+
+
+def test_src_counts_where_the_settings_put_it_first() -> None:
+    tree = {**TREE, "pyproject.toml": '[tool.pytest.ini_options]\npythonpath = ["src"]\n'}
+
+    assert rule("src/queue.py", tree=tree) == PUT_BACK
+    assert rule("src/mine.py", tree=tree) == KEPT
+    assert rule("src/pytest.py") == TAMPER
+
+
+def test_a_package_of_specifications_holds_product_code_beside_its_tests() -> None:
+    task = TASK.model_copy(update={"FAIL_TO_PASS": ("pkg/spec/test_parser.py::t",)})
+
+    assert rule("pkg/spec/parser.py", task=task) == KEPT
+    assert rule("pkg/spec/test_parser.py", task=task) == PUT_BACK
 
 
 def test_a_flat_directory_of_tests_is_an_import_root() -> None:

@@ -24,9 +24,10 @@ _TEST_NAME = re.compile(
     r"^(test_.*|.*_tests?|tests?|.*\.(test|spec)|.*_spec|conftest|(spec|test)_helper|.*Tests?)$"
 )
 _TEST_DIRECTORIES = frozenset(
-    ("test", "tests", "spec", "specs", "__tests__", "e2e", "unittests", "unit_tests", "unit-tests",
-     "functional_tests", "integration_tests", "integration-tests", "regtests", "t")
+    ("test", "tests", "__tests__", "unittests", "unit_tests", "unit-tests", "functional_tests",
+     "integration_tests", "integration-tests", "regtests")
 )  # fmt: skip
+_TOP_TEST_DIRECTORIES = frozenset(("testing", "spec", "specs", "e2e", "t", "integration", "Tests"))
 _CODE = frozenset(
     (".so", ".pyd", ".dll", ".dylib", ".whl", ".egg", ".pyz", ".zip", ".a", ".o", ".obj", ".lib",
      ".node", ".class", ".jar", ".war", ".wasm", ".exe", ".bc", ".elc", ".beam")
@@ -54,12 +55,12 @@ def looks_like_test(path: str) -> bool:
 def test_directory(path: str) -> str:
     """The topmost directory of tests above a path; empty where there is none.
 
-    ``testing`` counts at the top of a repository only: deeper it is a package of test tools
-    that others import, such as ``numpy.testing``.
+    Some names count at the top of a repository only: deeper, ``testing`` is a package of test
+    tools that others import, such as ``numpy.testing``, and ``spec`` is about specifications.
     """
     parts = PurePosixPath(path).parts[:-1]
     for place, part in enumerate(parts):
-        if part.lower() in _TEST_DIRECTORIES or (place == 0 and part == "testing"):
+        if part.lower() in _TEST_DIRECTORIES or (place == 0 and part in _TOP_TEST_DIRECTORIES):
             return "/".join(parts[: place + 1])
     return ""
 

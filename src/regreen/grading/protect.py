@@ -31,15 +31,20 @@ from regreen.grading.policy import is_runner_settings, settings_differ
 __all__ = ["Protection", "Ruling"]
 
 _RUNNER_MODULES = frozenset(
-    ("pytest", "_pytest", "py", "pluggy", "iniconfig", "exceptiongroup", "tomli", "unittest",
-     "unittest2", "doctest", "nose", "nose2", "hypothesis", "xdist", "execnet", "coverage",
-     "pytest_cov", "pytest_asyncio", "pytest_mock", "pytest_timeout", "pytest_forked",
-     "regreen", "regreen_box", "sitecustomize", "usercustomize")
+    ("pytest", "_pytest", "pluggy", "iniconfig", "unittest", "unittest2", "doctest", "nose",
+     "nose2", "hypothesis", "xdist", "execnet", "sitecustomize", "usercustomize")
 )  # fmt: skip
-"""Modules whose first finder decides what a test's outcome is."""
+"""Modules that decide a test's outcome; nobody names an own top-level module so."""
+_RUNNER_NEEDS = frozenset(
+    ("py", "packaging", "pygments", "colorama", "exceptiongroup", "tomli", "coverage", "mock",
+     "pytest_cov", "pytest_asyncio", "pytest_mock", "pytest_timeout", "pytest_forked", "regreen",
+     "regreen_box", "typing_extensions")
+)  # fmt: skip
+"""Modules that runners import; as names of directories they are ordinary."""
+_RUNNER_DIRECTORIES = frozenset(("pytest", "_pytest", "pluggy"))
 _STARTUP = frozenset(("sitecustomize.py", "usercustomize.py"))
-_INSTALLED = frozenset(("site-packages", "dist-packages", "node_modules", ".venv", "venv", ".tox",
-                        ".nox", ".eggs", "__pypackages__"))  # fmt: skip
+_INSTALLED = frozenset(("site-packages", "dist-packages", "node_modules", "__pypackages__"))
+_OWN_INSTALLATIONS = frozenset((".venv", "venv", ".tox", ".nox", ".eggs"))
 _CACHES = frozenset(("__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache"))
 _ENVIRONMENT = re.compile(r"^(\.env(\..+)?|\.envrc)$")
 _METADATA = re.compile(r"\.(egg-info|dist-info)(/|$)|\.egg-link$")
@@ -222,12 +227,10 @@ class Protection:
             return Ruling(keep=False, reason="pytest reads it before the tests")
         if any(path.startswith(f"{root}/") for root in self._test_directories):
             return Ruling(keep=False, reason="lies among the expected tests")
-        holders = {str(PurePosixPath(name).parent) for name in self.tests if looks_like_test(name)}
-        folder = str(pure.parent)
-        if folder in holders and looks_like_test(path):
+        if str(pure.parent) in self._holders and looks_like_test(path):
             return Ruling(keep=False, reason="a test file beside expected tests")
         if any(
-            part in _SUPPORT_NAMES and "/".join(pure.parts[:place] or (".",)) in holders
+            part in _SUPPORT_NAMES and "/".join(pure.parts[:place] or (".",)) in self._holders
             for place, part in enumerate(pure.parts[:-1])
         ):
             return Ruling(keep=False, reason="data of the expected tests")
@@ -261,7 +264,7 @@ class Protection:
             return Ruling(False, "the interpreter reads it at its start", before is None)
         if set(pure.parts[:-1]) & _CACHES and pure.suffix != ".pyc":
             return Ruling(keep=False, reason="a tool's cache")
-        if set(pure.parts[:-1]) & _INSTALLED:
+        if set(pure.parts[:-1]) & _INSTALLED or pure.parts[0] in _OWN_INSTALLATIONS:
             return Ruling(keep=False, reason="an installed package, not the repository")
         return None
 
@@ -292,13 +295,15 @@ class Protection:
             return None
         for root in self._import_roots:
             top, is_package = import_top(path, root)
-            if not top or self._holds(root, top):
+            if not top or not (is_package or top in _RUNNER_DIRECTORIES) or self._holds(root, top):
                 continue
             if top in _RUNNER_MODULES:
                 return Ruling(False, f"hides {top}, which decides the tests' outcome", True)
-            if is_package and top in sys.stdlib_module_names:
+            if root not in self._first_roots:
+                continue
+            if top in sys.stdlib_module_names:
                 return Ruling(keep=False, reason=f"hides the standard library's {top}")
-            if is_package and top.lower() in self.installed:
+            if top.lower() in self.installed | _RUNNER_NEEDS:
                 return Ruling(keep=False, reason=f"hides the installed package {top}")
         return None
 
@@ -321,25 +326,49 @@ class Protection:
         return frozenset(name for name in found if name)
 
     @cached_property
-    def _import_roots(self) -> tuple[str, ...]:
-        """Directories that stand on ``sys.path`` when the tests run, as far as can be told."""
+    def _holders(self) -> frozenset[str]:
+        """Directories that hold expected test files themselves."""
+        tests = (name for name in self.tests if looks_like_test(name))
+        return frozenset(str(PurePosixPath(name).parent) for name in tests)
+
+    @cached_property
+    def _import_roots(self) -> frozenset[str]:
+        """Directories that may stand on ``sys.path`` when the tests run."""
+        return self._first_roots | {"src", "lib"}
+
+    @cached_property
+    def _first_roots(self) -> frozenset[str]:
+        """Those that may stand before the standard library and the installed packages.
+
+        The repository and the directories of its tests do, for pytest puts them first; ``src``
+        does when settings name it, while an installation in place appends it at the end.
+        """
         roots = {""}
         for name in ("src", "lib"):
-            if not self._read(f"{name}/__init__.py") and not self._names_package(name):
+            own = self._read(f"{name}/__init__.py") or self._imports(name)
+            if not self._knows or (self._named_in_settings(name) and not own):
                 roots.add(name)
-        if self._knows:
-            for test in self.tests:
-                folder = PurePosixPath(test).parent
-                while folder.name and self._read(f"{folder}/__init__.py"):
-                    folder = folder.parent
-                roots.add("" if str(folder) == "." else str(folder))
-        return tuple(sorted(roots))
+        for test in self.tests if self._knows else ():
+            folder = PurePosixPath(test).parent
+            while folder.name and self._read(f"{folder}/__init__.py"):
+                folder = folder.parent
+            roots.add("" if str(folder) == "." else str(folder))
+        return frozenset(roots)
 
-    def _names_package(self, name: str) -> bool:
+    def _imports(self, name: str) -> bool:
         """Whether the tests import this directory itself, as ``from src.module import x``."""
         wanted = re.compile(rb"^\s*(?:from|import)\s+" + name.encode() + rb"\b", re.MULTILINE)
         states = (self._read(test) for test in sorted(self.tests))
         return any(state and wanted.search(state.data) for state in states)
+
+    def _named_in_settings(self, name: str) -> bool:
+        word = name.encode()
+        wanted = re.compile(
+            rb"pythonpath.{0,120}?\b" + word + rb"\b|sys\.path.{0,120}?\b" + word + rb"\b",
+            re.DOTALL,
+        )
+        names = ("pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini", "conftest.py")
+        return any(state and wanted.search(state.data) for state in map(self._read, names))
 
 
 class _GoldTree:
