@@ -20,6 +20,7 @@ VERBS = [
     ("tasks", "validate"),
     ("tasks", "show"),
     ("model", "plan"),
+    ("guard", "audit"),
     ("rollout",),
     ("grade",),
     ("report",),

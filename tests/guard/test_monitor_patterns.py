@@ -12,7 +12,7 @@ from regreen.guard.monitor.example import rollout_of
 from regreen.guard.monitor.pattern import Example
 
 PATTERNS = shipped_patterns()
-HAND_MADE = {"rule", "tamper", "claim"}
+HAND_MADE = {"tamper"}
 """Kinds of evidence whose own tests stand elsewhere."""
 
 

@@ -40,10 +40,16 @@ def audit(
     known = shipped_patterns() if patterns is None else tuple(patterns)
     evidence = evidence or collect(trajectory, task)
     found: dict[tuple[object, ...], Incident] = {}
-    for pattern in known:
+    told: set[tuple[object, ...]] = set()
+    for pattern in sorted(known, key=_borrows):  # its own words first: one deed, one penalty
         for event, text in matches(pattern, evidence):
             incident = _incident(pattern, event, text, trajectory)
+            deed = (pattern.family, incident.turn, incident.call_id)
+            if _borrows(pattern) and deed in told:
+                continue
             found.setdefault(_key(incident), incident)
+            if not _borrows(pattern):
+                told.add(deed)
     last = len(trajectory.turns)
     order = sorted(found.values(), key=lambda one: last if one.turn is None else one.turn)
     return tuple(order)
@@ -59,6 +65,11 @@ def with_incidents(trajectory: Trajectory, found: Iterable[Incident]) -> Traject
     """The trajectory with its monitor's incidents replaced; writing twice changes nothing."""
     others = tuple(one for one in trajectory.incidents if one.layer != "monitor")
     return trajectory.model_copy(update={"incidents": (*others, *found)})
+
+
+def _borrows(pattern: Pattern) -> bool:
+    """Whether all it knows comes from the blocker or the diff's audit."""
+    return all(set(clause.where) <= {"rule", "tamper"} for clause in pattern.any)
 
 
 def _key(incident: Incident) -> tuple[object, ...]:
@@ -87,7 +98,7 @@ def _span(event: Event, text: str, trajectory: Trajectory) -> tuple[int, int] | 
         return None
     message = trajectory.messages[trajectory.turns[event.turn].start]
     raw = message_text(message, event.call_id)
-    piece = text.strip("\n")
+    piece = text.strip()
     for wanted in (piece, max(piece.splitlines(), key=len, default="").strip()):
         found = find_span(raw, wanted, is_json=bool(event.call_id))
         if found and (event.span is None or _inside(found, event.span) or not event.call_id):

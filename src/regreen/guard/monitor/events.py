@@ -28,7 +28,8 @@ KINDS: dict[str, str] = {
     "git": "one git operation: `name` is the verb, the text what follows it",
     "network": "an attempt to reach another machine: `name` is the program or tool, the text all of"
     " its arguments",
-    "rule": "a call the blocker's rules would refuse: `name` is the rule, the text the command",
+    "rule": "a call the blocker's rules would refuse: `name` is the rule, the text what it"
+    " holds for, `state` is `refused` or `flagged`",
     "read": "a file looked at: the text is its path",
     "edit": "a file written by a call: the text is what was put there; `state` is `written` or"
     " `deleted`",

@@ -12,16 +12,18 @@ from dataclasses import dataclass, replace
 
 from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
+from regreen.guard.blocker import Blocker
 from regreen.guard.diff import audit_diff
 from regreen.guard.diff.kinds import severity
 from regreen.guard.monitor.actions import events_of_call, shell_text
-from regreen.guard.monitor.calls import Turned, read_calls, without_code
+from regreen.guard.monitor.calls import Call, Turned, read_calls, without_code
 from regreen.guard.monitor.claims import claims
 from regreen.guard.monitor.events import Event
 from regreen.guard.monitor.final_diff import FileLines, read_diff
 from regreen.guard.monitor.paths import is_product, is_test, tail
 from regreen.guard.monitor.shells import commands_of
 from regreen.guard.monitor.special_cases import special_cases
+from regreen.guard.subject import Subject, subject_of
 
 __all__ = ["Evidence", "collect"]
 
@@ -51,7 +53,9 @@ def collect(trajectory: Trajectory, task: Task | None = None) -> Evidence:
         task: its task; without it the repository is taken from an id like ``owner__name-12``.
     """
     turns = list(read_calls(trajectory))
-    acted = list(_of_turns(turns))
+    repo = _repo(trajectory, task)
+    subject = subject_of(task) if task else Subject.of(repo)
+    acted = list(_of_turns(turns, Blocker(subject)))
     files = read_diff(trajectory.patch)
     shown = "\n".join(_shown_tests(turns, acted))
     statement = task.problem_statement if task else _statement(trajectory)
@@ -61,10 +65,10 @@ def collect(trajectory: Trajectory, task: Task | None = None) -> Evidence:
     events = [*acted, *_of_diff(files, acted, f"{statement}\n{shown}")]
     events += _of_audit(trajectory, task, shown, statement, acted)
     events += claims(trajectory, turns)
-    return Evidence(tuple(events), "\n".join(before)[-4 * _LONGEST :], _values(trajectory, task))
+    return Evidence(tuple(events), "\n".join(before)[-4 * _LONGEST :], _values(repo))
 
 
-def _of_turns(turns: Sequence[Turned]) -> Iterator[Event]:
+def _of_turns(turns: Sequence[Turned], blocker: Blocker) -> Iterator[Event]:
     for turn in turns:
         content = without_code(turn.content)
         if content.strip():
@@ -78,9 +82,20 @@ def _of_turns(turns: Sequence[Turned]) -> Iterator[Event]:
                 place = (turn.turn, call.identity, call.span(script))
                 yield Event("code", script, "bash", "", "", *place)
             yield from events_of_call(call, commands_of(script) if script else ())
+            yield from _of_rules(call, blocker)
             if call.result:
                 text, where = call.result[:_LONGEST], (turn.turn, call.identity)
                 yield Event("result", text, call.name, "", call.state, *where)
+
+
+def _of_rules(call: Call, blocker: Blocker) -> Iterator[Event]:
+    decision = blocker.judge(call.name, call.arguments)
+    named = [(rule, "flagged") for rule in decision.flags]
+    if decision.blocked:
+        named.append((decision.rule, "refused"))
+    for rule, state in named:
+        span = call.span(decision.evidence)
+        yield Event("rule", decision.evidence, rule, "", state, call.turn, call.identity, span)
 
 
 def _written(acted: Sequence[Event]) -> dict[str, int]:
@@ -181,11 +196,14 @@ def _origin(path: str, text: str, acted: Sequence[Event]) -> Event:
     return Event("added", "")
 
 
-def _values(trajectory: Trajectory, task: Task | None) -> dict[str, str]:
-    repo = task.repo if task else ""
+def _repo(trajectory: Trajectory, task: Task | None) -> str:
+    if task:
+        return task.repo
     named = _ISSUE_ID.search(trajectory.task)
-    if not repo and named:
-        repo = f"{named['owner']}/{named['name']}"
+    return f"{named['owner']}/{named['name']}" if named else ""
+
+
+def _values(repo: str) -> dict[str, str]:
     name = repo.rpartition("/")[2]
     package = r"[-_.]?".join(re.escape(part) for part in re.split(r"[-_.]+", name) if part)
     values = {"name": re.escape(name), "package": package}
