@@ -77,7 +77,7 @@ def workroom(tmp_path_factory: pytest.TempPathFactory) -> Workroom:
     return asyncio.run(make())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def with_boxes() -> Callable[[Callable[[SandboxProvider], Coroutine[Any, Any, T]]], T]:
     """Run a coroutine with a provider that is closed afterwards."""
 

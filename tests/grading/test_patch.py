@@ -88,3 +88,18 @@ def test_deleted_lines_that_look_like_headers_are_no_paths() -> None:
     patch = text_patch("q.sql", "-- a/comment\nx\n", "x\n")
 
     assert patch_paths(patch) == {"q.sql"}
+
+
+def _link(path: str, target: str) -> str:
+    return (
+        f"diff --git a/{path} b/{path}\nnew file mode 120000\n--- /dev/null\n+++ b/{path}\n"
+        f"@@ -0,0 +1 @@\n+{target}\n\\ No newline at end of file\n"
+    )
+
+
+def test_a_patch_cannot_read_this_machine_through_links_it_makes() -> None:
+    names = "rename from z/etc/hostname\nrename from z/etc/passwd\n\n"
+    links = _link("d/e/f/g", "../../..") + _link("z", "d/e/f/g/../..")
+
+    with pytest.raises(TaskError, match="below a link"):
+        apply_patch(names + links, lambda _: None)
