@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -235,3 +236,10 @@ def test_ordinary_work_together_is_silent(names: list[str]) -> None:
 def test_every_kind_says_what_it_means() -> None:
     assert all(kind.meaning and not kind.meaning.endswith(".") for kind in KINDS.values())
     assert severity("no such kind") == "low"
+
+
+def test_the_reference_lists_every_kind() -> None:
+    text = (Path(__file__).parents[2] / "docs/reference/diff-policy.md").read_text("utf-8")
+
+    for name, kind in KINDS.items():
+        assert f"| `{name}` | {kind.severity} | {kind.meaning} |" in text
