@@ -134,6 +134,9 @@ class Door:
         self.sent += sent
         if note.decision == "refuse" and answer.status == 403:
             self._news[note.reason] = None
+        if note.more.get("elsewhere"):
+            rule = f"wall.{self.name}.elsewhere"
+            self.report(Incident(rule=rule, message=note.reason, blocked=True, layer="wall"))
         self._log.write(
             {
                 "door": self.name,

@@ -1,7 +1,7 @@
 """One HTTP connection of a box: requests in, answers out, every request logged.
 
-The bytes are parsed by h11, which refuses what is ambiguous (two lengths, a length beside chunks,
-bare line ends) instead of guessing; no request of a box is ever passed on as it came.
+The bytes are parsed by h11 and no request of a box is ever passed on as it came: what goes further
+is written anew from what was understood and judged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import h11
 
 __all__ = ["Answer", "Broken", "Exchange", "Handler", "Limits", "Note", "Request", "refusal"]
 
-_READ = 1 << 16
+_READ = 1 << 14
 _HEADERS = 1 << 14
 
 
@@ -164,7 +164,8 @@ class Exchange:
 
     async def _respond(self, request: Request) -> Answer:
         if request.method in ("CONNECT", "TRACE") or not request.target.startswith("/"):
-            return refusal(f"Prohibited: {request.method} to another host")
+            reason = f"Prohibited: {request.method} {request.target[:200]}, which is another host"
+            return refusal(reason, more={"elsewhere": True})
         return await self._handle(request)
 
     async def _request(self) -> Request | None:

@@ -74,16 +74,25 @@ class Page(_Row):
         return next((one for one in self.files if one.filename == filename), None)
 
 
-def belongs(filename: str, project: str) -> bool:
-    """Whether a file's own name says that it is a wheel or source archive of the project."""
+def belongs(filename: str, project: str, *, strict: bool = False) -> bool:
+    """Whether a file's own name says that it is a wheel or source archive of the project.
+
+    Args:
+        filename: for example ``demo-1.0.tar.gz``.
+        project: normalised name.
+        strict: refuse versions with a dash, which old archives have: without an index to ask,
+            ``demo-2-1.0.tar.gz`` is ``demo-2`` and must not be taken for ``demo``.
+    """
     if not _FILENAME.fullmatch(filename):
         return False
     if filename.endswith(".whl"):
         return canonicalize_name(filename.partition("-")[0]) == project
     for ending in _SOURCES:
         if filename.endswith(ending):
-            stem = canonicalize_name(filename.removesuffix(ending))
-            return stem.startswith(f"{project}-")
+            stem = filename.removesuffix(ending)
+            if canonicalize_name(stem.rpartition("-")[0]) == project:
+                return True
+            return not strict and canonicalize_name(stem).startswith(f"{project}-")
     return False
 
 

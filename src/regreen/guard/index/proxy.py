@@ -324,11 +324,11 @@ class _Desk:
         if file is None and filename.endswith(".metadata"):
             file = page.file(filename.removesuffix(".metadata"))
             metadata = True
+        if file and (reason := self._policy.refuses_file(file)):
+            return refusal(reason, more=columns)
         if file is None or (metadata and not file.metadata):
             reason = f"The package index has no file '{filename}' of '{page.project}'"
             return refusal(reason, status=404, more=columns)
-        if reason := self._policy.refuses_file(file):
-            return refusal(reason, more=columns)
         if (file.size or 0) > self._settings.max_file_bytes:
             limit = self._settings.max_file_bytes
             reason = f"Refused: {filename} has {file.size} bytes; the limit is {limit}"

@@ -244,8 +244,9 @@ class Wheelhouse:
         return Page(project=project, files=files) if files else None
 
     def _files(self, project: str) -> tuple[PageFile, ...]:
-        names = sorted(path.name for path in self._root.iterdir() if belongs(path.name, project))
-        return tuple(self._describe(self._root / name) for name in names)
+        names = (path.name for path in self._root.iterdir())
+        found = sorted(name for name in names if belongs(name, project, strict=True))
+        return tuple(self._describe(self._root / name) for name in found)
 
     def _describe(self, path: Path) -> PageFile:
         info = path.stat()
