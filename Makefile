@@ -51,6 +51,7 @@ bench: install
 docs: install
 	$(BIN)/python -c "from regreen.tasks.operators.reference import reference_page as page; print(page(), end='')" > docs/reference/fault-classes.md
 	$(BIN)/python -c "from regreen.templates.reference import reference_page as page; print(page(), end='')" > docs/reference/tool-formats.md
+	$(BIN)/python -c "from regreen.guard.rules.reference import reference_page as page; print(page(), end='')" > docs/reference/guard-rules.md
 
 clean:
 	rm -rf $(VENV) build dist

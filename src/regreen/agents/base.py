@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from regreen.agents.record import Conversation
+    from regreen.guard.blocker import Blocker
     from regreen.inference import ChatClient
     from regreen.inference.completion import Completion
     from regreen.inference.messages import Message, MessageList
@@ -69,6 +70,8 @@ class Setting:
     """The model, for agents that need one."""
     tool_format: str = ""
     """Ask the model in this tool-calling format's text; empty where the endpoint reads calls."""
+    blocker: Blocker | None = None
+    """Judges every call before it runs; None lets all of them run."""
     gold_patch: str = ""
     """Filled only for agents whose ``needs`` name it."""
 

@@ -11,6 +11,7 @@ from itertools import groupby
 
 from regreen.agents import outcomes
 from regreen.agents.base import Model, Setting, TaskView
+from regreen.agents.blocking import refusal
 from regreen.agents.outcomes import (
     Finished,
     RepeatedErrors,
@@ -104,7 +105,9 @@ class ModelLoop:
         if not calls:
             cut = completion.finish_reason == "length"
             log.add({"role": "user", "content": _CUT if cut else _REMINDER})
-        self._errors = self._errors + 1 if all(result.error for result in results) else 0
+        tried = [result for result in results if not result.refused]
+        if tried or not results:
+            self._errors = self._errors + 1 if all(result.error for result in tried) else 0
         if self._errors >= context.limits.repeated_errors:
             raise RepeatedErrors
 
@@ -153,13 +156,18 @@ class ModelLoop:
                 if refusal:
                     done = [_refused(call, refusal) for call in part]
                 else:
-                    done = await asyncio.gather(
-                        *(self._toolbox.run(context, call) for call in part)
-                    )
+                    done = await asyncio.gather(*(self._run(context, call, log) for call in part))
                 for result, observation in done:
                     log.observe(observation, result.text)
                     results.append(result)
         return results
+
+    async def _run(
+        self, context: Context, call: Message, log: Conversation
+    ) -> tuple[Result, Observation]:
+        """Carry out one call, unless the blocker refuses it."""
+        refused = await refusal(self._setting.blocker, context, call, log)
+        return refused or await self._toolbox.run(context, call)
 
     def _refusal(self, results: list[Result]) -> str:
         if any(result.submitted for result in results):

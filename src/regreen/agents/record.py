@@ -14,7 +14,7 @@ from types import TracebackType
 
 from regreen.core.clock import Clock, SystemClock
 from regreen.core.errors import InfrastructureError, boundary
-from regreen.core.trajectory import Observation, Turn, Usage
+from regreen.core.trajectory import Incident, Observation, Turn, Usage
 from regreen.inference.completion import Completion
 from regreen.inference.messages import Message, MessageList, encode
 
@@ -49,6 +49,8 @@ class Conversation:
         self.usage = Usage()
         self.cost = 0.0
         self._turns: list[Turn] = []
+        self._incidents: list[Incident] = []
+        self._said: list[Incident] = []
         self._answer: Completion | None = None
         self._start = 0
         self._observations: list[Observation] = []
@@ -102,7 +104,22 @@ class Conversation:
         """Append what a call of the open turn returned."""
         self._observations.append(observation)
         message = {"role": "tool", "tool_call_id": observation.call_id, "content": text}
-        self._append(message, observation.model_dump(exclude={"call_id"}, exclude_defaults=True))
+        beside = observation.model_dump(exclude={"call_id"}, exclude_defaults=True)
+        said = [each for each in self._said if each.call_id == observation.call_id]
+        if said:
+            beside["incidents"] = [each.model_dump(exclude_defaults=True) for each in said]
+            self._said = [each for each in self._said if each not in said]
+        self._append(message, beside)
+
+    def incident(self, incident: Incident) -> None:
+        """Keep what the guard saw; it goes to the live log beside its call's observation."""
+        self._incidents.append(incident)
+        self._said.append(incident)
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """What the guard saw so far."""
+        return tuple(self._incidents)
 
     def turns(self) -> tuple[Turn, ...]:
         """All turns so far, the open one closed."""

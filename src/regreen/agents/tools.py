@@ -51,6 +51,8 @@ class Result:
     """True when the call could not be carried out."""
     submitted: bool = False
     """True when the call ends the rollout."""
+    refused: bool = False
+    """True when the blocker kept the call from running."""
 
 
 Run = Callable[[Context, Mapping[str, Any]], Awaitable[Result]]

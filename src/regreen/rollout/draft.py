@@ -64,6 +64,7 @@ class Draft:
             patch=self.patch,
             verdict=self.verdict,
             rewards=self.rewards,
+            incidents=log.incidents if log else (),
             error=self.error,
             cost=log.cost if log else 0.0,
             started_at=log.started_at if log else "",

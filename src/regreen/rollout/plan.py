@@ -14,6 +14,8 @@ from regreen.agents import Agent, Limits, Setting, agent_class
 from regreen.agents.base import Need
 from regreen.core.errors import UsageError
 from regreen.core.task import Task
+from regreen.guard.blocker import Blocker
+from regreen.guard.subject import subject_of
 from regreen.inference import ChatClient
 
 __all__ = ["Assignment", "Build", "assignments", "builder"]
@@ -113,6 +115,7 @@ def builder(
                 seed=assignment.seed,
                 client=client,
                 tool_format=tool_format,
+                blocker=Blocker(subject_of(assignment.task)),
                 gold_patch=assignment.task.patch if "gold" in needs else "",
             )
         )
