@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +18,14 @@ from regreen.core.console import Console
 from regreen.core.errors import PrerequisiteError, UsageError
 from regreen.core.progress import Progress
 from regreen.core.task import Task
-from regreen.core.trajectory import Trajectory
+from regreen.core.trajectory import ErrorRecord, Trajectory
+from regreen.core.verdict import Reward, Verdict
+from regreen.grading.grade import rewards
 from regreen.grading.workshop import Workshop
 from regreen.inference import ChatClient
 from regreen.rollout.auditor import audit
 from regreen.rollout.base import Phase
+from regreen.rollout.base import Workshop as AnyWorkshop
 from regreen.rollout.plan import Assignment, Build, assignments, builder
 from regreen.rollout.runner import Interrupted, Runner, Summary
 from regreen.sandbox.base import BoxSpec
@@ -32,7 +35,19 @@ from regreen.store.taskset import load_tasks, taskset_digest
 GRACE_SECONDS = 300.0
 """After an agent's own time limit, before an agent that ignores it is ended."""
 
-__all__ = ["Watch", "outcome_of", "rollout", "run_rollouts"]
+__all__ = [
+    "Additions",
+    "Crew",
+    "RolloutFlags",
+    "Watch",
+    "crew_of",
+    "outcome_of",
+    "rollout",
+    "run_directory",
+    "run_rollouts",
+    "tell_failures",
+    "work_off",
+]
 
 
 @Parameter(name="*")
@@ -92,6 +107,47 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
         Taskset: .jsonl or .parquet.
     """
     console = flags.console()
+    crew = crew_of(flags)
+    rows = load_tasks(tasks)[: flags.limit]
+    if flags.dry_run:
+        console.note(f"{len(rows)} tasks, {flags.attempts} attempts each; nothing was run")
+        return 0
+    with run_directory(flags, crew, rows) as directory:
+        summary = work_off(rows, directory, crew, flags=flags, console=console)
+        everything = list(directory.trajectories())
+    return _tell(everything, summary, flags, console)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """Who works, and how long."""
+
+    limits: Limits
+    """Of each rollout."""
+    client: ChatClient | None
+    """The model, for agents that need one."""
+    build: Build
+    """Makes the agent of a rollout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Additions:
+    """What a suite adds to ordinary rollouts."""
+
+    planted: Callable[[AnyWorkshop], AnyWorkshop] = lambda workshop: workshop
+    """Changes the boxes agents get."""
+    label: Callable[[Trajectory], Trajectory] | None = None
+    """Adds to a row before it is written."""
+    reward: Callable[[Verdict], tuple[Reward, ...]] = rewards
+    """Scores a verdict."""
+
+
+def crew_of(flags: RolloutFlags) -> Crew:
+    """The agent, its model and its limits as the flags name them.
+
+    Raises:
+        UsageError: they do not fit together.
+    """
     limits = flags.settings(
         Limits,
         "limits",
@@ -107,31 +163,36 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
         flags.agent, limits=limits, client=client, tool_format=_known_format(flags.tool_format)
     )
     _check(flags)
-    rows = load_tasks(tasks)[: flags.limit]
-    if flags.dry_run:
-        console.note(f"{len(rows)} tasks, {flags.attempts} attempts each; nothing was run")
-        return 0
-    with _directory(flags, limits, rows) as directory:
-        planned = assignments(
-            rows,
-            flags.agent,
-            attempts=flags.attempts,
-            seed=flags.seed,
-            finished=directory.finished_ids(),
-        )
-        total = len(rows) * flags.attempts
-        try:
-            summary = run_async(
-                run_rollouts(
-                    rows, planned, directory, build,
-                    client=client, work=flags, total=total, console=console,
-                    act_seconds=limits.seconds + GRACE_SECONDS,
-                )
-            )  # fmt: skip
-        except (Interrupted, KeyboardInterrupt):
-            interrupted(console, resume=flags.resume)
-        everything = list(directory.trajectories())
-    return _tell(everything, summary, flags, console)
+    return Crew(limits=limits, client=client, build=build)
+
+
+def work_off(
+    rows: Sequence[Task],
+    directory: RunDirectory,
+    crew: Crew,
+    *,
+    flags: RolloutFlags,
+    console: Console,
+    additions: Additions | None = None,
+) -> Summary:
+    """Do what a run still lacks; an interrupt ends the process and says how to go on."""
+    planned = assignments(
+        rows,
+        flags.agent,
+        attempts=flags.attempts,
+        seed=flags.seed,
+        finished=directory.finished_ids(),
+    )
+    try:
+        return run_async(
+            run_rollouts(
+                rows, planned, directory, crew.build,
+                client=crew.client, work=flags, total=len(rows) * flags.attempts, console=console,
+                act_seconds=crew.limits.seconds + GRACE_SECONDS, additions=additions,
+            )
+        )  # fmt: skip
+    except (Interrupted, KeyboardInterrupt):
+        interrupted(console, resume=flags.resume)
 
 
 def _known_format(name: str | None) -> str:
@@ -149,8 +210,22 @@ def _check(flags: RolloutFlags) -> None:
             raise UsageError(msg, where=name, mend="give 1 or more")
 
 
-def _directory(flags: RolloutFlags, limits: Limits, rows: Sequence[Task]) -> RunDirectory:
+def run_directory(
+    flags: RolloutFlags, crew: Crew, rows: Sequence[Task], more: Mapping[str, Any] | None = None
+) -> RunDirectory:
+    """Make the run's directory, or go on with it.
+
+    Args:
+        flags: of the verb.
+        crew: who works.
+        rows: what is run.
+        more: further keys of the configuration, fixed like the others.
+
+    Raises:
+        UsageError: it holds another run.
+    """
     config: dict[str, Any] = {
+        **(more or {}),
         "agent": flags.agent,
         "attempts": flags.attempts,
         "seed": flags.seed,
@@ -158,7 +233,7 @@ def _directory(flags: RolloutFlags, limits: Limits, rows: Sequence[Task]) -> Run
         "base_url": flags.base_url or "",
         "tool_format": flags.tool_format or "",
         "temperature": "" if flags.temperature is None else flags.temperature,
-        "limits": limits.model_dump(mode="json", exclude_none=True),
+        "limits": crew.limits.model_dump(mode="json", exclude_none=True),
         "workers": flags.workers,
     }
     lock = {"taskset_digest": taskset_digest(rows), "seeds": [flags.seed], "regreen": __version__}
@@ -178,13 +253,14 @@ async def run_rollouts(
     total: int,
     client: ChatClient | None = None,
     act_seconds: float | None = None,
+    additions: Additions | None = None,
 ) -> Summary:
     """Do planned rollouts with a progress display.
 
     Raises:
         PrerequisiteError: the layers of a task are not on this machine, or boxes cannot be made.
     """
-    provider = work.provider()
+    provider, added = work.provider(), additions or Additions()
     workshop = Workshop(provider, layer_store(), auditor=audit)
     for task in tasks:
         if workshop.missing(task):
@@ -199,11 +275,13 @@ async def run_rollouts(
         with console.progress(title, total=total, done=total - len(planned)) as display:
             runner = Runner(
                 run_directory=directory,
-                workshop=workshop,
+                workshop=added.planted(workshop),
                 build=build,
                 client=client,
                 workers=work.workers,
                 act_seconds=act_seconds,
+                reward=added.reward,
+                label=added.label,
                 watch=Watch(display),
             )
             return await runner.run(planned)
@@ -233,11 +311,8 @@ def outcome_of(trajectory: Trajectory) -> str:
     return "resolved" if trajectory.verdict and trajectory.verdict.resolved else "unresolved"
 
 
-def _tell(
-    everything: list[Trajectory], summary: Summary, flags: RolloutFlags, console: Console
-) -> int:
-    resolved = sum(outcome_of(row) == "resolved" for row in everything)
-    failed = sum(row.error is not None for row in everything)
+def tell_failures(everything: Sequence[Trajectory], console: Console) -> list[ErrorRecord]:
+    """Say whose failures rollouts were lost to, and return them."""
     errors = [row.error for row in everything if row.error]
     for boundary, count in Counter(error.boundary for error in errors).items():
         first = next(error for error in errors if error.boundary == boundary)
@@ -245,6 +320,14 @@ def _tell(
         console.note(f"{count} lost to {boundary}, the first by {first.type}: {reason}")
     if any(error.boundary == "infrastructure" for error in errors):
         console.note("the same command with --resume does those of the infrastructure again")
+    return errors
+
+
+def _tell(
+    everything: list[Trajectory], summary: Summary, flags: RolloutFlags, console: Console
+) -> int:
+    resolved = sum(outcome_of(row) == "resolved" for row in everything)
+    errors = tell_failures(everything, console)
     if flags.json:
         console.json(
             {
@@ -257,7 +340,7 @@ def _tell(
         )
     else:
         console.result(
-            f"{resolved} of {len(everything)} resolved, {failed} failed; "
+            f"{resolved} of {len(everything)} resolved, {len(errors)} failed; "
             f"see: regreen report {flags.run}"
         )
     return 1 if errors else 0

@@ -69,6 +69,8 @@ class Runner:
     """Ends an agent that does not keep its own limits; set it above theirs."""
     reward: Callable[[Verdict], tuple[Reward, ...]] = rewards
     """Scores a verdict."""
+    label: Callable[[Trajectory], Trajectory] | None = None
+    """Adds to a row, incidents for example, before it is written."""
     watch: Watcher | None = None
     """Told of every phase and row."""
     clock: Clock = field(default_factory=SystemClock)
@@ -112,7 +114,8 @@ class Runner:
             await self._stages(draft)
         except Exception as exc:  # the rollout boundary
             draft.fail(exc)
-        return draft.trajectory(self.client)
+        made = draft.trajectory(self.client)
+        return self.label(made) if self.label else made
 
     async def _stages(self, draft: Draft) -> None:
         task, phase = draft.assignment.task, partial(self._phase, draft.assignment)
