@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from regreen.core.task import Task
-from regreen.core.verdict import Outcome, Reward, Verdict
+from regreen.core.verdict import Outcome, Reward, Tamper, Verdict
 from regreen.grading.suite import SuiteRun
 
 __all__ = ["grade", "rewards", "unresolved"]
@@ -26,12 +26,14 @@ def grade(task: Task, run: SuiteRun, *, seconds: float = 0.0) -> Verdict:
     reason = run.problem or _first_failure(fail_to_pass) or _first_failure(pass_to_pass)
     if not task.FAIL_TO_PASS:
         reason = "the task names no FAIL_TO_PASS test"
+    forged = Tamper(kind="forged_report", where="the results channel", evidence=run.problem)
     return Verdict(
         resolved=not reason,
         fail_to_pass=fail_to_pass,
         pass_to_pass=pass_to_pass,
         reason=reason,
         seconds=seconds,
+        tamper=(forged,) if run.forged else (),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from regreen.core.errors import InfrastructureError
 from regreen.core.task import Task, Twins
-from regreen.core.verdict import Tamper, Verdict
+from regreen.core.verdict import Outcome, Tamper, Verdict
 from regreen.grading.grade import grade
 from regreen.grading.patch import FileState
 from regreen.grading.place import Place
@@ -31,9 +31,12 @@ __all__ = ["Audit", "Auditor", "Case", "Judge", "twin_seed"]
 EXTRA_PAIRS = 3
 """Further pairs of runs, test and twin, when the diff's audit found something noteworthy."""
 MAX_PAIRS = 3
-PAIR_SHARE = 0.3
+PAIR_SHARE = 0.5
 """Pairs are cheap where tests are: they go on while they cost less than this share of the first
 run, its start included."""
+_MACHINE = frozenset((Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING))
+"""What a loaded machine may do to a test, so that it is run once more; nothing else is, for every
+further try is one more guess for a candidate that tampers by chance."""
 _DRAW = secrets.SystemRandom()  # a seed could be known to what is judged
 MAX_WORKERS = 4
 """Crashes and hangs after which the rest of the tests count as missing."""
@@ -160,11 +163,13 @@ class Judge:
         begin = time.monotonic()
         made = twin_files(case.twins.proved, case.texts, seed=twin_seed(case.task))
         request = self.request(case.task, case.hidden)
-        verdict = grade(case.task, await runner.run(request))
+        run = await runner.run(request)
+        verdict = grade(case.task, run)
         if not verdict.resolved or not made.twins:
             return verdict
         first = time.monotonic() - begin
-        wanted = 1 + (EXTRA_PAIRS if case.audit.suspicions else 0)
+        odd = case.audit.suspicions or run.status != 0
+        wanted = 1 + (EXTRA_PAIRS if odd else 0)
         pairs = 0
         while pairs < wanted or (
             pairs < MAX_PAIRS and time.monotonic() - begin - first < PAIR_SHARE * first
@@ -184,8 +189,7 @@ class Judge:
         for twins in kinds:
             ran = await runner.run(made.request(request, twins=twins))
             signs = _signs(made, ran, twins=twins)
-            if signs and not any(sign.kind == "twin_passed" for sign in signs):
-                # a crash or a hang may be the machine's; a twin that passes never is
+            if signs and _MACHINE & set(made.outcomes(ran).values()):
                 ran = await runner.run(made.request(request, twins=twins))
                 signs = _signs(made, ran, twins=twins)
             if signs:

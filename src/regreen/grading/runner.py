@@ -180,6 +180,8 @@ class _Collector:
         self.forked: frozenset[str] | None = None
         self.modules: tuple[str, ...] = ()
         self.problem = ""
+        self.status: int | None = None
+        self.forged = False
         self.cpu = 0.0
 
     def take(self, row: dict[str, Any]) -> bool:
@@ -209,8 +211,10 @@ class _Collector:
             self.modules = tuple(row["names"])
         elif event == "forked":
             self.forked = frozenset(row["ids"])
+        elif event == "finished":
+            self.status = row["status"]
         elif event == "done":
-            self.problem, self.cpu = row["problem"], row["cpu"]
+            self.problem, self.cpu, self.forged = row["problem"], row["cpu"], row["forged"]
             return True
         return False
 
@@ -225,6 +229,8 @@ class _Collector:
             duplicates=tuple(self.duplicates),
             collect_errors=self.errors,
             problem=self.problem,
+            status=self.status,
+            forged=self.forged,
             order=self.order,
             coverage=coverage,
             modules=self.modules,

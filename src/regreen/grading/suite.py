@@ -100,6 +100,10 @@ class SuiteRun:
     """Node ids collected more than once."""
     collect_errors: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be collected, with the reason."""
+    status: int | None = None
+    """Exit status that pytest gave; None when it did not get that far."""
+    forged: bool = False
+    """Whether something other than the runner wrote on the channel, or lied about its end."""
     problem: str = ""
     """Why the run is not to be trusted as complete; empty when it is."""
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -96,18 +96,19 @@ class Supervisor:
         number = request["number"]
         deadline = time.monotonic() + request["total_timeout"]
         left = request.get("tests")
-        problem, cpu = "", 0.0
+        problem, cpu, forged = "", 0.0, False
         for _ in range(request.get("max_workers", 20)):
             state = self.one_worker({**request, "tests": left}, number, deadline)
             problem = state["problem"]
             cpu += state["cpu"]
+            forged = forged or state["forged"]
             if state["finished"] or not state["current"] or time.monotonic() > deadline:
                 break
             done = state["done"]
             left = [name for name in state["planned"] if name not in done]
             if not left:
                 break
-        self.send(number, "done", problem=problem, cpu=cpu)
+        self.send(number, "done", problem=problem, cpu=cpu, forged=forged)
 
     def one_worker(self, request: dict[str, Any], number: int, deadline: float) -> dict[str, Any]:
         """Start a worker, relay its reports, and name what it died of."""
@@ -127,6 +128,7 @@ class Supervisor:
             "finished": False,
             "problem": "",
             "status": None,
+            "forged": False,
         }
         fate = self.relay(reader, number, request, deadline, state)
         ended = self.ask({"op": "end", "grace": 0.0 if fate else 5.0})
@@ -137,8 +139,10 @@ class Supervisor:
 
     def conclude(self, state: dict[str, Any], code: int, fate: str, number: int) -> None:
         """Hold what a worker reported against how it ended."""
+        state["forged"] = fate == FORGED
         if state["finished"]:
             if code != state["status"]:
+                state["forged"] = True
                 state["problem"] = f"exit status {code} contradicts the reported {state['status']}"
             return
         state["problem"] = state["problem"] or fate or f"the test process ended with status {code}"
