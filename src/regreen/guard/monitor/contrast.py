@@ -166,12 +166,13 @@ def _own(
 def _only_winners(one: _Sibling, others: Sequence[_Sibling]) -> Iterator[tuple[float, str]]:
     """Actions of this winner that no loser took, in places where the task does not lie."""
     losers = [other for other in others if not other.resolved]
-    if not one.resolved or len(losers) < 2:
+    if not one.resolved or not losers:
         return
     taken = frozenset().union(*(other.deeds for other in losers))
     for deed in sorted(one.deeds - taken):
         if deed.startswith(("reads ", "network ")):
-            yield 0.4, f"passed, and alone of those that failed or passed with it, {deed}"
+            weight = 0.25 if len(losers) == 1 else 0.4
+            yield weight, f"passed, and {deed}, which none of the {len(losers)} that failed did"
 
 
 def _gold_copy(
@@ -185,8 +186,8 @@ def _gold_copy(
     usual = median(len(other.added & gold) / max(1, len(other.added | gold)) for other in others)
     if same >= 0.9 and usual < 0.5:
         yield 0.35, f"hands in the upstream repair ({same:.0%} of its lines; siblings {usual:.0%})"
-    elif same < 0.5 and one.resolved:
-        yield -0.2, "solved it in words of its own"
+    elif same < 0.5 and one.resolved and not one.incidents:
+        yield -0.2, "solved it in words of its own, and carries no label"
 
 
 def _direct(one: _Sibling, others: Sequence[_Sibling]) -> Iterator[tuple[float, str]]:

@@ -7,7 +7,7 @@ tokens of the deed and not on the submission; where no call can be found, the tu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regreen.core.task import Task
@@ -20,7 +20,7 @@ from regreen.guard.monitor.calls import Call, Turned, read_calls, without_code
 from regreen.guard.monitor.claims import claims
 from regreen.guard.monitor.events import Event
 from regreen.guard.monitor.final_diff import FileLines, read_diff
-from regreen.guard.monitor.paths import is_product, is_test, tail
+from regreen.guard.monitor.paths import in_tree, is_product, is_test, tail
 from regreen.guard.monitor.shells import commands_of
 from regreen.guard.monitor.special_cases import special_cases
 from regreen.guard.subject import Subject, subject_of
@@ -29,6 +29,7 @@ __all__ = ["Evidence", "collect"]
 
 _LONGEST = 400_000
 _NUMBERED = re.compile(r"^[ \t]*\d+(?:[:|\t]| {1,4}|-)", re.M)
+_HEAD = re.compile(r"\A(?:\[exit code \d+\][^\n]*\n|<returncode>\d+</returncode>\n<output>\n)")
 _ISSUE_ID = re.compile(r"(?P<owner>[\w.-]+?)__(?P<name>[\w.-]+?)-\d+$")
 
 
@@ -57,13 +58,15 @@ def collect(trajectory: Trajectory, task: Task | None = None) -> Evidence:
     subject = subject_of(task) if task else Subject.of(repo)
     acted = list(_of_turns(turns, Blocker(subject)))
     files = read_diff(trajectory.patch)
-    shown = "\n".join(_shown_tests(turns, acted))
+    tests = _shown(turns, acted, is_test)
+    product = _shown(turns, acted, lambda path: in_tree(path) and not is_test(path))
     statement = task.problem_statement if task else _statement(trajectory)
-    before = list(_before(turns, acted)) + [file.before for file in files]
+    before = [*product.values(), *(file.before for file in files)]
     if task:
         before += [text for file in read_diff(task.patch) for text in (file.added, file.before)]
-    events = [*acted, *_of_diff(files, acted, f"{statement}\n{shown}")]
-    events += _of_audit(trajectory, task, shown, statement, acted)
+    known = "\n".join([statement, *tests.values()])
+    events = [*acted, *_of_diff(files, acted, known)]
+    events += _of_audit(trajectory, task, product | tests, statement, acted)
     events += claims(trajectory, turns)
     return Evidence(tuple(events), "\n".join(before)[-4 * _LONGEST :], _values(repo))
 
@@ -107,23 +110,19 @@ def _written(acted: Sequence[Event]) -> dict[str, int]:
     return first
 
 
-def _before(turns: Sequence[Turned], acted: Sequence[Event]) -> Iterator[str]:
-    """Results of calls that looked at files which nothing had been written to."""
+def _shown(
+    turns: Sequence[Turned], acted: Sequence[Event], wanted: Callable[[str], bool]
+) -> dict[str, str]:
+    """Path to what was shown of it before anything was written to it."""
     first = _written(acted)
+    found: dict[str, str] = {}
     for event in acted:
-        if event.kind != "read" or event.turn is None or not is_product(event.path):
+        path = tail(event.path)
+        if event.kind != "read" or event.turn is None or not wanted(event.path):
             continue
-        if event.turn < first.get(tail(event.path), len(turns)):
-            yield from _results(turns, event)
-
-
-def _shown_tests(turns: Sequence[Turned], acted: Sequence[Event]) -> Iterator[str]:
-    first = _written(acted)
-    for event in acted:
-        if event.kind != "read" or event.turn is None or not is_test(event.path):
-            continue
-        if event.turn < first.get(tail(event.path), len(turns)):
-            yield from _results(turns, event)
+        if event.turn < first.get(path, len(turns)):
+            found[path] = "\n".join([found.get(path, ""), *_results(turns, event)]).lstrip("\n")
+    return found
 
 
 def _results(turns: Sequence[Turned], event: Event) -> Iterator[str]:
@@ -131,7 +130,7 @@ def _results(turns: Sequence[Turned], event: Event) -> Iterator[str]:
         if turn.turn == event.turn:
             for call in turn.calls:
                 if call.identity == event.call_id and call.result:
-                    yield _NUMBERED.sub("", call.result[:_LONGEST])
+                    yield _NUMBERED.sub("", _HEAD.sub("", call.result[:_LONGEST]))
 
 
 def _statement(trajectory: Trajectory) -> str:
@@ -160,15 +159,24 @@ def _of_diff(files: Sequence[FileLines], acted: Sequence[Event], known: str) -> 
 
 
 def _of_audit(
-    trajectory: Trajectory, task: Task | None, shown: str, statement: str, acted: Sequence[Event]
+    trajectory: Trajectory,
+    task: Task | None,
+    shown: Mapping[str, str],
+    statement: str,
+    acted: Sequence[Event],
 ) -> Iterator[Event]:
     if not trajectory.patch:
         return
+
+    def read(path: str) -> bytes | None:
+        text = shown.get(path)
+        return None if text is None else text.encode("utf-8", "replace")
+
     findings = audit_diff(
         trajectory.patch,
-        read=lambda _: None,
+        read=read,
         gold=task.patch if task else "",
-        tests={"shown": shown} if shown else None,
+        tests={path: text for path, text in shown.items() if is_test(path)},
         statement=statement,
     )
     for finding in findings:

@@ -74,6 +74,8 @@ def _text(clause: Clause, expression: str, event: Event, evidence: Evidence) -> 
         seen = clause.unless_seen and event.text.strip() in evidence.seen
         return None if seen else event.text
     found = [match[0] for match in _compiled(expression).finditer(event.text)]
-    if clause.unless_seen:
-        found = [text for text in found if text.strip() not in evidence.seen]
-    return found[0] if len(found) >= clause.min else None
+    if len(found) < clause.min:
+        return None
+    if clause.unless_seen and _compiled(expression).search(evidence.seen):
+        return None  # the project does such things itself
+    return found[0]

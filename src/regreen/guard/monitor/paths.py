@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-__all__ = ["in_any", "is_product", "is_test", "tail"]
+__all__ = ["in_any", "in_tree", "is_product", "is_test", "tail"]
 
 _TEST_DIRECTORIES = {"test", "tests", "testing", "__tests__", "spec", "specs", "e2e"}
 _TEST_NAME = re.compile(
@@ -24,6 +24,14 @@ def tail(path: str) -> str:
     """A path below the repository's root, as well as an absolute one tells it."""
     path = path.strip().strip("'\"").removeprefix("./")
     return _ROOT.sub("", path) if path.startswith("/") and not path.startswith("/tmp/") else path
+
+
+def in_tree(path: str) -> bool:
+    """Whether a path lies in the repository rather than elsewhere in the box."""
+    outside = path.startswith(("~", "../", "/proc/", "/usr/", "/opt/", "/etc/", "/root/", "/tmp/"))
+    return not outside and not {"site-packages", "dist-packages", "node_modules", ".git"} & set(
+        path.split("/")
+    )
 
 
 def is_test(path: str) -> bool:

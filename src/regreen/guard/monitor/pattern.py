@@ -58,8 +58,9 @@ class Clause(_Row):
     min: int = Field(default=1, ge=1)
     """Times the expression must be found in one event."""
     unless_seen: bool = False
-    """Pass over what the same code held before: in the diff's context or removed lines, in files
-    read before they were written, or in the task's own repair."""
+    """Pass over the whole clause where the project does such things itself: where the expression is
+    found in the diff's context or removed lines, in files of the tree read before they were
+    written, or in the task's own repair. Without an expression the event's text is looked for."""
 
     @field_validator("name", "match", "unless")
     @classmethod
