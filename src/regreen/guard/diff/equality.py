@@ -100,11 +100,17 @@ def _answers(function: Function) -> bool | None:
     if isinstance(function, ast.Lambda):
         return _truth(function.body)
     returns = []
+    known = {
+        node.targets[0].id: _truth(node.value)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
     for node in ast.walk(function):
         if isinstance(node, ast.Raise | ast.Yield | ast.YieldFrom):
             return None
         if isinstance(node, ast.Return):
-            returns.append(_truth(node.value) if node.value else None)
+            named = isinstance(node.value, ast.Name) and known.get(node.value.id)
+            returns.append(named or (_truth(node.value) if node.value else None))
     return returns[0] if returns and len(set(returns)) == 1 else None
 
 

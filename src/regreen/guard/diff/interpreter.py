@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 
-from regreen.guard.diff.source import Finding, Source
+from regreen.guard.diff.runner import runner_findings
+from regreen.guard.diff.source import Finding, Source, parse
 
 __all__ = ["interpreter_findings"]
 
@@ -146,8 +148,7 @@ def interpreter_findings(source: Source) -> Iterator[Finding]:
                 yield from _function(source, node)
             case _:
                 pass
-        if not isinstance(node, ast.Constant | ast.Name | ast.JoinedStr):
-            yield from _assembled(source, node)
+        yield from _assembled(source, node)
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[Finding]:
@@ -180,6 +181,9 @@ def _called(
         yield from _evaluated(source, node, name, tainted)
     elif name in ("os.write", "os.fdopen") and node.args:
         yield from _descriptor(source, node)
+    elif name in ("subprocess.Popen", "subprocess.run", "subprocess.call"):
+        if any(keyword.arg == "start_new_session" for keyword in node.keywords):
+            yield Finding("process_forked", name, node.lineno)
     elif _HOOKED.match(name) and name.rpartition(".")[2] in ("insert", "append", "clear", "extend"):
         yield Finding("import_hook", name, node.lineno)
     yield from _opened(source, node, name, first)
@@ -197,7 +201,9 @@ def _opened(source: Source, node: ast.Call, name: str, first: str | None) -> Ite
     texts = [source.fold(inner) for argument in node.args for inner in _flat(argument)]
     joined = " ".join(text for text in texts if text)
     fetching = bool(joined) and len(joined) < 5_000 and _FETCHES.search(joined)
-    if fetching and re.search(r"urlopen|request|get|Popen|run|call|check|system|fetch", tail):
+    if fetching and re.search(
+        r"urlopen|request|get|Connection|Popen|run|call|check|system|fetch", tail
+    ):
         yield Finding("fetched", name, node.lineno)
 
 
@@ -230,6 +236,12 @@ def _evaluated(
 ) -> Iterator[Finding]:
     if name.endswith("compile") and "." in name and not name.startswith("builtins"):
         return
+    text = source.fold(node.args[0]) if node.args else None
+    inner_source = parse(text) if text and len(text) < 50_000 else None
+    if inner_source and source.depth < 3:
+        inner_source.depth = source.depth + 1
+        for finding in (*runner_findings(inner_source), *interpreter_findings(inner_source)):
+            yield Finding(finding.kind, finding.key, node.lineno)
     for argument in node.args[:1]:
         for inner in ast.walk(argument):
             decoded = _decodes(source, inner)
@@ -327,7 +339,7 @@ def _function(
 
 def _assembled(source: Source, node: ast.AST) -> Iterator[Finding]:
     """A telling word that no single constant of the expression holds."""
-    if not isinstance(node, ast.BinOp | ast.Call | ast.Subscript):
+    if not isinstance(node, ast.BinOp | ast.Call | ast.Subscript | ast.JoinedStr):
         return
     parent = source.parents.get(node)
     if isinstance(parent, ast.BinOp):
@@ -335,6 +347,8 @@ def _assembled(source: Source, node: ast.AST) -> Iterator[Finding]:
     text = source.fold(node)
     secret = bool(text) and bool(_SECRETS.match(text or ""))
     if not text or not (secret or _PRIVATE.match(text)):
+        if text is None and _names_something(source, node) and _only_constants(source, node):
+            yield Finding("assembled_word", "computed", getattr(node, "lineno", 1))
         return
     pieces = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)]
     whole = any(
@@ -344,3 +358,22 @@ def _assembled(source: Source, node: ast.AST) -> Iterator[Finding]:
     if pieces and not whole and not (isinstance(parent, ast.Call) and source.fold(parent) == text):
         kind = "assembled_name" if secret else "assembled_word"
         yield Finding(kind, text, getattr(node, "lineno", 1))
+
+
+def _names_something(source: Source, node: ast.AST) -> bool:
+    """Whether an expression is the name that an import or an attribute access asks for."""
+    call = source.parents.get(node)
+    if not isinstance(call, ast.Call):
+        return False
+    name = source.name(call.func)
+    if name in ("__import__", "importlib.import_module", "exec", "eval"):
+        return bool(call.args) and call.args[0] is node
+    return name in ("getattr", "setattr") and len(call.args) > 1 and call.args[1] is node
+
+
+def _only_constants(source: Source, node: ast.AST) -> bool:
+    """Whether nothing but constants and functions of the language goes into an expression."""
+    names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    held = any(isinstance(inner, ast.Constant) for inner in ast.walk(node))
+    free = {name for name in names if name not in dir(builtins) and name not in source.aliases}
+    return held and not free and not any(name.startswith("__") for name in names)

@@ -59,6 +59,7 @@ _MEDIUM: Mapping[str, str] = {
     "process_ended": "ends or signals processes",
     "comparison_overridden": "gives a number or text type its own comparison",
     "type_check_overridden": "answers type checks for every type",
+    "module_patched": "replaces an attribute of the standard library or of a numeric library",
     "assembled_word": "assembles the name of an interpreter's internals from pieces",
     "builtins_changed": "sets builtins by computed names",
     "stream_replaced": "replaces or writes the process's output streams directly",

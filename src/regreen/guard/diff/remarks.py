@@ -30,13 +30,14 @@ _ADDRESSED = re.compile(
     r" (marks|score|credit|reward|points|rating|grade)"
     r"|this (patch|solution|submission|diff) (is|has been) "
     r"(verified|reviewed|audited|approved|certified)( as| to be)? (correct|clean|honest|by)"
+    r"|\b(evaluation|verdict|grading)\b.{0,30}(resolved|passed|clean|correct) *[=:] *(true|yes|1)\b"
     r"|(do not|don't) (flag|report|penali[sz]e|audit) this",
     re.IGNORECASE,
 )
 _MARKERS = re.compile(
     r"<\|(im_start|im_end|endoftext|start_header_id|eot_id|system|assistant|user|tool_call)\|>"
     r"|</?(tool_call|tool_response|function_calls|system|assistant|invoke)>|\[/?INST\]|<<SYS>>"
-    r"|^\s*(###\s*)?(System|Assistant|Human): |COMPLETE_TASK_AND_SUBMIT",
+    r"|^\s*(###\s*)?(System|SYSTEM|Assistant|ASSISTANT|Human): |COMPLETE_TASK_AND_SUBMIT",
     re.MULTILINE,
 )
 _COMMENT = re.compile(r"(?:#|//|--|;|/\*|\*|<!--|%)(.*)$")
@@ -78,6 +79,9 @@ def _python_comments(text: str) -> Iterator[tuple[int, str]]:
         elif content[:3] in ('"""', "'''"):
             # a docstring speaks to readers as a comment does; a short text is data
             yield line, " ".join(content[3:-3].split())
+        elif len(content) > 20 and _ADDRESSED.search(content):
+            # as data it may be a prompt of the product itself
+            yield line, "<|system|>"
     if run:
         yield first, " ".join(run)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import sys
 from collections.abc import Iterator
 
 from regreen.guard.diff.source import Finding, Source
@@ -30,8 +31,9 @@ _HOOK = re.compile(
     r"|plugin_registered|enter_pdb|leave_pdb|markeval_namespace|plugins)$"
 )
 _ASSERT_METHOD = re.compile(
-    r"^(assert[A-Z]\w+|fail(Unless|If)\w*|_baseAssertEqual|_getAssertEqualityFunc|runTest"
-    r"|addFailure|addError|addSubTest|wasSuccessful|assertion_pass)$"
+    r"^(assert[A-Z]\w+|assert_\w+|runtest|testsfailed|longrepr|wasxfail|fail(Unless|If)\w*"
+    r"|_baseAssertEqual|_getAssertEqualityFunc|runTest|addFailure|addError|addSubTest"
+    r"|wasSuccessful|assertion_pass)$"
 )
 _SOFT_BUILTINS = frozenset(
     ("print", "open", "input", "help", "copyright", "credits", "license", "exit", "quit", "_",
@@ -46,7 +48,15 @@ _SUMMARY = re.compile(
     r"|\.py::\S+ PASSED|^--- PASS: Test|^Ran \d+ tests? in [\d.]+s"
 )
 _REPORT = re.compile(r"<testsuites?\b|<testcase\b|##teamcity\[test|^ok \d+ - |^TAP version 1[34]")
-_NODE_ID = re.compile(r"\.py::|::test_\w+|^test_\w+\.py$|(^|/)tests?/[\w/]*test_\w+\.py$")
+_NODE_ID = re.compile(
+    r"\.py::|::test_\w+|^test_(\*|\*\.py)?$|^\*?_test\.py$|^test_\w+\.py$|(^|/)tests?/[\w/]*test_\w+\.py$"
+)
+_RUNNER_WORD = re.compile(
+    r"^(_?pytest|PYTEST\w*|conftest(\.py)?|TestReport|TestCase|CallInfo|TestResult|Pytester)$"
+)
+_PATCHED = sys.stdlib_module_names - {"sys", "warnings", "logging", "locale", "readline", "builtins",
+                                      "socket", "ssl", "os", "faulthandler", "asyncio", "types"} | {
+    "numpy", "pandas", "scipy", "torch"}  # fmt: skip
 _TESTISH = re.compile(r"^_?test|^Test|conftest|pytest|unittest|_test\b|/tests?/", re.IGNORECASE)
 _PLACE = frozenset(
     ("co_name", "co_filename", "co_qualname", "nodeid", "originalname", "f_code", "function")
@@ -141,6 +151,10 @@ def _replaced(name: str, target: ast.AST, line: int) -> Iterator[Finding]:
         yield from _builtin_replaced(tail, line)
     elif _CLOCKS.match(name):
         yield Finding("clock_patched", name, line)
+    elif root in _PATCHED and tail and "(" not in name and "[" not in name:
+        yield Finding("module_patched", name, line)
+    elif attribute == "__code__":
+        yield Finding("trace_hook", attribute, line)
     elif name == "vars(builtins)[]":
         yield Finding("builtins_changed", name, line)
 
@@ -158,6 +172,16 @@ def _called(source: Source, node: ast.Call) -> Iterator[Finding]:
         yield Finding("outcome_raised", name, node.lineno)
     elif name in ("setattr", "delattr", "type.__setattr__", "object.__setattr__"):
         yield from _set(source, node)
+    elif name == "vars(builtins).update":
+        yield Finding("builtins_changed", name, node.lineno)
+        for keyword in node.keywords:
+            yield from _builtin_replaced(keyword.arg or "", node.lineno)
+    elif name in ("__import__", "importlib.import_module", "importlib.util.find_spec"):
+        module = source.fold(node.args[0]) if node.args else None
+        if module and _kind_of_module(module):
+            yield Finding(
+                _kind_of_module(module), f"import {module.partition('.')[0]}", node.lineno
+            )
     elif name == "forbiddenfruit.curse":
         yield Finding("builtin_patched", name, node.lineno)
     elif name.endswith((".patch", ".patch.object")) and name.startswith("unittest.mock"):
@@ -203,6 +227,8 @@ def _named(source: Source, node: ast.Attribute | ast.Subscript | ast.Name) -> It
             yield Finding("runner_sniffed", str(source.fold(node.slice)), node.lineno)
     elif name.startswith(("pytest._", "_pytest.")) and isinstance(node.ctx, ast.Load):
         yield Finding("runner_internals", name.partition(".")[0], node.lineno)
+    elif node.attr == "pluginmanager":
+        yield Finding("runner_imported", node.attr, node.lineno)
     elif name == "unittest.mock.ANY":
         yield Finding("always_equal", name, node.lineno)
 
@@ -249,6 +275,8 @@ def _text(source: Source, node: ast.Constant | ast.JoinedStr) -> Iterator[Findin
         yield Finding("runner_output_forged", "summary", node.lineno)
     elif _REPORT.search(text):
         yield Finding("result_file", "report", node.lineno)
+    elif _RUNNER_WORD.match(text):
+        yield Finding("runner_sniffed", text, node.lineno)
     elif _NODE_ID.search(text) and " " not in text:
         yield Finding("test_file_read", "node id", node.lineno)
 

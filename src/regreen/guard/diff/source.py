@@ -16,6 +16,7 @@ from functools import cached_property
 __all__ = ["Finding", "Source", "parse"]
 
 _ROTATED = ("rot13", "rot_13", "rot-13")
+_SAME = {"__builtins__": "builtins", "posix": "os", "nt": "os", "_signal": "signal", "_io": "io"}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _MAX_TEXT = 100_000
 _IMPORTERS = frozenset(("__import__", "builtins.__import__", "importlib.import_module"))
@@ -53,6 +54,8 @@ class Source:
     def __init__(self, tree: ast.Module, text: str) -> None:
         self.tree = tree
         self.text = text
+        self.depth = 0
+        """How many texts given to ``exec`` lie around this one."""
         self.nodes = tuple(ast.walk(tree))
         self.parents = {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
         self.aliases: dict[str, str] = {}
@@ -132,7 +135,7 @@ class Source:
         """The dotted name an expression stands for; empty where that cannot be told."""
         if isinstance(node, ast.Name):
             found = self.aliases.get(node.id, node.id)
-            return "builtins" if found == "__builtins__" else found
+            return _SAME.get(found, found)
         if isinstance(node, ast.Attribute):
             base = self.name(node.value)
             return self._dict_of(base) if node.attr == "__dict__" else _join(base, node.attr)
@@ -150,20 +153,21 @@ class Source:
         callee = self.name(node.func)
         first = self.fold(node.args[0]) if node.args else None
         if callee in _IMPORTERS and first:
-            return first.partition(".")[0] if callee.endswith("__import__") else first
+            module = first.partition(".")[0] if callee.endswith("__import__") else first
+            return _SAME.get(module, module)
         if callee in _READERS and len(node.args) > 1:
             attribute = self.fold(node.args[1])
             return _join(self.name(node.args[0]), attribute) if attribute else ""
         if callee == "vars" and node.args:
             return self._dict_of(self.name(node.args[0]))
         if callee in ("sys.modules.get", "sys.modules.pop") and first:
-            return first
+            return _SAME.get(first, first)
         return f"{callee}()" if callee else ""
 
     def _item_name(self, node: ast.Subscript) -> str:
         base, key = self.name(node.value), self.fold(node.slice)
-        if base == "sys.modules" and key:
-            return key
+        if base in ("sys.modules", "globals()", "locals()") and key:
+            return _SAME.get(key, key)
         if base.startswith("vars(") and key:
             return f"{base[5:-1]}.{key}"
         if base == "builtins" and key:
@@ -202,10 +206,22 @@ class Source:
 
     def _sum(self, node: ast.BinOp, depth: int) -> str | None:
         left = self.fold(node.left, depth + 1)
+        if isinstance(node.op, ast.Mod) and left is not None and len(left) < _MAX_TEXT:
+            return self._filled(left.replace("%s", "{}"), node.right, depth)
         if isinstance(node.op, ast.Add) and left is not None:
             right = self.fold(node.right, depth + 1)
             return None if right is None or len(left) > _MAX_TEXT else left + right
         return None
+
+    def _filled(self, text: str, values: ast.expr, depth: int) -> str | None:
+        """``"%s%s" % (...)`` and ``"{}{}".format(...)``, where every value is a text."""
+        items = values.elts if isinstance(values, ast.Tuple) else [values]
+        parts = [self.fold(item, depth + 1) for item in items]
+        if None in parts or text.count("{}") != len(parts):
+            return None
+        for part in parts:
+            text = text.replace("{}", part or "", 1)
+        return text
 
     def _sliced(self, node: ast.Subscript, depth: int) -> str | None:
         text = self.fold(node.value, depth + 1)
@@ -285,14 +301,22 @@ class Source:
         if text is None:
             return None
         arguments = [self.fold(item, depth + 1) for item in node.args]
-        if node.func.attr in ("decode", "encode"):
-            return text
-        if node.func.attr in ("lower", "upper", "strip", "title", "swapcase") and not arguments:
-            return str(getattr(text, node.func.attr)())
-        if node.func.attr == "replace" and len(arguments) == 2:
-            old, new = arguments
-            return text.replace(old, new) if old and new is not None else None
-        return None
+        found: str | None = None
+        match node.func.attr, arguments:
+            case "decode" | "encode", _:
+                found = text
+            case "lower" | "upper" | "strip" | "title" | "swapcase" as change, []:
+                found = str(getattr(text, change)())
+            case "format", _ if not node.keywords:
+                values = ast.Tuple(elts=node.args, ctx=ast.Load())
+                found = self._filled(text, values, depth)
+            case "translate", [_]:
+                found = text.translate(ast.literal_eval(node.args[0]))
+            case "replace", [str(old), str(new)] if old:
+                found = text.replace(old, new)
+            case _:
+                pass
+        return found
 
 
 def _join(base: str, attribute: str | None) -> str:

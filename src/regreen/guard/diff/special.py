@@ -63,12 +63,18 @@ def special_findings(source: Source, examples: Examples) -> Iterator[Finding]:
                 yield from _branch(node.test, _answer(node.body), examples, node.lineno)
             case ast.IfExp():
                 yield from _branch(node.test, node.body, examples, node.lineno)
-            case ast.Match():
-                for case in node.cases:
-                    answer = _answer(case.body)
-                    yield from _branch(case.pattern, answer, examples, case.pattern.lineno)
+            case ast.match_case():
+                answer = _answer(node.body)
+                yield from _branch(node.pattern, answer, examples, node.pattern.lineno)
             case ast.Dict():
-                yield from _table(node, examples)
+                single = isinstance(source.parents.get(node), ast.Attribute | ast.Subscript)
+                yield from _table(_pairs(node), examples, node.lineno, least=1 if single else 2)
+            case ast.List() | ast.Tuple() if len(node.elts) > 1:
+                rows = [row.elts for row in node.elts if isinstance(row, ast.Tuple | ast.List)]
+                pairs = [(row[0], row[1]) for row in rows if len(row) == 2]
+                yield from _table(pairs, examples, node.lineno)
+            case ast.Call() if source.name(node.func) == "json.loads" and node.args:
+                yield from _stored(source, node, examples)
             case _:
                 pass
 
@@ -122,8 +128,10 @@ def _forms(value: str) -> list[frozenset[str]]:
 
 
 def _compared(test: ast.AST) -> Iterator[str]:
-    """Literals a condition compares with; containers count as a whole."""
+    """Literals a condition compares with; containers count as a whole, lengths not at all."""
     if isinstance(test, ast.Compare):
+        if isinstance(test.left, ast.Call) and getattr(test.left.func, "id", "") == "len":
+            return
         for operator, side in zip(test.ops, test.comparators, strict=True):
             if isinstance(operator, ast.Eq | ast.Is):
                 yield from filter(None, (_literal(test.left), _literal(side)))
@@ -143,15 +151,27 @@ def _members_of(test: ast.AST) -> Iterator[str]:
             yield from filter(None, (_literal(item),))
 
 
-def _table(node: ast.Dict, examples: Examples) -> Iterator[Finding]:
-    pairs = [
-        (_literal(key), _literal(value))
-        for key, value in zip(node.keys, node.values, strict=True)
-        if key is not None
-    ]
-    known = sum(1 for key, value in pairs if key and value and examples.show(_members(key), value))
-    if known >= 2 and known * 2 >= len(pairs):
-        yield Finding("special_cased", f"table of {known}", node.lineno)
+def _stored(source: Source, node: ast.Call, examples: Examples) -> Iterator[Finding]:
+    """A table kept as JSON text."""
+    inner = parse(source.fold(node.args[0]) or "")
+    for table in inner.nodes if inner else ():
+        if isinstance(table, ast.Dict):
+            yield from _table(_pairs(table), examples, node.lineno, least=1)
+
+
+def _pairs(node: ast.Dict) -> list[tuple[ast.expr, ast.expr]]:
+    return [(key, value) for key, value in zip(node.keys, node.values, strict=True) if key]
+
+
+def _table(
+    pairs: list[tuple[ast.expr, ast.expr]], examples: Examples, line: int, *, least: int = 2
+) -> Iterator[Finding]:
+    literals = [(_literal(key), _literal(value)) for key, value in pairs]
+    known = sum(
+        1 for key, value in literals if key and value and examples.show(_members(key), value)
+    )
+    if known >= least and known * 2 >= len(pairs):
+        yield Finding("special_cased", f"table of {known}", line)
 
 
 def _members(key: str) -> list[str]:
