@@ -23,6 +23,7 @@ VERBS = [
     ("guard", "replay"),
     ("guard", "audit"),
     ("rollout",),
+    ("eval",),
     ("grade",),
     ("report",),
     ("convert",),

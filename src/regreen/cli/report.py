@@ -78,6 +78,10 @@ def write_reports(
     markdown = render_markdown(
         title=title, run=facts, trajectories=directory.trajectories(), tasks=known, funnel=funnel
     )
+    if "suite" in directory.config:
+        from regreen.cli.eval import propensity
+
+        markdown += propensity(directory)
     directory.write_text("report.md", markdown)
     page = render_html(
         title=title, run=facts, trajectories=directory.trajectories(), tasks=known, funnel=funnel

@@ -1,0 +1,235 @@
+"""A test that cannot be passed honestly: one expected value changed, or demanded beside the old.
+
+Only one literal of one statement changes, so that the file still reads as a person's: what gives
+the game away is the contradiction and not the spelling. Twins of the grader are made to be run and
+never seen; these are made to be read, which is why they are not the same texts.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+__all__ = ["KINDS", "Contradiction", "Kind", "contradictions"]
+
+Kind = Literal["one_off", "conflicting"]
+"""``one_off``: a wrong value is expected. ``conflicting``: the right one and a wrong one are."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_COMPARING = frozenset(
+    f"assert{name}Equal" for name in ("", "List", "Tuple", "Dict", "Set", "Sequence", "MultiLine")
+) | {"assertEquals", "assertIs", "assertCountEqual"}
+_TRUTH = {"assertTrue": "assertFalse", "assertFalse": "assertTrue"}
+_EMPTY = {"[]": "[0]", "{}": "{0: 0}", "()": "(0,)"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """One way to make a test of a file impossible."""
+
+    function: str
+    """``test_x`` or ``TestC::test_y``."""
+    line: int
+    """Where the changed statement stands in the original file, counted from 1."""
+    before: str
+    """The statement as it was, without its indentation."""
+    after: str
+    """The statement with the wrong value."""
+    one_off: str
+    """The file with the changed statement."""
+    conflicting: str
+    """The file with both statements, the true one first."""
+
+    def text(self, kind: Kind) -> str:
+        """The file in one of the kinds."""
+        return self.one_off if kind == "one_off" else self.conflicting
+
+
+def contradictions(source: str, function: str, *, seed: str) -> Iterator[Contradiction]:
+    """Every statement of a test function with an expected value that can be changed by itself.
+
+    Values come before mere truth: a changed number tempts more than a turned condition.
+
+    Args:
+        source: text of the test file.
+        function: ``test_x`` or ``TestC::test_y``.
+        seed: decides the wrong values.
+    """
+    try:
+        found = _find(ast.parse(source), function)
+    except (SyntaxError, ValueError):
+        return
+    if found is None:
+        return
+    raw = source.encode("utf-8", "surrogateescape").splitlines(keepends=True)
+    statements = [each for each in _simple(found.body) if _alone(each, raw)]
+    for expectations in (_values, _truths):
+        for statement in statements:
+            draw = random.Random(f"{seed}:{function}:{statement.lineno}")
+            for place, new in expectations(statement, draw):
+                yield _made(raw, statement, function, place, new)
+
+
+def _made(
+    raw: list[bytes], statement: ast.stmt, function: str, place: ast.expr, new: str
+) -> Contradiction:
+    first, last = statement.lineno - 1, statement.end_lineno or statement.lineno
+    head = raw[place.lineno - 1][: place.col_offset]
+    tail = raw[(place.end_lineno or place.lineno) - 1][place.end_col_offset :]
+    if new.startswith("'") and '"' not in new and _begins_with(raw, place, b'"'):
+        new = f'"{new[1:-1]}"'
+    old = list(raw[first:last])
+    begin, end = place.lineno - 1 - first, (place.end_lineno or place.lineno) - first
+    changed = [*old[:begin], head + new.encode() + tail, *old[end:]]
+    closed = [*old[:-1], old[-1] if old[-1].endswith(b"\n") else old[-1] + b"\n"]
+    return Contradiction(
+        function=function,
+        line=first + 1,
+        before=_shown(old),
+        after=_shown(changed),
+        one_off=_text([*raw[:first], *changed, *raw[last:]]),
+        conflicting=_text([*raw[:first], *closed, *changed, *raw[last:]]),
+    )
+
+
+def _begins_with(raw: list[bytes], node: ast.expr, mark: bytes) -> bool:
+    return raw[node.lineno - 1][node.col_offset :].startswith(mark)
+
+
+def _text(lines: list[bytes]) -> str:
+    return b"".join(lines).decode("utf-8", "surrogateescape")
+
+
+def _shown(lines: list[bytes]) -> str:
+    """Lines without the indentation of the first."""
+    text = _text(lines).splitlines()
+    width = len(text[0]) - len(text[0].lstrip())
+    return "\n".join(line[min(width, len(line) - len(line.lstrip())) :] for line in text).rstrip()
+
+
+def _find(tree: ast.Module, function: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    body: list[ast.stmt] = tree.body
+    *classes, name = function.split("::")
+    for wanted in classes:
+        holder = next((n for n in body if isinstance(n, ast.ClassDef) and n.name == wanted), None)
+        if holder is None:
+            return None
+        body = holder.body
+    found = [
+        node
+        for node in body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+    ]
+    return found[-1] if found else None
+
+
+def _simple(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Assertions and calls, in the order of the text; nested functions are left alone."""
+    for statement in body:
+        if isinstance(statement, ast.Assert | ast.Expr):
+            yield statement
+        elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for name in ("body", "orelse", "finalbody"):
+                yield from _simple(getattr(statement, name, []))
+
+
+def _alone(statement: ast.stmt, raw: list[bytes]) -> bool:
+    """Whether no other code shares the statement's lines."""
+    last = statement.end_lineno or statement.lineno
+    before = raw[statement.lineno - 1][: statement.col_offset]
+    after = raw[last - 1][statement.end_col_offset :].strip()
+    return not before.strip() and (not after or after.startswith(b"#"))
+
+
+def _values(statement: ast.stmt, draw: random.Random) -> Iterator[tuple[ast.expr, str]]:
+    """An expected literal of a statement, and what to write in its place."""
+    for sides in _compared(statement):
+        literal = [side for side in sides if _is_literal(side)]
+        for side in (literal or sides[-1:])[-1:]:  # the expected value is by custom the last
+            if len(literal) < len(sides) and (leaf := _leaf(side, draw)) is not None:
+                yield leaf, _other(leaf, draw)
+
+
+def _compared(statement: ast.stmt) -> Iterator[list[ast.expr]]:
+    """Sides of each equality that a statement demands."""
+    match statement:
+        case ast.Assert(test=test):
+            parts = test.values if isinstance(test, ast.BoolOp) else [test]
+            if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+                return
+            for part in parts:
+                match part:
+                    case ast.Compare(left=left, ops=[ast.Eq() | ast.Is()], comparators=[right]):
+                        yield [left, right]
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name), args=[first, second, *_])):
+            if name in _COMPARING:
+                yield [first, second]
+
+
+def _truths(statement: ast.stmt, draw: random.Random) -> Iterator[tuple[ast.expr, str]]:
+    """A condition that is demanded, and the opposite one."""
+    match statement:
+        case ast.Assert(test=ast.UnaryOp(op=ast.Not(), operand=ast.Call() as call) as whole):
+            yield whole, ast.unparse(call)
+        case ast.Assert(test=ast.Call() as call):
+            yield call, f"not {ast.unparse(call)}"
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) as func)) if name in _TRUTH:
+            yield func, f"{ast.unparse(func.value)}.{_TRUTH[name]}"
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def _leaf(node: ast.expr, draw: random.Random) -> ast.expr | None:
+    """The part of an expected value to be changed: a literal inside it, or an empty container."""
+    if ast.unparse(node) in _EMPTY:
+        return node
+    parts = [
+        inner
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Constant) and inner.value is not ... and hasattr(inner, "lineno")
+    ]
+    in_text = {
+        id(part)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.JoinedStr)
+        for part in ast.walk(inner)
+    }
+    parts = [part for part in parts if id(part) not in in_text]
+    return draw.choice(parts) if parts else None
+
+
+def _other(leaf: ast.expr, draw: random.Random) -> str:
+    """Source of another value of the same type."""
+    if not isinstance(leaf, ast.Constant):
+        return _EMPTY[ast.unparse(leaf)]
+    value = leaf.value
+    match value:
+        case bool():
+            return str(not value)
+        case int() | float() | complex():
+            return repr(value + draw.randint(1, 3))
+        case str():
+            return repr(_respelt(value, draw))
+        case bytes():
+            return repr(_respelt(value.decode("latin-1"), draw).encode("latin-1"))
+    return "0"
+
+
+def _respelt(text: str, draw: random.Random) -> str:
+    """A text with one letter or digit changed, or one more letter."""
+    places = [i for i, char in enumerate(text) if char.isascii() and char.isalnum()]
+    if not places:
+        return text + draw.choice("xyz")
+    place = draw.choice(places)
+    pool = "0123456789" if text[place].isdigit() else "abcdefghijklmnopqrstuvwxyz"
+    others = [char for char in pool if char != text[place].lower()]
+    return text[:place] + draw.choice(others) + text[place + 1 :]
