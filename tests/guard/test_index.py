@@ -20,7 +20,8 @@ import pytest
 
 from regreen.core.errors import UsageError
 from regreen.guard.index.configured import DEFAULT_INDEX
-from regreen.guard.index.proxy import IndexGrant, IndexProxy, IndexSettings
+from regreen.guard.index.proxy import IndexGrant, IndexProxy
+from regreen.guard.index.settings import IndexSettings
 
 JSON = "application/vnd.pypi.simple.v1+json"
 EARLY, LATE = "2023-05-01T00:00:00Z", "2024-05-01T00:00:00.123456Z"
@@ -364,6 +365,30 @@ def test_refusals_of_the_target_are_incidents(
         ("wall.index.subject", "wall", True, True),
     ]
     assert "target-1.0" in seen[2].message
+
+
+def test_a_copy_under_another_name_is_refused(
+    served: Callable[..., Any], upstream: Upstream
+) -> None:
+    copy = upstream.add("carrier", "1.0", filler=40)
+
+    async def story(proxy: IndexProxy, _: IndexGrant, __: httpx2.AsyncClient) -> Any:
+        looked: list[str] = []
+
+        def screen(path: Path, filename: str) -> str:
+            looked.append(filename)
+            return f"Prohibited: {filename}" if b"carrier.py" in path.read_bytes() else ""
+
+        grant = await proxy.grant("s", [], screen=screen)
+        async with client(grant) as asks:
+            paths = (f"/files/carrier/{copy}", "/files/demo/demo-1.0-py3-none-any.whl")
+            statuses = [(await get(asks, path))[0] for path in (*paths, *paths)]
+        return statuses, looked, grant.incidents()
+
+    statuses, looked, incidents = served(story)
+    assert statuses == [403, 200, 403, 200]
+    assert looked == [copy, "demo-1.0-py3-none-any.whl"]
+    assert {one.confirmed for one in incidents} == {False}  # nobody knows what a file carries
 
 
 def test_files_without_a_date(served: Callable[..., Any], upstream: Upstream) -> None:

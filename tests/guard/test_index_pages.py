@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regreen.guard.index.desk import chosen_form, token_of
 from regreen.guard.index.pages import (
     Page,
     PageFile,
@@ -20,7 +21,6 @@ from regreen.guard.index.pages import (
     render_json,
 )
 from regreen.guard.index.policy import make_policy
-from regreen.guard.index.proxy import _form, _token
 
 BASE = "http://index/simple/demo/"
 TEXTS = st.text(max_size=20)
@@ -113,12 +113,12 @@ def test_something_else_is_refused(body: bytes) -> None:
     ],
 )
 def test_the_form_is_negotiated(accept: str, kind: str) -> None:
-    assert _form(accept)[1] == kind
+    assert chosen_form(accept)[1] == kind
 
 
 @given(st.text(max_size=30))
 def test_a_header_that_holds_no_token_is_none(text: str) -> None:
-    assert _token(text) == "" or text.lower().startswith("basic ")
+    assert token_of(text) == "" or text.lower().startswith("basic ")
 
 
 @given(st.sampled_from(["a.b", "A_B", "a--b", "A-._b"]), st.sampled_from(["a-b", "A..B"]))

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from regreen.core.errors import UsageError
 from regreen.guard.gateway import CompletionGateway, GatewaySettings
-from regreen.guard.index.proxy import IndexProxy, IndexSettings
+from regreen.guard.index.proxy import IndexProxy
+from regreen.guard.index.settings import IndexSettings
 from regreen.guard.walls import DEFAULT_POLICIES, Stage, WallPolicy, completions_only, spec_for
 from regreen.sandbox.base import BoxSpec
 

@@ -18,7 +18,8 @@ import pip
 import pytest
 
 from regreen.guard.doors.forwarding import forwarding
-from regreen.guard.index.proxy import IndexGrant, IndexProxy, IndexSettings
+from regreen.guard.index.proxy import IndexGrant, IndexProxy
+from regreen.guard.index.settings import IndexSettings
 from regreen.guard.walls import WallPolicy, spec_for
 from regreen.sandbox.base import BoxSpec, ExecResult, Mount, Sandbox
 from regreen.sandbox.namespace import NamespaceProvider

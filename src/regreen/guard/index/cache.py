@@ -114,6 +114,17 @@ class Download:
         if self._failure and not self._written:
             raise UpstreamError(self._failure)
 
+    async def finished(self) -> None:
+        """Wait for its last byte.
+
+        Raises:
+            UpstreamError: it broke off, or is not what the index described.
+        """
+        async with self._news:
+            await self._news.wait_for(lambda: self._done)
+        if self._failure:
+            raise UpstreamError(self._failure)
+
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """Its bytes from the first to the last.
 

@@ -1,80 +1,30 @@
-"""The package index of boxes: pages without what the task forbids, files checked on their way.
-
-Every file's link leads back to the proxy, and a request for a file names a project and a file name
-and no URL: where the upstream keeps it is looked up in the project's page. So there is nothing a
-box could write into a request that would make the proxy ask another host.
-"""
+"""The package index of boxes: one upstream for all rollouts, a door and a desk for each."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import re
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
-from urllib.parse import unquote
-
-from packaging.utils import canonicalize_name
-from pydantic import BaseModel, ConfigDict
 
 from regreen.core.clock import Clock, SystemClock
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Incident
 from regreen.guard.doors.door import Door
-from regreen.guard.doors.exchange import Answer, Broken, Limits, Note, Request, refusal
+from regreen.guard.doors.exchange import Limits
 from regreen.guard.doors.log import RequestLog
 from regreen.guard.index.cache import Download, FileCache, PageCache
 from regreen.guard.index.configured import index_url
-from regreen.guard.index.pages import HTML, JSON, Page, PageFile, render_html, render_json
+from regreen.guard.index.desk import Desk
+from regreen.guard.index.pages import Page, PageFile
 from regreen.guard.index.policy import IndexPolicy, make_policy
-from regreen.guard.index.upstream import UpstreamError, open_upstream
+from regreen.guard.index.screen import Screen
+from regreen.guard.index.settings import IndexSettings
+from regreen.guard.index.upstream import open_upstream
 from regreen.sandbox.lifeline import RunDirectory, run_base
 
-__all__ = ["IndexGrant", "IndexProxy", "IndexSettings"]
-
-_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_PAGE = re.compile(rf"/simple/(?P<project>{_NAME})/?")
-_FILE = re.compile(rf"/files/(?P<project>{_NAME})/(?P<file>[A-Za-z0-9][A-Za-z0-9._+!-]*)")
-
-
-class IndexSettings(BaseModel):
-    """How the proxy works, for all rollouts of a run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cache: Path
-    """Directory of pages and files; runs share it."""
-    upstream: str = ""
-    """URL of a simple index, or a directory of wheels as a path or ``file://`` URL; empty is what
-    this machine's installers are set up for."""
-    file_hosts: tuple[str, ...] = ()
-    """Origins that may hold its files (``https://files.example.org``), besides its own and those
-    public ones that its pages name."""
-    log: Path | None = None
-    """Takes one JSON line per request; None keeps no log."""
-    undated: Literal["refuse", "allow"] = "refuse"
-    """What becomes of files without an upload time when a task has a date."""
-    page_seconds: float = 3600.0
-    """How long a page is believed before the upstream is asked again."""
-    max_page_bytes: int = 64 << 20
-    """Largest page taken from the upstream."""
-    max_file_bytes: int = 2 << 30
-    """Largest file."""
-    rollout_bytes: int = 16 << 30
-    """Most bytes one rollout may fetch."""
-    stall_seconds: float = 30.0
-    """Longest silence of the upstream or of a box."""
-    total_seconds: float = 900.0
-    """Longest time for one file."""
-    connections: int = 32
-    """Connections one box may hold open at once."""
-    port: int = 3141
-    """Port of the box's own loopback."""
+__all__ = ["IndexGrant", "IndexProxy"]
 
 
 class IndexGrant:
@@ -182,6 +132,7 @@ class IndexProxy:
         subjects: Iterable[str],
         *,
         before: datetime | str | None = None,
+        screen: Screen | None = None,
     ) -> IndexGrant:
         """Open a door for one rollout.
 
@@ -189,6 +140,8 @@ class IndexProxy:
             rollout_id: named in the log.
             subjects: distributions that the task is about, under every name they are released as.
             before: latest upload that is allowed (ISO 8601 or a date and time); None allows all.
+            screen: looks into each file before it is sent (``screen.gold_screen`` of the task's
+                patch); None looks into none.
 
         Raises:
             UsageError: the date cannot be read.
@@ -213,7 +166,7 @@ class IndexProxy:
                 connections=settings.connections,
             ),
         )
-        desk = _Desk(door, policy, settings, self)
+        desk = Desk(door, policy, settings, self, screen)
         await door.open(desk.handle)
         self._grants.setdefault(rollout_id, []).append(door)
         return IndexGrant(door, policy)
@@ -254,145 +207,3 @@ class IndexProxy:
         if self._directory is not None:
             self._directory.close()
             self._directory = None
-
-
-class _Desk:
-    """Answers one rollout's requests."""
-
-    def __init__(
-        self,
-        door: Door,
-        policy: IndexPolicy,
-        settings: IndexSettings,
-        proxy: IndexProxy,
-    ) -> None:
-        self._door, self._policy = door, policy
-        self._settings, self._proxy = settings, proxy
-        self._served: set[int] = set()
-
-    async def handle(self, request: Request) -> Answer:
-        if request.method not in ("GET", "HEAD"):
-            return refusal(f"Prohibited: {request.method}; this package index is only read")
-        if not self._door.knows(_token(request.headers.get("authorization", ""))):
-            return refusal("Prohibited: a request without this rollout's token")
-        path = unquote(request.target.partition("?")[0], errors="replace")
-        page, file = _PAGE.fullmatch(path), _FILE.fullmatch(path)
-        if match := page or file:
-            project = str(canonicalize_name(match["project"]))
-            filename = file["file"] if file else ""
-            return await self._serve(request, project, filename)
-        return refusal(
-            "Prohibited: a path other than /simple/PROJECT/ and /files/PROJECT/FILE;"
-            " this is a package index and nothing else"
-        )
-
-    async def _serve(self, request: Request, project: str, filename: str) -> Answer:
-        columns = {"project": project, "file": filename}
-        if reason := self._policy.refuses_project(project):
-            self._report(reason, project, filename)
-            return refusal(reason, more=columns)
-        if self._door.sent > self._settings.rollout_bytes:
-            reason = f"Refused: this rollout fetched {self._door.sent} bytes, which is its limit"
-            return refusal(reason, more=columns)
-        try:
-            page = await self._proxy.page(project)
-            if page is None:
-                reason = f"The package index has no project '{project}'"
-                return refusal(reason, status=404, more=columns)
-            if filename:
-                return await self._file(page, filename, columns)
-            return self._page(page, request, columns)
-        except UpstreamError as exc:
-            return refusal(f"Not served: {exc}", status=502, more=columns)
-
-    def _page(self, page: Page, request: Request, columns: Mapping[str, str]) -> Answer:
-        visible = self._policy.visible(page)
-        withheld = len(page.files) - len(visible.files)
-        if withheld and not visible.files:
-            return refusal(self._policy.refuses_file(page.files[-1]), more=columns)
-        self._served.add(request.connection)
-        as_json, kind = _form(request.headers.get("accept", ""))
-        return Answer(
-            status=200,
-            headers=(("content-type", kind), ("cache-control", "no-store")),
-            body=render_json(visible) if as_json else render_html(visible),
-            note=Note(more={**columns, "withheld": withheld}),
-        )
-
-    async def _file(self, page: Page, filename: str, columns: Mapping[str, str]) -> Answer:
-        file, metadata = page.file(filename), False
-        if file is None and filename.endswith(".metadata"):
-            file = page.file(filename.removesuffix(".metadata"))
-            metadata = True
-        if file and (reason := self._policy.refuses_file(file)):
-            return refusal(reason, more=columns)
-        if file is None or (metadata and not file.metadata):
-            reason = f"The package index has no file '{filename}' of '{page.project}'"
-            return refusal(reason, status=404, more=columns)
-        if (file.size or 0) > self._settings.max_file_bytes:
-            limit = self._settings.max_file_bytes
-            reason = f"Refused: {filename} has {file.size} bytes; the limit is {limit}"
-            return refusal(reason, more=columns)
-        download = self._proxy.download(page, file, metadata=metadata)
-        await download.begun()
-        return Answer(
-            status=200,
-            headers=(("content-type", "application/octet-stream"),),
-            body=_body(download),
-            length=download.length,
-            note=Note(more=columns),
-        )
-
-    def _report(self, reason: str, project: str, filename: str) -> None:
-        """Make an incident; a listing that a resolver may have asked for is not held against it.
-
-        A client that was given another project's page and is still connected is resolving
-        dependencies, one of which is the target; the command of an agent that asks for the target
-        itself begins with it.
-        """
-        self._served = {number for number in self._served if self._door.is_open(number)}
-        self._door.report(
-            Incident(
-                rule="wall.index.subject",
-                message=f"{reason} (asked for {filename or f'the listing of {project}'})",
-                blocked=True,
-                layer="wall",
-                confirmed=bool(filename) or not self._served,
-            )
-        )
-
-
-async def _body(download: Download) -> AsyncGenerator[bytes, None]:
-    try:
-        async for block in download.blocks():
-            yield block
-    except (UpstreamError, OSError) as exc:
-        raise Broken(str(exc)) from exc
-
-
-def _token(header: str) -> str:
-    """The password of basic authentication; the user's name does not matter."""
-    kind, _, value = header.partition(" ")
-    if kind.lower() != "basic":
-        return ""
-    with suppress(binascii.Error, UnicodeDecodeError):
-        text = base64.b64decode(value.strip(), validate=True).decode()
-        return text.partition(":")[2]
-    return ""
-
-
-def _form(accept: str) -> tuple[bool, str]:
-    """Whether to answer in JSON, with the content type (PEP 691, "Version + Format Selection")."""
-    quality: dict[str, float] = {}
-    for part in accept.lower().split(","):
-        kind, *parameters = (word.strip() for word in part.split(";"))
-        weight = 1.0
-        for one in parameters:
-            if one.startswith("q="):
-                with suppress(ValueError):
-                    weight = float(one[2:])
-        quality[kind.replace("simple.latest", "simple.v1")] = weight
-    html = max(quality.get(HTML, 0.0), quality.get("text/html", 0.0))
-    if quality.get(JSON, 0.0) > html:
-        return True, JSON
-    return False, HTML if quality.get(HTML, 0.0) > quality.get("text/html", 0.0) else "text/html"
