@@ -105,7 +105,8 @@ def make_twins(
 
     Args:
         source: Text of the test file.
-        kinds: Function (``test_x`` or ``TestC::test_y``) -> how it is to differ.
+        kinds: Function (``test_x`` or ``TestC::test_y``) -> how it is to differ. An expectation
+            that cannot be written differently is changed at run time under ``value`` too.
         seed: Decides by how much; the same seed gives the same text.
         lines: Function -> lines of the file; only expectations in statements on these lines are
             changed, unless none is. The lines where a test fails under the fault make the sharpest
