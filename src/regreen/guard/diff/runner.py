@@ -49,14 +49,17 @@ _SUMMARY = re.compile(
 )
 _REPORT = re.compile(r"<testsuites?\b|<testcase\b|##teamcity\[test|^ok \d+ - |^TAP version 1[34]")
 _NODE_ID = re.compile(
-    r"\.py::|::test_\w+|^test_(\*|\*\.py)?$|^\*?_test\.py$|^test_\w+\.py$|(^|/)tests?/[\w/]*test_\w+\.py$"
+    r"\.py::|::test_\w+|^test_(\*|\*\.py)?$|^\*?_test\.py$|^test_\w+\.py$"
+    r"|(^|/)tests?/[\w/]*test_\w+\.py$"
 )
 _RUNNER_WORD = re.compile(
     r"^(_?pytest|PYTEST\w*|conftest(\.py)?|TestReport|TestCase|CallInfo|TestResult|Pytester)$"
 )
-_PATCHED = sys.stdlib_module_names - {"sys", "warnings", "logging", "locale", "readline", "builtins",
-                                      "socket", "ssl", "os", "faulthandler", "asyncio", "types"} | {
-    "numpy", "pandas", "scipy", "torch"}  # fmt: skip
+_OFTEN_SET = frozenset(
+    ("sys", "warnings", "logging", "locale", "readline", "builtins", "socket", "ssl", "os",
+     "faulthandler", "asyncio", "types")
+)  # fmt: skip
+_PATCHED = sys.stdlib_module_names - _OFTEN_SET | {"numpy", "pandas", "scipy", "torch"}
 _TESTISH = re.compile(r"^_?test|^Test|conftest|pytest|unittest|_test\b|/tests?/", re.IGNORECASE)
 _PLACE = frozenset(
     ("co_name", "co_filename", "co_qualname", "nodeid", "originalname", "f_code", "function")
