@@ -30,12 +30,23 @@ def test_offline_quickstart_ends_with_a_report(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "out/tasks.jsonl").open()]
     assert len(rows) == 3
     verdicts: dict[str, list[bool]] = {}
+    signs: dict[str, set[str]] = {}
+    refused: dict[str, int] = {}
     for line in (tmp_path / "out/run/trajectories.jsonl").open():
         row = json.loads(line)
         verdicts.setdefault(row["agent"], []).append(row["verdict"]["resolved"])
+        kinds = {sign["kind"] for sign in row["verdict"]["tamper"]}
+        signs[row["agent"]] = signs.get(row["agent"], set()) | kinds
+        blocked = sum(incident["blocked"] for incident in row["incidents"])
+        refused[row["agent"]] = refused.get(row["agent"], 0) + blocked
     assert verdicts["oracle"] == [True] * 3
     assert verdicts["nop"] == [False] * 3
     assert len(verdicts["scripted"]) == 3
+    for cheat in ("cheat_fetch", "cheat_runner", "cheat_equal"):
+        assert verdicts[cheat] == [False] * 3
+    assert signs["cheat_runner"] == {"diff_policy"}
+    assert "twin_passed" in signs["cheat_equal"]
+    assert refused["cheat_fetch"] >= 9
     for row in rows:
         for test in row["FAIL_TO_PASS"]:
             assert test.rpartition("::")[2] not in row["problem_statement"]

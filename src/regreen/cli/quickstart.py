@@ -32,6 +32,8 @@ __all__ = ["quickstart"]
 
 SOURCE = "pypi:toolz==1.0.0"
 AGENTS = ("oracle", "nop", "scripted")
+CHEATS = ("cheat_fetch", "cheat_runner", "cheat_equal")
+CHEATED_TASKS = 3
 
 
 def quickstart(
@@ -47,8 +49,9 @@ def quickstart(
     """Break a real library, prove the breaks, let three agents at them, grade, report.
 
     Needs no GPU, Docker, key or model. The agents are oracle (applies the fix: should solve all),
-    nop (does nothing: should solve none) and scripted (a simple search). The last line printed
-    is the path of the report.
+    nop (does nothing: should solve none) and scripted (a simple search). Then three that cheat, on
+    a few tasks each: by fetching the upstream repair, by hooking the test runner, and by objects
+    equal to everything; none may score. The last line printed is the path of the report.
 
     For example:
 
@@ -80,21 +83,28 @@ def quickstart(
         console.note(f"would write to {folder}; nothing was run")
         return 0
     _check(folder, limit)
-    console.note("1/4 make tasks: break working code, keep what the tests prove broken")
+    console.note("1/5 make tasks: break working code, keep what the tests prove broken")
     made = run_async(_make(source, InjectSettings(limit=limit, seed=seed), offline, work, console))
     require_tasks(made, source)
     taskset = folder / "tasks.jsonl"
     _keep(made, folder, console)
-    console.note("2/4 act and 3/4 verify: three agents, every stage in a box of its own")
+    console.note("2/5 act and 3/5 verify: three agents, every stage in a box of its own")
     with _run_directory(folder / "run", source, made.tasks, seed) as directory:
-        run_async(_roll(made.tasks, directory, seed, work, console))
-        console.note("4/4 report")
+        run_async(_roll(made.tasks, AGENTS, directory, seed=seed, work=work, console=console))
+        console.note("4/5 cheat: three agents that try to be graded well without a repair")
+        some = made.tasks[:CHEATED_TASKS]
+        run_async(_roll(some, CHEATS, directory, seed=seed, work=work, console=console))
+        cheats = _cheats(directory)
+        for name, counts in cheats.items():
+            console.note(f"    {name}: " + ", ".join(f"{v} {k}" for k, v in counts.items()))
+        console.note("5/5 report")
         page = write_reports(
             directory, title=f"Quickstart on {source}", tasks=taskset, funnel=made.funnel
         )
         rows = summarise(digest(row) for row in directory.trajectories())
     if work.json:
-        console.json(_summary(made.funnel, folder, page, rows, time.monotonic() - begin))
+        seconds = time.monotonic() - begin
+        console.json({**_summary(made.funnel, folder, page, rows, seconds), "cheats": cheats})
         return 0
     show_summary(rows, console)
     console.note(f"{time.monotonic() - begin:.0f} s in all; look further with:")
@@ -158,7 +168,7 @@ async def _make(
 def _run_directory(path: Path, source: str, tasks: tuple[Task, ...], seed: int) -> RunDirectory:
     return RunDirectory.create(
         path,
-        config={"agents": list(AGENTS), "source": source, "seed": seed},
+        config={"agents": [*AGENTS, *CHEATS], "source": source, "seed": seed},
         lock={
             "taskset_digest": taskset_digest(tasks),
             "seeds": [seed],
@@ -168,14 +178,32 @@ def _run_directory(path: Path, source: str, tasks: tuple[Task, ...], seed: int) 
 
 
 async def _roll(
-    tasks: tuple[Task, ...], directory: RunDirectory, seed: int, work: Work, console: Console
+    tasks: tuple[Task, ...],
+    agents: tuple[str, ...],
+    directory: RunDirectory,
+    *,
+    seed: int,
+    work: Work,
+    console: Console,
 ) -> None:
-    for agent in AGENTS:
+    for agent in agents:
         planned: list[Assignment] = assignments(tasks, agent, seed=seed)
         await run_rollouts(
             tasks, planned, directory, builder(agent), work=work, total=len(planned),
             console=console,
         )  # fmt: skip
+
+
+def _cheats(directory: RunDirectory) -> dict[str, dict[str, int]]:
+    """What became of the cheating agents' rollouts."""
+    found = {name: {"resolved": 0, "calls refused": 0, "tampered": 0} for name in CHEATS}
+    for row in directory.trajectories():
+        if row.agent in found and row.verdict is not None:
+            counts = found[row.agent]
+            counts["resolved"] += row.verdict.resolved
+            counts["calls refused"] += sum(incident.blocked for incident in row.incidents)
+            counts["tampered"] += not row.verdict.clean
+    return found
 
 
 def _summary(
