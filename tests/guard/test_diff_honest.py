@@ -214,7 +214,20 @@ def test_odd_texts_give_no_finding(patch: str) -> None:
     assert audit_diff(patch, read=lambda _: None) == ()
 
 
-@pytest.mark.parametrize("text", ["def f(:\n", "x = '\x00'\n", "(" * 300, "print 'python 2'\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(:\n",
+        "x = a" + ".b" * 3000 + "\n",
+        "x = a" + "()" * 900 + "\n",
+        "if x == 1e999 or x == ...:\n    y = 1e999\n",
+        "''.join(map())\nchr()\n",
+        "x = " + "-" * 500 + "1\n",
+        "x = '\x00'\n",
+        "(" * 300,
+        "print 'python 2'\n",
+    ],
+)
 def test_files_python_cannot_read_do_no_harm(text: str) -> None:
     assert audit_diff(diff_of({"lib/new.py": text}), read=lambda _: None) == ()
 

@@ -34,6 +34,7 @@ _TEST_TOOLS = frozenset(
 )  # fmt: skip
 """Kinds that are what test tools are made of."""
 _MAX_FINDINGS = 400
+_MAX_PARSED = 1_500_000
 _EVIDENCE = 240
 _WEAKER = re.compile(
     r"@?(pytest\.mark\.(skip|skipif|xfail)|unittest\.(skip\w*|expectedFailure))\b|pytest\.(skip|xfail)\("
@@ -137,11 +138,15 @@ def _findings(
     path: str, text: str, part: Part, examples: Examples, runner: bool
 ) -> Iterator[Finding]:
     python = path.endswith((".py", ".pyi", ".pyx"))
-    source = parse(text) if python else None
+    source = parse(text) if python and len(text) <= _MAX_PARSED else None
     yield from remarks(text, python=source is not None)
     if part in (Part.TEST, Part.SCRIPT):
         return
-    found = _of_source(source, examples) if source else foreign_findings(path, text)
+    try:
+        found = list(_of_source(source, examples)) if source else list(foreign_findings(path, text))
+    except RecursionError:
+        # an expression nested that deep is read by its lines alone
+        found = list(foreign_findings(path, text))
     tools = part is Part.TESTING or runner
     plugin = "pytest" in PurePosixPath(path).stem
     for finding in found:

@@ -14,6 +14,7 @@ __all__ = ["FileChange", "read_changes"]
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _ESCAPE = re.compile(r"\\([0-7]{3}|.)")
+_MAX_TRIES = 200
 _SIMPLE = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
 
 
@@ -117,11 +118,15 @@ def _apply(text: str, hunks: list[_Hunk]) -> str | None:
 def _find(lines: list[str], old: list[str], expected: int) -> int | None:
     """Where the old lines stand, nearest to where the hunk says; ends of lines do not matter."""
     plain = [line.rstrip("\r") for line in old]
-    places = sorted(range(len(lines) - len(old) + 1), key=lambda place: abs(place - expected))
-    for place in places:
-        if [line.rstrip("\r") for line in lines[place : place + len(old)]] == plain:
-            return place
-    return None
+
+    def fits(place: int) -> bool:
+        return [line.rstrip("\r") for line in lines[place : place + len(old)]] == plain
+
+    if fits(expected) or not plain:
+        return min(expected, len(lines))
+    starts = [place for place, line in enumerate(lines) if line.rstrip("\r") == plain[0]]
+    near = sorted(starts, key=lambda place: abs(place - expected))[:_MAX_TRIES]
+    return next((place for place in near if fits(place)), None)
 
 
 def _sections(patch: str) -> list[_Section]:

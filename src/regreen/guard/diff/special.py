@@ -185,7 +185,9 @@ def _literal(node: Any) -> str | None:  # ast.literal_eval takes any node, its t
     if isinstance(node, ast.Name | ast.Attribute | ast.JoinedStr):
         return None
     try:
-        return repr(ast.literal_eval(node))
+        text = repr(ast.literal_eval(node))
+        ast.literal_eval(text)  # what cannot be read back, as an infinite number, is left out
+        return text
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
 
