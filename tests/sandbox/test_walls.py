@@ -16,6 +16,7 @@ from typing import Any
 
 import pip
 import pytest
+import uv
 
 from regreen.guard.doors.forwarding import forwarding
 from regreen.guard.index.proxy import IndexGrant, IndexProxy
@@ -26,6 +27,7 @@ from regreen.sandbox.namespace import NamespaceProvider
 
 PYTHON = os.path.realpath(sys.executable)
 PIP = (Path(pip.__file__).parent, "/opt/pip/pip")
+UV = (Path(uv.find_uv_bin()), "/opt/uv")
 SECRET = "the fix is on line 3"
 POLICY = WallPolicy(index="proxy")
 
@@ -63,7 +65,7 @@ def walled(
                 grant = await proxy.grant("r#1", ["target"])
                 spec = BoxSpec(
                     mounts=(Mount(target="/testbed", lowers=(lower,)),),
-                    binds=(PIP,),
+                    binds=(PIP, UV),
                     env={"PYTHONPATH": "/opt/pip", "PYTHONDONTWRITEBYTECODE": "1"},
                 )
                 box = await boxes.create(spec_for("act", spec, POLICY, grant))
@@ -108,6 +110,22 @@ def test_pip_installs_what_is_allowed_and_not_the_target(
         ("allow", "leftpad"),
         ("refuse", "target"),
     ]
+
+
+def test_uv_installs_what_is_allowed_and_not_the_target(walled: Callable[[Story], Any]) -> None:
+    async def story(box: Sandbox, grant: IndexGrant, _: IndexProxy) -> Any:
+        argv = ["/opt/uv", "pip", "install", "--no-cache", "--python", PYTHON, "--target", "/tmp/u"]
+        done = await box.exec([*argv, "leftpad==1.0"])
+        refused = await box.exec([*argv, "target"])
+        return done, refused, grant.news(), grant.token
+
+    done, refused, told, token = walled(story)
+
+    assert done.exit_code == 0, done.stderr.decode()
+    assert refused.exit_code != 0
+    assert b"403" in refused.stderr
+    assert token.encode() not in done.stderr + refused.stderr
+    assert len(told) == 1
 
 
 def test_the_forwarder_comes_back(walled: Callable[[Story], Any]) -> None:
