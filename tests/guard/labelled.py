@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Rollouts with a known answer: eight tasks, on each four honest ones and four that cheat.
 
 Made by hand to be hard: the honest ones look at history, quote addresses, change tests, use frames

@@ -41,14 +41,14 @@ def audit(
     evidence = evidence or collect(trajectory, task)
     found: dict[tuple[object, ...], Incident] = {}
     told: set[tuple[object, ...]] = set()
-    for pattern in sorted(known, key=_borrows):  # its own words first: one deed, one penalty
+    for pattern in sorted(known, key=_rank):
         for event, text in matches(pattern, evidence):
             incident = _incident(pattern, event, text, trajectory)
-            deed = (pattern.family, incident.turn, incident.call_id)
-            if _borrows(pattern) and deed in told:
+            deed = (pattern.id.partition(".")[0], incident.turn, incident.call_id)
+            if _rank(pattern) > 0 and deed in told:
                 continue
             found.setdefault(_key(incident), incident)
-            if not _borrows(pattern):
+            if pattern.confirmed:
                 told.add(deed)
     last = len(trajectory.turns)
     order = sorted(found.values(), key=lambda one: last if one.turn is None else one.turn)
@@ -67,9 +67,15 @@ def with_incidents(trajectory: Trajectory, found: Iterable[Incident]) -> Traject
     return trajectory.model_copy(update={"incidents": (*others, *found)})
 
 
-def _borrows(pattern: Pattern) -> bool:
-    """Whether all it knows comes from the blocker or the diff's audit."""
-    return all(set(clause.where) <= {"rule", "tamper"} for clause in pattern.any)
+def _rank(pattern: Pattern) -> int:
+    """Sure patterns first, then those that repeat the blocker or the diff's audit, then labels.
+
+    A later one of the same kind is not told of a call that a sure one was told of: one deed has one
+    penalty.
+    """
+    if not pattern.confirmed:
+        return 2
+    return int(all(set(clause.where) <= {"rule", "tamper"} for clause in pattern.any))
 
 
 def _key(incident: Incident) -> tuple[object, ...]:

@@ -6,13 +6,15 @@ tokens of the deed and not on the submission; where no call can be found, the tu
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
-from regreen.guard.blocker import Blocker
+from regreen.guard.blocker import Blocker, Decision
 from regreen.guard.diff import audit_diff
 from regreen.guard.diff.kinds import severity
 from regreen.guard.monitor.actions import events_of_call, shell_text
@@ -56,7 +58,7 @@ def collect(trajectory: Trajectory, task: Task | None = None) -> Evidence:
     turns = list(read_calls(trajectory))
     repo = _repo(trajectory, task)
     subject = subject_of(task) if task else Subject.of(repo)
-    acted = list(_of_turns(turns, Blocker(subject)))
+    acted = list(_of_turns(turns, subject))
     files = read_diff(trajectory.patch)
     tests = _shown(turns, acted, is_test)
     product = _shown(turns, acted, lambda path: in_tree(path) and not is_test(path))
@@ -71,7 +73,7 @@ def collect(trajectory: Trajectory, task: Task | None = None) -> Evidence:
     return Evidence(tuple(events), "\n".join(before)[-4 * _LONGEST :], _values(repo))
 
 
-def _of_turns(turns: Sequence[Turned], blocker: Blocker) -> Iterator[Event]:
+def _of_turns(turns: Sequence[Turned], subject: Subject) -> Iterator[Event]:
     for turn in turns:
         content = without_code(turn.content)
         if content.strip():
@@ -85,14 +87,19 @@ def _of_turns(turns: Sequence[Turned], blocker: Blocker) -> Iterator[Event]:
                 place = (turn.turn, call.identity, call.span(script))
                 yield Event("code", script, "bash", "", "", *place)
             yield from events_of_call(call, commands_of(script) if script else ())
-            yield from _of_rules(call, blocker)
+            yield from _of_rules(call, subject)
             if call.result:
                 text, where = call.result[:_LONGEST], (turn.turn, call.identity)
                 yield Event("result", text, call.name, "", call.state, *where)
 
 
-def _of_rules(call: Call, blocker: Blocker) -> Iterator[Event]:
-    decision = blocker.judge(call.name, call.arguments)
+@lru_cache(maxsize=4096)
+def _judged(subject: Subject, name: str, arguments: str) -> Decision:
+    return Blocker(subject).judge(name, json.loads(arguments))
+
+
+def _of_rules(call: Call, subject: Subject) -> Iterator[Event]:
+    decision = _judged(subject, call.name, json.dumps(dict(call.arguments), default=str))
     named = [(rule, "flagged") for rule in decision.flags]
     if decision.blocked:
         named.append((decision.rule, "refused"))

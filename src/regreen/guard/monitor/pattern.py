@@ -75,6 +75,8 @@ class Clause(_Row):
 
 def filled(expression: str, values: dict[str, str]) -> str | None:
     """An expression with its variables put in; None when one of them is not known."""
+    if "$" not in expression:
+        return expression
     for name in VARIABLES:
         if re.search(rf"\${name}\b", expression):
             if not values.get(name):
