@@ -60,7 +60,13 @@ class Collector:
         )
 
     def examine(
-        self, where: str, data: bytes, *, in_repository: bool = False, depth: int = 0
+        self,
+        where: str,
+        data: bytes,
+        *,
+        in_repository: bool = False,
+        depth: int = 0,
+        final: bool = False,
     ) -> Iterator[tuple[str, str, Match]]:
         """Look at bytes and everything inside them.
 
@@ -73,6 +79,8 @@ class Collector:
         match = _find(self.evidence, data, where, near)
         if match is not None:
             yield where, "", match
+        if final:
+            return
         pack = pack_of(data)
         if pack is not None:
             yield from self._pack(where, data, pack, depth)
@@ -90,7 +98,11 @@ class Collector:
             if part.encoded and match is not None:
                 continue  # the same text, once more
             inner = self.examine(
-                where + part.suffix, part.data, in_repository=in_repository, depth=depth + 1
+                where + part.suffix,
+                part.data,
+                in_repository=in_repository,
+                depth=depth + 1,
+                final=part.final,
             )
             for place, how, found in inner:
                 yield place, how or ("encoded" if part.encoded else ""), found

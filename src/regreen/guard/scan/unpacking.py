@@ -20,6 +20,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any
 
 import numpy as np
@@ -37,6 +38,8 @@ _TEXT_BOUND = 64 << 20
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _PRINTABLE = bytes(range(33, 127)) + b"\r\n"
 _BASE85 = re.compile(rb"[0-9A-Za-z!#$%&()*+\-;<=>?@^_`{|}~]{40,}")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_DIGIT = re.compile(rb"[0-9]")
 _NOT_BASE64 = re.compile(rb"[!#$%&()*;<>?@^`{|}~]")
 _ASCII85 = re.compile(rb"(?:<~)?([!-uz]{40,})(?:~>)?")
 
@@ -51,6 +54,8 @@ class Part:
     """Its bytes."""
     encoded: bool = False
     """Whether it was written as text, in contrast to an archive."""
+    final: bool = False
+    """Whether nothing further is to be opened in it."""
 
 
 def parts(data: bytes, note: Callable[[str], None], *, texts: bool = True) -> Iterator[Part]:
@@ -179,18 +184,37 @@ _CONTAINERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], Iterator[Par
 
 
 def _written(data: bytes) -> Iterator[Part]:
-    """Blobs written as text: long runs of an encoding's letters, also over several lines."""
-    for number, run in enumerate(_blobs(data)):
-        for name, found in _decodings(run):
-            if found:
-                yield Part(f"!{name}[{number}]", found, encoded=True)
-    runs = (data[begin:end] for begin, end in _runs(data, _PRINTABLE_TABLE))
-    for number, run in enumerate(filter(_dense, runs)):
-        for found in _base85(run.translate(None, b"\n\r")):
-            yield Part(f"!base85[{number}]", found, encoded=True)
+    """Blobs written as text: long runs of an encoding's letters, also over several lines.
+
+    Most runs are paths and names, and decode to noise: noise is put into one part.
+    """
+    noise: list[bytes] = []
+    plain = data.replace(b"\\n", b"\n") if b"\\n" in data else data
+    decoded = (found for run in _blobs(plain) for found in _decodings(run))
+    runs = (plain[begin:end] for begin, end in _runs(plain, _PRINTABLE_TABLE))
+    others = (
+        ("base85", found)
+        for run in filter(_dense, runs)
+        for found in _base85(run.translate(None, b"\n\r"))
+    )
+    for number, (name, found) in enumerate(chain(decoded, others)):
+        if found.isascii() or _promising(found):
+            yield Part(f"!{name}[{number}]", found, encoded=True)
+        else:
+            noise.append(found)
+    if noise:
+        yield Part("!text", b"\n".join(noise), encoded=True, final=True)
     if b"%0A" in data or b"%0a" in data or data.count(b"%20") > 2:
         unquoted = urllib.parse.unquote_to_bytes(data.replace(b"+", b" "))
-        yield Part("!percent", unquoted, encoded=True)
+        yield Part("!percent", unquoted, encoded=True, final=True)
+
+
+def _promising(data: bytes) -> bool:
+    """Whether decoded bytes are of a format that is opened or read further."""
+    known = data.startswith((*(magic for magic, _ in _STREAMS), b"PACK", b"# v")) or (
+        data[2:4] == b"\r\n"
+    )
+    return known or any(told(data) for told, _ in _CONTAINERS)
 
 
 def _blobs(data: bytes) -> Iterator[bytes]:
@@ -237,8 +261,11 @@ _PRINTABLE_TABLE = _table(_PRINTABLE)
 def _runs(data: bytes, table: np.ndarray, *, least: int = _ENCODED) -> list[tuple[int, int]]:
     """Where letters of an encoding stand together for long."""
     inside = table[np.frombuffer(data, np.uint8)]
-    edges = np.flatnonzero(np.diff(inside, prepend=np.int8(0), append=np.int8(0)))
-    begins, ends = edges[::2], edges[1::2]
+    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    first = [0] if inside[:1].any() else []
+    last = [len(inside)] if inside[-1:].any() else []
+    bounds = np.concatenate((np.array(first, int), edges, np.array(last, int)))
+    begins, ends = bounds[::2], bounds[1::2]
     long = ends - begins >= least
     return list(zip(begins[long].tolist(), ends[long].tolist(), strict=True))
 
@@ -257,12 +284,8 @@ def _decodings(run: bytes) -> Iterator[tuple[str, bytes]]:
         with_padding += b"=" * (-len(with_padding) % 8)
         with contextlib.suppress(binascii.Error):
             yield "base32", base64.b32decode(with_padding)
-    plain = run.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=").lstrip(b"=")
-    plain = plain.partition(b"=")[0] if b"=" in plain[-80:] else plain
-    for start in (0, 1, 2, 3) if len(plain) < 4096 else (0,):
-        body = plain[start:]
-        body = body[: len(body) - (len(body) % 4 == 1)]
-        try:
-            yield "base64", base64.b64decode(body + b"=" * (-len(body) % 4))
-        except binascii.Error:
-            continue
+    for piece in run.translate(_URL_SAFE).split(b"="):
+        if len(piece) >= _SHORT and _DIGIT.search(piece):
+            body = piece[: len(piece) - (len(piece) % 4 == 1)]
+            with contextlib.suppress(binascii.Error):
+                yield "base64", base64.b64decode(body + b"=" * (-len(body) % 4))
