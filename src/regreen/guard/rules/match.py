@@ -127,6 +127,7 @@ def _holds(match: Match, look: Look) -> bool:
         and (not match.redirect or any(re.search(match.redirect, t) for _, t in command.redirects))
         and (not match.assignment or _assigned(match.assignment, command))
         and (not match.feeds or (bool(command.feeds) and _any(match.feeds, command.feeds)))
+        and (not match.via or bool(set(match.via) & set(command.via)))
         and (match.mocked is None or match.mocked == command.mocked)
         and (not match.places or any(place.kind in match.places for place in look.places))
         and (not match.installs or bool(look.installs & set(match.installs)))

@@ -83,8 +83,10 @@ def _of_manager(
 
 def _listed(value: str, command: Command) -> list[str]:
     """A requirements file: its address, or its lines where they are fed in."""
-    if value in {"-", "/dev/stdin"} and command.stdin is not None:
-        return [line for line in command.stdin.splitlines() if line.strip()]
+    text = command.stdin if value in {"-", "/dev/stdin"} else command.texts.get(value)
+    if text is not None:
+        lines = [line.partition(" #")[0].strip() for line in text.splitlines()]
+        return [line for line in lines if line and not line.startswith(("#", "-"))]
     return [value] if "://" in value else []
 
 

@@ -88,6 +88,8 @@ class Match(_Row):
     """A variable set for the command, ``NAME=value``, in which this is found."""
     feeds: tuple[str, ...] = ()
     """It is piped into one of these programs."""
+    via: tuple[str, ...] = ()
+    """It was found in one of these wrappers, ``$()`` for a substitution."""
     places: tuple[str, ...] = ()
     """It goes to a place of one of these kinds."""
     installs: tuple[str, ...] = ()

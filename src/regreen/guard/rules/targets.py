@@ -22,6 +22,7 @@ _HOST = re.compile(
     r"(?::\d+)?(?:/\S*)?",
     re.IGNORECASE,
 )
+_REROUTES = frozenset({"--connect-to", "--resolve"})
 _GIT_VALUES = frozenset(
     {"-b", "--branch", "--depth", "-o", "--origin", "-u", "--upload-pack", "-c", "--config", "-j",
      "--reference", "--template", "--separate-git-dir", "--filter", "--shallow-since", "-m", "-t",
@@ -59,7 +60,8 @@ def _of_program(
         if word in row.values:
             words = words[1:]
         elif option in row.places:
-            found.append(value if mark else words.pop(0) if words else HOLE)
+            given = value if mark else words.pop(0) if words else HOLE
+            found += _rerouted(given) if option in _REROUTES else [given]
         elif option in row.lists:
             found += _listed(command, value if mark else words.pop(0) if words else "")
         elif word.startswith("-") and len(word) > 1:
@@ -70,6 +72,11 @@ def _of_program(
     return [_placed(text, subject, hosts, row.bare) for text in found if text]
 
 
+def _rerouted(value: str) -> list[str]:
+    """The hosts of ``host:port:host:port``."""
+    return [part.strip("[]+") for part in value.split(":") if not part.isdigit() and part]
+
+
 def _placed(text: str, subject: Subject, hosts: Hosts, bare: str) -> Place:
     kind = "host" if bare == "host" else "path"
     return place_of(text, subject, hosts, kind)  # type: ignore[arg-type]
@@ -77,9 +84,8 @@ def _placed(text: str, subject: Subject, hosts: Hosts, bare: str) -> Place:
 
 def _listed(command: Command, name: str) -> list[str]:
     """The addresses of a file that a program reads them from."""
-    if command.stdin is None:
-        return [HOLE]
-    return _URL.findall(command.stdin) or command.stdin.split()
+    text = command.stdin if name in {"-", "/dev/stdin"} else command.texts.get(name)
+    return [HOLE] if text is None else _URL.findall(text) or text.split()
 
 
 def _of_code(command: Command, subject: Subject, hosts: Hosts) -> list[Place]:

@@ -16,11 +16,11 @@ _NETWORK = re.compile(
     r"""\bfetch\s*\(|\bhttps?\.(get|request)\b|require\(\s*['"](node:)?(https?|net|tls|dgram|dns|http2
     |axios|node-fetch|got|undici|request|superagent)['"]|from\s+['"](node:)?(https?|net|tls|dns|axios
     |node-fetch|got|undici)['"]|\bimport\(\s*['"](node:)?(https?|net|tls|axios)|XMLHttpRequest
-    |Net::HTTP|open-uri|URI\.(open|parse)|\bopen\s*\(?\s*['"]https?:|LWP|IO::Socket|HTTP::Tiny|WWW::|Net::
+    |Net::HTTP|open-uri|URI\.open|\bopen\s*\(?\s*['"]https?:|LWP|IO::Socket|HTTP::Tiny|WWW::|Net::
     |Faraday|HTTParty|TCPSocket|UDPSocket|Socket\b|file_get_contents|curl_init|fsockopen|fopen\s*\(
     |stream_socket_client|copy\s*\(\s*['"]https?|\bsocket\b|/inet6?/|Invoke-WebRequest
     |Invoke-RestMethod|\biwr\b|\birm\b|WebClient|download\.file|readLines\s*\(|\burl\s*\(|httr|RCurl
-    |Downloads\.|\bHTTP\.(get|request)|HttpClient|URLConnection|\bURL\s*\(|URLSession|:httpc|HTTPoison
+    |Downloads\.|\bHTTP\.(get|request)|HttpClient|openStream|openConnection|URLConnection|URLSession|:httpc|HTTPoison
     |http\.Get|net\.Dial|reqwest|ureq|luasocket|http::geturl|Deno\.connect|Bun\.connect|WebSocket
     |getstore|url-retrieve|simpleHTTP""",
     re.VERBOSE,

@@ -41,6 +41,8 @@ class Command:
     """Directory it would run in."""
     mocked: bool = False
     """True for code that replaces its network by a stand-in."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Text of the files among its arguments, where the call wrote it or it was handed in."""
     remotes: frozenset[str] = frozenset()
     """Git remotes that the same call made from local directories."""
 

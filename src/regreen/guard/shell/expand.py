@@ -123,11 +123,16 @@ class Expansion:
             elif char in "$`":
                 values, at = self._dollar(raw, at)
                 text = _SPLIT.join(values)
-                out.append(re.sub(r"[ \t\n]+", _SPLIT, text) if split else text.translate(_MASK))
+                out.append(self._split(text) if split else text.translate(_MASK))
             else:
                 out.append(char)
                 at += 1
         return "".join(out)
+
+    def _split(self, text: str) -> str:
+        """Mark where an unquoted expansion is split into fields."""
+        marks = "".join(self._scope.values("IFS")).replace(HOLE, "")
+        return re.sub(f"[{re.escape(marks)}]+", _SPLIT, text) if marks else text
 
     def _double(self, inner: str, *, heredoc: bool = False) -> str:
         out: list[str] = []

@@ -49,7 +49,7 @@ def _echo(arguments: Sequence[str], stdin: str | None, scope: Scope) -> str:
 
 def _printf(arguments: Sequence[str], stdin: str | None, scope: Scope) -> str | None:
     words = list(arguments)
-    if words[:1] == ["-v"]:
+    if words[:1] == ["-v"] and len(words) > 2:
         scope.assign(words[1], (_formatted(words[2], words[3:]),))
         return ""
     words = words[1:] if words[:1] == ["--"] else words
@@ -191,7 +191,7 @@ def _which(arguments: Sequence[str], stdin: str | None, scope: Scope) -> str | N
 
 
 def _command(arguments: Sequence[str], stdin: str | None, scope: Scope) -> str | None:
-    return _which(arguments, stdin, scope) if arguments[:1] in (["-v"], ["-V"]) else None
+    return _which(arguments, stdin, scope) if arguments and arguments[0] in {"-v", "-V"} else None
 
 
 def _path(arguments: Sequence[str], stdin: str | None, scope: Scope) -> str | None:

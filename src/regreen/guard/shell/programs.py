@@ -63,8 +63,11 @@ def run_program(walker: Walker, program: Program) -> str | None:
         return _python(walker, command)
     if kind == "code":
         return _code(walker, command)
-    if name == "make" and stdin is not None:
-        return walker.script(_recipes(stdin), via="make")
+    if name in {"make", "gmake"}:
+        return _make(walker, command)
+    if name == "crontab" and stdin is not None:
+        jobs = [re.sub(r"^\s*(@\w+|(\S+\s+){5})", "", line) for line in stdin.splitlines()]
+        return walker.script("\n".join(jobs), via=name)
     if "/" in program.path and not program.path.startswith(_SYSTEM):
         return _script(walker, program.path, command)
     return None
@@ -86,11 +89,11 @@ def _note_copies(walker: Walker, name: str, arguments: Sequence[str]) -> None:
         return
     elif name == "git":
         call = read_git(arguments)
-        place = next((word for word in reversed(call.words) if "/" in word or word == "."), "")
-        local = bool(place) and ":" not in place
-        if call.name == "remote" and local and call.words[:1] in (("add",), ("set-url",)):
-            scope.remotes.add(call.words[1] if len(call.words) > 1 else "origin")
-        elif call.name == "clone" and local:
+        verb, words = call.name, list(call.words)
+        if verb == "remote" and words[:1] in (["add"], ["set-url"]) and len(words) > 2:
+            if ":" not in words[2] and HOLE not in words[2]:
+                scope.remotes.add(words[1])
+        elif verb == "clone" and words and not any(":" in word or HOLE in word for word in words):
             scope.remotes.add("origin")
     elif name == "hash" and len(arguments) > 2 and arguments[0] == "-p":
         scope.programs[arguments[2]] = posixpath.basename(arguments[1])
@@ -125,7 +128,7 @@ def _script(walker: Walker, path: str, command: Command) -> str | None:
     if text is None:
         return None
     first = text.partition("\n")[0]
-    named = re.match(r"#!\s*\S*?([\w.-]+)(?:\s+(?:-S\s+)?([\w.-]+))?", first)
+    named = re.match(r"#!\s*(?:\S*/)?([\w.-]+)(?:\s+(?:-S\s+)?([\w.-]+))?", first)
     shebang = named[2] if named and named[1] == "env" else named[1] if named else "sh"
     return walker.call((shebang or "sh", path, *command.arguments), stdin=command.stdin, via=path)
 
@@ -225,6 +228,19 @@ def run_code(walker: Walker, text: str, command: Command) -> None:
     if len(found.words) > 1:
         for start in range(min(len(found.words), 12)):
             walker.call(found.words[start:], via=program)
+
+
+def _make(walker: Walker, command: Command) -> str | None:
+    """Recipes of a makefile that the call wrote or names; the project's own is its own affair."""
+    words = command.arguments
+    names = [words[n + 1] for n, word in enumerate(words[:-1]) if word in {"-f", "--file"}]
+    names += [word[2:] for word in words if word.startswith("-f") and len(word) > 2]
+    for name in names or ["Makefile", "makefile", "GNUmakefile"]:
+        stdin = command.stdin if name in {"-", "/dev/stdin"} else None
+        text = stdin or (_text_of(walker, name) if names else walker.scope.read(name))
+        if text is not None:
+            walker.script(_recipes(text), via="make")
+    return None
 
 
 def _recipes(makefile: str) -> str:

@@ -19,7 +19,7 @@ __all__ = ["Found", "read_python"]
 
 _MOST_CALLS = 2_000
 _MOCKS = (
-    "responses", "requests_mock", "httpretty", "respx", "pytest_httpx", "vcr", "aioresponses",
+    "import responses", "unittest import mock", "mock.patch", "monkeypatch.setattr", "requests_mock", "httpretty", "respx", "pytest_httpx", "vcr", "aioresponses",
     "pook", "unittest.mock", "mock", "httpx.MockTransport", "pytest_httpserver", "urllib3_mock",
 )  # fmt: skip
 _RUN_TEXT = (
@@ -204,6 +204,9 @@ class _Reader:
             return self._value(node.value)
         if isinstance(node, ast.BinOp):
             return Value.binary(node.op, self._value(node.left), self._value(node.right))
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            number = self._value(node.operand).number
+            return Value(number=None if number is None else -number)
         if isinstance(node, ast.List | ast.Tuple | ast.Set):
             return Value.of([self._value(each) for each in node.elts])
         if isinstance(node, ast.Subscript):

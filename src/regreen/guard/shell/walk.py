@@ -306,6 +306,7 @@ class Walker:
             text=self.text,
             via=self.via,
             cwd=self.scope.cwd,
+            texts=self._texts(arguments),
             remotes=frozenset(self.scope.remotes),
         )
         self.note(command)
@@ -318,6 +319,13 @@ class Walker:
         out = run_program(self, Program(path, command))
         known = printed(name, arguments, stdin, self.scope)
         return out if known is None else known
+
+    def _texts(self, arguments: Sequence[str]) -> dict[str, str]:
+        if not self.scope.files and not self.scope.given:
+            return {}
+        names = [word for word in arguments if word and len(word) < 300]
+        texts = {name: self.scope.read(name) for name in names}
+        return {name: text for name, text in texts.items() if text is not None}
 
     def _function(
         self, name: str, arguments: tuple[str, ...], stdin: str | None, feeds: str
