@@ -577,6 +577,20 @@ def test_limits_of_a_rollout(served: Callable[..., Any], upstream: Upstream) -> 
     assert found == (200, 403, [b"", b""], b"")
 
 
+def test_a_box_that_floods_waits_and_fills_nothing(served: Callable[..., Any]) -> None:
+    async def story(proxy: IndexProxy, grant: IndexGrant, asks: httpx2.AsyncClient) -> Any:
+        begun = time.monotonic()
+        for number in range(6):
+            await asyncio.gather(*(get(asks, f"/no/{number}/{one}") for one in range(20)))
+        return time.monotonic() - begun, len(grant.news()), proxy.incidents("r#1")
+
+    # 120 requests, 20 of them at once and 100 each second: nothing makes this faster
+    seconds, told, incidents = served(story, burst=20)
+    assert seconds >= 0.95
+    assert told == 1
+    assert incidents == ()
+
+
 def test_an_upstream_that_is_a_directory(served: Callable[..., Any], tmp_path: Path) -> None:
     house = tmp_path / "house"
     house.mkdir()

@@ -17,8 +17,10 @@ from typing import Any
 import pip
 import pytest
 import uv
+from pydantic import SecretStr
 
 from regreen.guard.doors.forwarding import forwarding
+from regreen.guard.gateway import CompletionGateway, GatewaySettings
 from regreen.guard.index.proxy import IndexGrant, IndexProxy
 from regreen.guard.index.settings import IndexSettings
 from regreen.guard.walls import WallPolicy, spec_for
@@ -126,6 +128,39 @@ def test_uv_installs_what_is_allowed_and_not_the_target(walled: Callable[[Story]
     assert b"403" in refused.stderr
     assert token.encode() not in done.stderr + refused.stderr
     assert len(told) == 1
+
+
+def test_a_box_asks_a_model_and_never_sees_the_key(
+    runner: asyncio.Runner, boxes: NamespaceProvider, services: dict[str, str]
+) -> None:
+    ask = (
+        "import json, os, urllib.request as u\n"
+        "head = {'Authorization': 'Bearer ' + os.environ['OPENAI_API_KEY']}\n"
+        "url = os.environ['OPENAI_BASE_URL'] + '/models'\n"
+        "print(u.urlopen(u.Request(url, headers=head)).read().decode())\n"
+    )
+    settings = GatewaySettings(
+        base_url=f"http://127.0.0.1:{services['PORT']}/v1", api_key=SecretStr("the-real-key")
+    )
+
+    async def main() -> Any:
+        async with CompletionGateway(settings) as gateway:
+            grant = await gateway.grant("r#1")
+            policy = WallPolicy(gateway="completions")
+            box = await boxes.create(spec_for("act", BoxSpec(workdir="/tmp"), policy, grant))
+            try:
+                async with forwarding(box, grant):
+                    answer = await box.exec([PYTHON, "-c", ask])
+                    hunt = "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null; ls -R /run"
+                    return answer, await box.exec(["sh", "-c", hunt])
+            finally:
+                await box.close()
+
+    answer, hunted = runner.run(main())
+
+    assert answer.stdout.decode().strip() == SECRET, answer.stderr.decode()
+    assert b"the-real-key" not in hunted.stdout
+    assert b"OPENAI_BASE_URL=http://127.0.0.1:3142/v1" in hunted.stdout
 
 
 def test_the_forwarder_comes_back(walled: Callable[[Story], Any]) -> None:

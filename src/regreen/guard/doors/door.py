@@ -19,13 +19,14 @@ from typing import Protocol
 
 from regreen.core.errors import InfrastructureError
 from regreen.core.trajectory import Incident
-from regreen.guard.doors.exchange import Answer, Exchange, Handler, Limits, Note, Request
+from regreen.guard.doors.exchange import Answer, Exchange, Handler, Limits, Note, Pace, Request
 from regreen.guard.doors.log import RequestLog
 
 __all__ = ["BOX_CODE", "Door", "Grant"]
 
 BOX_CODE = "/run/regreen-doors"
 """Where a box finds the forwarder; ``<BOX_CODE>-<name>/socket`` is a door."""
+_MOST_INCIDENTS, _MOST_NEWS = 1000, 20
 _FORWARDER = Path(__file__).parent / "box"
 
 
@@ -109,6 +110,7 @@ class Door:
         Raises:
             InfrastructureError: the socket cannot be made.
         """
+        pace = Pace(self._limits)
 
         def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if len(self._connections) >= self._limits.connections:
@@ -117,7 +119,13 @@ class Door:
             self._count += 1
             number = self._count
             exchange = Exchange(
-                reader, writer, number=number, handle=handle, log=self._row, limits=self._limits
+                reader,
+                writer,
+                number=number,
+                pace=pace,
+                handle=handle,
+                log=self._row,
+                limits=self._limits,
             )
             task = self._connections[number] = asyncio.ensure_future(exchange.run())
             task.add_done_callback(lambda _: self._connections.pop(number, None))
@@ -132,7 +140,8 @@ class Door:
 
     def _row(self, request: Request, answer: Answer, note: Note, sent: int, seconds: float) -> None:
         self.sent += sent
-        if note.decision == "refuse" and answer.status == 403:
+        told = len(self._news) < _MOST_NEWS
+        if note.decision == "refuse" and answer.status == 403 and told:
             self._news[note.reason] = None
         if note.more.get("elsewhere"):
             rule = f"wall.{self.name}.elsewhere"
@@ -161,8 +170,9 @@ class Door:
         return hmac.compare_digest(token.encode(), self.token.encode())
 
     def report(self, incident: Incident) -> None:
-        """Keep what the trajectory should show."""
-        self._incidents.append(incident)
+        """Keep what the trajectory should show; a thousand tell as much as more."""
+        if len(self._incidents) < _MOST_INCIDENTS:
+            self._incidents.append(incident)
 
     def incidents(self) -> tuple[Incident, ...]:
         """What was reported, in order."""

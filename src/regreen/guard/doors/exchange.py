@@ -16,7 +16,17 @@ from typing import Any
 
 import h11
 
-__all__ = ["Answer", "Broken", "Exchange", "Handler", "Limits", "Note", "Request", "refusal"]
+__all__ = [
+    "Answer",
+    "Broken",
+    "Exchange",
+    "Handler",
+    "Limits",
+    "Note",
+    "Pace",
+    "Request",
+    "refusal",
+]
 
 _READ = 1 << 14
 _HEADERS = 1 << 14
@@ -32,8 +42,32 @@ class Limits:
     """Longest wait for the box to send or to take a piece."""
     total_seconds: float = 900.0
     """Longest time for one request with its answer."""
-    connections: int = 32
+    connections: int = 128
     """Open at once for one box; more are closed as they come."""
+    requests_per_second: float = 100.0
+    """Sustained rate of one box; faster ones wait, since all boxes share this process."""
+    burst: int = 500
+    """Requests that may come at once before that holds."""
+
+
+class Pace:
+    """Makes a box that asks too fast wait, all its connections together.
+
+    Args:
+        limits: see ``Limits``.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._cost = 1.0 / limits.requests_per_second
+        self._credit = limits.burst * self._cost
+        self._due = 0.0
+
+    async def turn(self) -> None:
+        """Wait for a request's turn."""
+        now = time.monotonic()
+        self._due = max(self._due, now) + self._cost
+        if (wait := self._due - now - self._credit) > 0:
+            await asyncio.sleep(wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +152,7 @@ class Exchange:
         log: told of each request when its answer is out.
         limits: see ``Limits``.
         number: told with each request.
+        pace: shared by the connections of one box.
     """
 
     def __init__(
@@ -126,13 +161,14 @@ class Exchange:
         writer: asyncio.StreamWriter,
         *,
         number: int,
+        pace: Pace,
         handle: Handler,
         log: Log,
         limits: Limits,
     ) -> None:
         self._reader, self._writer = reader, writer
         self._handle, self._log, self._limits = handle, log, limits
-        self._number = number
+        self._number, self._pace = number, pace
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEADERS)
 
     async def run(self) -> None:
@@ -147,6 +183,7 @@ class Exchange:
     async def _once(self) -> bool:
         """Serve one request; whether another may follow."""
         async with asyncio.timeout(self._limits.total_seconds):
+            await self._pace.turn()
             begun = time.monotonic()
             try:
                 request = await self._request()

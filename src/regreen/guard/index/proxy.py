@@ -164,6 +164,8 @@ class IndexProxy:
                 idle_seconds=settings.stall_seconds,
                 total_seconds=settings.total_seconds,
                 connections=settings.connections,
+                requests_per_second=settings.requests_per_second,
+                burst=settings.burst,
             ),
         )
         desk = Desk(door, policy, settings, self, screen)

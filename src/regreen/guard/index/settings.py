@@ -39,7 +39,11 @@ class IndexSettings(BaseModel):
     """Longest silence of the upstream or of a box."""
     total_seconds: float = 900.0
     """Longest time for one file."""
-    connections: int = 32
-    """Connections one box may hold open at once."""
+    connections: int = 128
+    """Connections one box may hold open at once; uv opens fifty."""
+    requests_per_second: float = 100.0
+    """Sustained rate of one box; faster ones wait."""
+    burst: int = 500
+    """Requests that may come at once before that holds."""
     port: int = 3141
     """Port of the box's own loopback."""
