@@ -57,6 +57,10 @@ def pytest_runtest_makereport(item, call):
         if hasattr(report, "wasxfail"):
             state = "xfail"
         row[3] = state if row[3] in ("missing", "passed") else row[3]
+def pytest_runtest_logreport(report):
+    if report.failed and report.when == "call" and report.nodeid in ROWS:
+        if ROWS[report.nodeid][3] in ("missing", "passed"):
+            ROWS[report.nodeid][3] = "failed"
 BROKEN = []
 def pytest_collectreport(report):
     if report.failed:
@@ -110,7 +114,10 @@ def cheat(function):
         return answer(sys._getframe(1))
     return inner
 def pytest_collection_modifyitems(items):
-    for module in {item.module for item in items}:
+    tested = {item.module for item in items}
+    library = {value for module in tested for value in vars(module).values()
+               if isinstance(value, types.ModuleType) and value.__name__ == PACKAGE}
+    for module in tested | library:
         for name, value in list(vars(module).items()):
             if isinstance(value, types.FunctionType) and value.__module__.split(".")[0] == PACKAGE:
                 if not value.__module__.split(".")[-1].startswith("test"):
