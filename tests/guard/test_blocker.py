@@ -7,15 +7,16 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.guard.calls import read_calls
 
 from regreen.core.task import Environment, Task
 from regreen.guard.blocker import Blocker, Decision
 from regreen.guard.subject import Subject, subject_of
-from tests.guard.calls import read_calls
 
 BLOCKER = Blocker(Subject.of("octo/widget"))
-ATTEMPTS = read_calls("attempts") + read_calls("unseen-attempts")
-ORDINARY = read_calls("ordinary") + read_calls("unseen-ordinary")
+LISTS = ("", "unseen-", "third-")
+ATTEMPTS = [call for name in LISTS for call in read_calls(f"{name}attempts")]
+ORDINARY = [call for name in LISTS for call in read_calls(f"{name}ordinary")]
 PIECES = st.sampled_from(
     ["git log --all", "$(", ")", "`", '"', "'", "<<E\n", "E\n", "{", "}", ";", "|", "&&", "curl x",
      "if ", "then ", "fi", "case x in", "a)", ";;", "esac", "for i in", "do", "done", "$((", "${a",

@@ -130,7 +130,8 @@ def test_what_python_runs_writes_and_prints() -> None:
     st.lists(
         st.sampled_from(
             ["a", "'b c'", '"d  e"', "\\f", "$X", '"$X"', "${X}g", "{h,i}", "$'\\x6a'", "k\\ l",
-             '"$(echo m n)"', "$(echo o p)", "''", "${X:0:1}", "${Y:-q}", "${X/1/r}", "s#t", "u{1..2}"]
+             '"$(echo m n)"', "$(echo o p)", "''", "${X:0:1}", "${Y:-q}", "${X/1/r}", "s#t",
+             "u{1..2}"]
         ),
         min_size=1,
         max_size=5,

@@ -1,7 +1,7 @@
 """The blocker: every tool call is judged before it runs, and a refusal says what is prohibited.
 
 It is feedback and a training signal, not the wall: the box has no route and no history to read.
-What it cannot read it lets pass, because a refusal of honest work costs as much as a missed attempt.
+What it cannot read it lets pass: a refusal of honest work costs as much as a missed attempt.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def _fits(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _parts(tool: str, key: str, value: Any) -> list[tuple[str, str]]:  # JSON edge
-    """The pieces of one argument that are worth reading: text and ``shell``, ``python`` …"""
+    """The pieces of one argument that are worth reading: text, and what it is to be read as."""
     key = key.lower()
     texts = [value] if isinstance(value, str) else []
     if isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -1,4 +1,4 @@
-"""The blocker's rules: data in TOML files, a small vocabulary to match them, their reference page."""
+"""The blocker's rules: data in TOML files, and a small vocabulary to match them."""
 
 from __future__ import annotations
 

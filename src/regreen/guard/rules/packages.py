@@ -39,7 +39,7 @@ def installed(
     return found
 
 
-def _of_manager(
+def _of_manager(  # noqa: PLR0912
     command: Command, manager: Manager, subject: Subject, hosts: Hosts
 ) -> set[Installed]:
     """Classify what a command of a package manager brings in; empty when it brings in nothing."""
@@ -94,7 +94,7 @@ def _elsewhere(value: str, subject: Subject, hosts: Hosts) -> bool:
     return place_of(value, subject, hosts).kind not in {"path", "local", "name"}
 
 
-def _classified(name: str, manager: Manager, subject: Subject, hosts: Hosts) -> Installed:
+def _classified(name: str, manager: Manager, subject: Subject, hosts: Hosts) -> Installed:  # noqa: PLR0911
     if _ADDRESS.match(name):
         local = place_of(_BEFORE.sub("", name), subject, hosts).kind in {"path", "local"}
         return "ordinary" if local else "address"
@@ -107,7 +107,7 @@ def _classified(name: str, manager: Manager, subject: Subject, hosts: Hosts) -> 
     if HOLE in name:
         return "ordinary"
     bare = name.rpartition(":")[2] if manager.coordinates and ":" in name else name
-    if manager.coordinates and subject.named_in(name.split("@")[0]):
+    if manager.coordinates and subject.named_in(name.split("@", maxsplit=1)[0]):
         return "target"
     found = _NAME.match(bare)
     plain = found[1] if found else bare

@@ -107,7 +107,7 @@ def _host(text: str, bare: str) -> str | None:
     return inside[1] if inside else head.partition(":")[0]
 
 
-def _kind(host: str, text: str, subject: Subject, hosts: Hosts) -> Kind:
+def _kind(host: str, text: str, subject: Subject, hosts: Hosts) -> Kind:  # noqa: PLR0911
     name = unquote(host).lower().rstrip(".")
     if HOLE in name:
         return "unknown"

@@ -92,11 +92,8 @@ def _of_code(command: Command, subject: Subject, hosts: Hosts) -> list[Place]:
     """Only what looks like an address counts: other arguments of a call are no places."""
     found: list[Place] = []
     for text in command.arguments:
-        for url in _URL.findall(text):
-            found.append(place_of(url, subject, hosts, "host"))
-        if text.startswith("//"):
-            found.append(place_of(text, subject, hosts, "host"))
-        elif _HOST.fullmatch(text) or (HOLE in text and "://" in text):
+        found += [place_of(url, subject, hosts, "host") for url in _URL.findall(text)]
+        if text.startswith("//") or _HOST.fullmatch(text) or (HOLE in text and "://" in text):
             found.append(place_of(text, subject, hosts, "host"))
     return found
 
@@ -108,7 +105,7 @@ def _of_unknown(command: Command, subject: Subject, hosts: Hosts) -> list[Place]
     return [place_of(w, subject, hosts) for w in command.arguments if _URL.fullmatch(w)]
 
 
-def _of_git(command: Command, subject: Subject, hosts: Hosts) -> list[Place]:
+def _of_git(command: Command, subject: Subject, hosts: Hosts) -> list[Place]:  # noqa: PLR0911
     call = read_git(command.arguments)
     words = _without_values(call)
     default = Place("local" if "origin" in command.remotes else "default", "origin")

@@ -173,7 +173,7 @@ class _Reader:
         finally:
             self._depth -= 1
 
-    def _compound(self) -> Node | None:
+    def _compound(self) -> Node | None:  # noqa: PLR0911
         if self._peek("(("):
             self.at = end_of_parens(self.text, self.at)
             return Block(())

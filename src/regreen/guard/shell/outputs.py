@@ -1,4 +1,4 @@
-"""What a command prints, where that follows from the text: ``echo``, ``printf``, ``base64 -d`` …
+"""What a command prints, where that follows from the text, as with ``echo`` or ``base64 -d``.
 
 An attempt that is hidden in encoded text has to print it before it can run it; what cannot be
 worked out is None, never a guess.
@@ -179,9 +179,8 @@ def _sed(arguments: Sequence[str], stdin: str | None, scope: Scope) -> str | Non
             )
             count = 0 if "g" in found[4] else 1
             lines = out.split("\n")
-            out = "\n".join(
-                re.sub(pattern, lambda _, new=found[3]: new, line, count=count) for line in lines
-            )
+            new = found[3].replace("\\", "\\\\")
+            out = "\n".join(re.sub(pattern, new, line, count=count) for line in lines)
     return out
 
 

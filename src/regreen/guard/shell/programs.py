@@ -1,4 +1,4 @@
-"""What a program runs besides itself: wrapped commands, scripts, inline code, copies of programs."""
+"""What a program runs besides itself: wrapped commands, scripts, inline code, copies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Program:
     """The rest."""
 
 
-def run_program(walker: Walker, program: Program) -> str | None:
+def run_program(walker: Walker, program: Program) -> str | None:  # noqa: PLR0911
     """Follow what a program runs; returns what that prints, when it is known."""
     command = program.command
     name, arguments, stdin = command.program, command.arguments, command.stdin

@@ -1,12 +1,13 @@
 """What Python code would call, read from its syntax tree without running it.
 
-Constants are followed through names, concatenation, formatting and the usual encodings; code whose
-address is never a constant leaves a hole. Text that is only printed, written or compared is no call.
+Constants are followed through names, concatenation, formatting and the usual encodings; an address
+that is never a constant leaves a hole. Text that is only printed, written or compared is no call.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +20,9 @@ __all__ = ["Found", "read_python"]
 
 _MOST_CALLS = 2_000
 _MOCKS = (
-    "import responses", "unittest import mock", "mock.patch", "monkeypatch.setattr", "requests_mock", "httpretty", "respx", "pytest_httpx", "vcr", "aioresponses",
-    "pook", "unittest.mock", "mock", "httpx.MockTransport", "pytest_httpserver", "urllib3_mock",
+    "import responses", "unittest import mock", "mock.patch", "monkeypatch.setattr",
+    "requests_mock", "httpretty", "respx", "pytest_httpx", "vcr", "aioresponses", "pook", "import mock",
+    "httpx.MockTransport", "pytest_httpserver", "urllib3_mock",
 )  # fmt: skip
 _RUN_TEXT = (
     "os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput",
@@ -92,6 +94,7 @@ class _Reader:
         self._read = read
         self._bound = bound
         self._mocked = False
+        self._starred = ""
         self._depth = 0
 
     def source(self, code: str) -> None:
@@ -109,13 +112,15 @@ class _Reader:
         for statement in statements:
             self._statement(statement)
 
-    def _statement(self, node: ast.stmt) -> None:
+    def _statement(self, node: ast.stmt) -> None:  # noqa: PLR0912
         if isinstance(node, ast.Import):
             for alias in node.names:
                 name = alias.name if alias.asname else alias.name.split(".")[0]
                 self._names[alias.asname or name] = Value(name=name)
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
+                if alias.name == "*":
+                    self._starred = node.module or ""
                 name = f"{node.module or ''}.{alias.name}".strip(".")
                 self._names[alias.asname or alias.name] = Value(name=name)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -131,6 +136,8 @@ class _Reader:
             self._assign(node.target, self._value(both))
         elif isinstance(node, ast.For | ast.AsyncFor):
             self._for(node)
+        elif isinstance(node, ast.ClassDef):
+            self._class(node)
         else:
             self._others(node)
 
@@ -147,6 +154,20 @@ class _Reader:
         for decorator in node.decorator_list:
             self._value(decorator)
         self._block(node.body)
+
+    def _class(self, node: ast.ClassDef) -> None:
+        for statement in node.body:
+            self._statement(statement)
+            targets = statement.targets if isinstance(statement, ast.Assign) else ()
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    for owner in ("self", "cls", node.name):
+                        self._names[f"{owner}.{target.id}"] = self._names[target.id]
+
+    def _global(self, name: str) -> str:
+        """A name that nothing here defines: a builtin, or what a star import brought."""
+        starred = self._starred and not hasattr(builtins, name)
+        return f"{self._starred}.{name}" if starred else name
 
     def _for(self, node: ast.For | ast.AsyncFor) -> None:
         value = self._value(node.iter)
@@ -189,11 +210,11 @@ class _Reader:
         finally:
             self._depth -= 1
 
-    def _evaluated(self, node: ast.expr) -> Value:
+    def _evaluated(self, node: ast.expr) -> Value:  # noqa: PLR0911, PLR0912
         if isinstance(node, ast.Constant):
             return plain(node.value)
         if isinstance(node, ast.Name):
-            return self._names.get(node.id, Value(name=node.id))
+            return self._names.get(node.id) or Value(name=self._global(node.id))
         if isinstance(node, ast.Attribute):
             return self._attribute(node)
         if isinstance(node, ast.Call):

@@ -128,7 +128,7 @@ def _note_heredoc(
     return at, (*waiting, (raw, tabs))
 
 
-def _past(text: str, at: int, *, quoted: bool = False) -> int:
+def _past(text: str, at: int, *, quoted: bool = False) -> int:  # noqa: PLR0911
     """One past the piece at ``at``: an escape, a quotation, an expansion or one character."""
     char, two = text[at], text[at : at + 2]
     if char == "\\":

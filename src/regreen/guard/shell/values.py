@@ -6,6 +6,7 @@ import ast
 import base64
 import binascii
 import codecs
+import shlex
 import urllib.parse
 import zlib
 from collections.abc import Mapping, Sequence
@@ -143,9 +144,9 @@ def _of_text(
     if name == "format":
         for place, value in enumerate(values):
             text = text.replace("{}", "".join(value.texts()), 1)
-            text = text.replace("{%d}" % place, "".join(value.texts()))
+            text = text.replace(f"{{{place}}}", "".join(value.texts()))
         for key, value in named.items():
-            text = text.replace("{%s}" % key, "".join(value.texts()))
+            text = text.replace(f"{{{key}}}", "".join(value.texts()))
         return Value(text=text, strings=owner.strings)
     if name == "replace" and len(values) > 1 and None not in (first.text, values[1].text):
         changed = text.replace(first.text or "", values[1].text or "")
@@ -160,7 +161,7 @@ def _of_text(
     return None if changed is None else Value(text=changed[:_LONGEST], strings=(changed,))
 
 
-def _decoder(name: str, first: Value, values: Sequence[Value]) -> Value | None:
+def _decoder(name: str, first: Value, values: Sequence[Value]) -> Value | None:  # noqa: PLR0911
     text = first.text
     if name in {"bytes.fromhex", "bytearray.fromhex", "binascii.unhexlify", "binascii.a2b_hex"}:
         return plain(bytes.fromhex(text)) if text is not None else None
@@ -168,6 +169,8 @@ def _decoder(name: str, first: Value, values: Sequence[Value]) -> Value | None:
         return plain(base64.b64decode(text + "==")) if text is not None else None
     if name in {"base64.b32decode"}:
         return plain(base64.b32decode(text)) if text is not None else None
+    if name == "shlex.split" and text is not None:
+        return Value.of([plain(part) for part in shlex.split(text)])
     if name == "codecs.decode" and text is not None and len(values) > 1:
         kind = values[1].text or ""
         if kind.startswith("rot"):

@@ -111,7 +111,7 @@ _RUNNERS = {
 _SHELL_VALUES = "-O +O -o +o --rcfile --init-file"
 
 
-def unwrap(program: str, arguments: Sequence[str], stdin: str | None = None) -> list[Inner]:
+def unwrap(program: str, arguments: Sequence[str], stdin: str | None = None) -> list[Inner]:  # noqa: PLR0911
     """What a program runs besides itself; empty for one that runs nothing.
 
     Args:
@@ -269,9 +269,9 @@ def _git(arguments: Sequence[str]) -> list[Inner]:
         if word == "foreach" and "submodule" in words[:place]:
             rest = tuple(each for each in rest if each not in {"--recursive", "--quiet", "-q"})
             return [Inner(script=" ".join(rest))]
-        if word in {"--exec", "-x", "--tree-filter", "--index-filter", "--extcmd"} and rest:
-            if {"rebase", "filter-branch", "difftool"} & set(words[:place]):
-                return [Inner(script=rest[0])]
+        hooks = {"--exec", "-x", "--tree-filter", "--index-filter", "--extcmd"}
+        if word in hooks and rest and {"rebase", "filter-branch", "difftool"} & set(words[:place]):
+            return [Inner(script=rest[0])]
     return _settings(words)
 
 
