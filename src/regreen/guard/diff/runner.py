@@ -31,7 +31,7 @@ _HOOK = re.compile(
     r"|plugin_registered|enter_pdb|leave_pdb|markeval_namespace|plugins)$"
 )
 _ASSERT_METHOD = re.compile(
-    r"^(assert[A-Z]\w+|assert_\w+|runtest|testsfailed|longrepr|wasxfail|fail(Unless|If)\w*"
+    r"^(assert[A-Z]\w+|runtest|testsfailed|longrepr|wasxfail|fail(Unless|If)\w*"
     r"|_baseAssertEqual|_getAssertEqualityFunc|runTest|addFailure|addError|addSubTest"
     r"|wasSuccessful|assertion_pass)$"
 )
@@ -57,7 +57,7 @@ _RUNNER_WORD = re.compile(
 )
 _OFTEN_SET = frozenset(
     ("sys", "warnings", "logging", "locale", "readline", "builtins", "socket", "ssl", "os",
-     "faulthandler", "asyncio", "types")
+     "faulthandler", "asyncio", "types", "ctypes")
 )  # fmt: skip
 _PATCHED = sys.stdlib_module_names - _OFTEN_SET | {"numpy", "pandas", "scipy", "torch"}
 _TESTISH = re.compile(r"^_?test|^Test|conftest|pytest|unittest|_test\b|/tests?/", re.IGNORECASE)
@@ -130,6 +130,9 @@ def _assigned(
         for target in outer.elts if isinstance(outer, ast.Tuple | ast.List) else [outer]:
             if isinstance(target, ast.Attribute | ast.Subscript):
                 name = source.name(target)
+                # a variable may bear the name of a module imported elsewhere in the file
+                if name.partition(".")[0] in source.bound - _ROOTS - {"self"}:
+                    name = ""
                 yield from _replaced(name, target, node.lineno)
                 if getattr(target, "attr", "") == "outcome" and _is_text(value, "passed"):
                     yield Finding("runner_patched", "outcome", node.lineno)
@@ -148,7 +151,9 @@ def _replaced(name: str, target: ast.AST, line: int) -> Iterator[Finding]:
         return
     if (root in _ROOTS or root == "pluggy") and tail:
         yield Finding("runner_patched", name, line)
-    elif _ASSERT_METHOD.match(attribute) and name.partition(".")[0] != "self":
+    elif (attribute.startswith("assert_") and ".testing." in name) or (
+        _ASSERT_METHOD.match(attribute) and root != "self"
+    ):
         yield Finding("runner_patched", attribute, line)
     elif root == "builtins" and tail:
         yield from _builtin_replaced(tail, line)

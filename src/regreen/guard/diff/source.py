@@ -98,6 +98,16 @@ class Source:
         )
 
     @cached_property
+    def bound(self) -> frozenset[str]:
+        """Names that something other than an import gives a value, somewhere in the file."""
+        stored = {
+            node.id
+            for node in self.nodes
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        return frozenset(stored | {node.arg for node in self.nodes if isinstance(node, ast.arg)})
+
+    @cached_property
     def type_only(self) -> frozenset[ast.AST]:
         """Nodes that only type checkers see."""
         found: set[ast.AST] = set()
