@@ -72,7 +72,10 @@ class TreeFile:
 
 def object_format(git_dir: Path) -> str:
     """``sha1`` or ``sha256``, as the repository's configuration says."""
+    linked = git_dir / "commondir"
     try:
+        if linked.is_file():
+            git_dir = git_dir / linked.read_text(errors="surrogateescape").strip()
         text = (git_dir / "config").read_text(errors="replace")
     except OSError:
         return "sha1"

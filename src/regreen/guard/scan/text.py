@@ -48,9 +48,10 @@ _TRIED = 16
 
 def _plain(data: bytes) -> bytes:
     if b"\\" in data:
-        for escape, meant in _ESCAPES:
+        rare = b"\\u00" in data or b"\\x2" in data
+        for escape, meant in _ESCAPES if rare else _ESCAPES[:3]:
             data = data.replace(escape, meant)
-    if b"&" in data:
+    if b"&" in data and any(entity in data for entity, _ in _ENTITIES):
         for entity, meant in _ENTITIES:
             data = data.replace(entity, meant)
     return data

@@ -223,6 +223,8 @@ def _blobs(data: bytes) -> Iterator[bytes]:
     last = 0
     for begin, end in _runs(data, _BASE64_TABLE, least=_SHORT):
         run = data[begin:end]
+        if not _DIGIT.search(run):
+            continue  # words; a blob of this length has digits
         if end - begin >= _ENCODED and _dense(run):
             yield run
         if row and (begin - last > _GAP or len(row[-1]) != len(row[0])):
