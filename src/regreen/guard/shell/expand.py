@@ -6,11 +6,12 @@ Order and rules are those of POSIX.1-2017, 2.6, with bash's braces, arrays, ``$'
 
 from __future__ import annotations
 
-import ast
-import operator
 import re
 from collections.abc import Callable
 
+from regreen.guard.shell.arithmetic import integer
+from regreen.guard.shell.braces import expand_braces
+from regreen.guard.shell.escapes import unescape
 from regreen.guard.shell.scan import (
     end_of_ansi,
     end_of_backticks,
@@ -21,7 +22,7 @@ from regreen.guard.shell.scan import (
 )
 from regreen.guard.shell.scope import HOLE, Scope
 
-__all__ = ["Expansion", "unescape"]
+__all__ = ["Expansion"]
 
 _SPLIT = "\ue001"
 _EMPTY = "\ue002"
@@ -30,31 +31,7 @@ _MASK = {ord(char): 0xE100 + ord(char) for char in _MASKED}
 _UNMASK = {0xE100 + ord(char): char for char in _MASKED}
 _NAME = re.compile(r"[A-Za-z_]\w*|[0-9]|[@*#?$!_-]")
 _PARAMETER = re.compile(r"([!#]?)([A-Za-z_]\w*|\d+|[@*#?$!-])(\[[^\]]*\])?(.*)", re.DOTALL)
-_RANGE = re.compile(r"(-?\d+|[A-Za-z])\.\.(-?\d+|[A-Za-z])(?:\.\.(-?\d+))?")
-_ESCAPE = re.compile(
-    r"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})|c(.)|(.))",
-    re.DOTALL,
-)
-_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 _MOST_FIELDS = 256
-
-
-def unescape(text: str) -> str:
-    """Decode backslash escapes as ``$'...'``, ``printf`` and ``echo -e`` do."""
-    return _ESCAPE.sub(_unescaped, text)
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    hexadecimal, octal, short, long, control, other = found.groups()
-    digits = hexadecimal or short or long
-    if digits:
-        code = int(digits, 16)
-        return chr(code) if code < 0xD800 or 0xE000 <= code <= 0x10FFFF else HOLE
-    if octal:
-        return chr(int(octal, 8) & 0xFF)
-    if control:
-        return chr(ord(control) & 0x1F)
-    return _NAMED.get(other, other if other in "\\'\"?" else "\\" + other)
 
 
 class Expansion:
@@ -79,7 +56,7 @@ class Expansion:
     def fields(self, raw: str) -> list[str]:
         """The fields of a word."""
         found: list[str] = []
-        for alternative in _braces(self._marked(raw)):
+        for alternative in expand_braces(self._marked(raw)):
             for part in alternative.split(_SPLIT):
                 text = part.replace(_EMPTY, "").translate(_UNMASK)
                 if text or _EMPTY in part:
@@ -179,7 +156,7 @@ class Expansion:
 
     def _arithmetic(self, text: str) -> str:
         known = re.sub(r"\$?\b([A-Za-z_]\w*)\b", lambda m: " ".join(self._scope.values(m[1])), text)
-        return HOLE if HOLE in known else _integer(known.strip())
+        return HOLE if HOLE in known else integer(known.strip())
 
     def _parameter(self, inner: str) -> tuple[str, ...]:
         found = _PARAMETER.fullmatch(inner)
@@ -234,29 +211,6 @@ class Expansion:
         return HOLE if rest[0] == "@" and rest[1:] not in {"Q", "E"} else value
 
 
-def _integer(text: str) -> str:
-    """The value of a sum or product of numbers; a hole for anything else."""
-    try:
-        return str(_reckoned(ast.parse(text[:100], mode="eval").body))
-    except (SyntaxError, ValueError, ZeroDivisionError):
-        return HOLE
-
-
-def _reckoned(node: ast.expr) -> int:
-    if isinstance(node, ast.Constant) and isinstance(node.value, int):
-        return node.value
-    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
-        return _OPERATIONS[type(node.op)](_reckoned(node.left), _reckoned(node.right))
-    raise ValueError
-
-
-_OPERATIONS: dict[type[ast.operator], Callable[[int, int], int]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.floordiv,
-    ast.Mod: operator.mod,
-}
 _ALL = re.compile(r"\$\{[A-Za-z_]\w*\[@\]\}")
 _MASKED_BLANK = " ".translate(_MASK)
 
@@ -287,40 +241,3 @@ def _trimmed(value: str, side: str, pattern: str, longest: bool) -> str:
             if regex.fullmatch(value[cut:]):
                 return value[:cut]
     return value
-
-
-def _braces(text: str) -> list[str]:
-    """Brace expansion of a marked word, with at most ``_MOST_FIELDS`` results."""
-    found = [text]
-    for _ in range(8):
-        grown: list[str] = []
-        for word in found:
-            grown += _braced_once(word)
-        if grown == found or len(grown) > _MOST_FIELDS:
-            break
-        found = grown
-    return found[:_MOST_FIELDS]
-
-
-def _braced_once(word: str) -> list[str]:
-    """Replace the first innermost brace list or range."""
-    for match in re.finditer(r"\{([^{}]*)\}", word):
-        inner = match[1]
-        if "," in inner:
-            options = inner.split(",")
-        elif span := _RANGE.fullmatch(inner):
-            options = _ranged(*span.groups())
-        else:
-            continue
-        return [word[: match.start()] + option + word[match.end() :] for option in options]
-    return [word]
-
-
-def _ranged(first: str, last: str, step: str | None) -> list[str]:
-    letters = first.isalpha() and last.isalpha()
-    if not letters and (first.isalpha() or last.isalpha()):
-        return [HOLE]
-    begin, end = (ord(first), ord(last)) if letters else (int(first), int(last))
-    width = max(1, abs(int(step or 1)))
-    numbers = range(begin, end + 1, width) if begin <= end else range(begin, end - 1, -width)
-    return [chr(number) if letters else str(number) for number in numbers[:_MOST_FIELDS]]

@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 
-from regreen.guard.shell.expand import unescape
+from regreen.guard.shell.escapes import unescape
 from regreen.guard.shell.scope import HOLE, Scope
 
 __all__ = ["printed"]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from regreen.guard.shell.code import read_code
 from regreen.guard.shell.command import Command
 from regreen.guard.shell.git import read_git
+from regreen.guard.shell.interpreters import SHELLS, interpreter
 from regreen.guard.shell.python import Found, read_python
 from regreen.guard.shell.scope import HOLE
-from regreen.guard.shell.wrappers import SHELLS, interpreter, unwrap
+from regreen.guard.shell.wrappers import unwrap
 
 if TYPE_CHECKING:
     from regreen.guard.shell.walk import Walker

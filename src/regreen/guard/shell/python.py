@@ -21,8 +21,8 @@ __all__ = ["Found", "read_python"]
 _MOST_CALLS = 2_000
 _MOCKS = (
     "import responses", "unittest import mock", "mock.patch", "monkeypatch.setattr",
-    "requests_mock", "httpretty", "respx", "pytest_httpx", "vcr", "aioresponses", "pook", "import mock",
-    "httpx.MockTransport", "pytest_httpserver", "urllib3_mock",
+    "requests_mock", "httpretty", "respx", "pytest_httpx", "vcr", "aioresponses", "pook",
+    "import mock",    "httpx.MockTransport", "pytest_httpserver", "urllib3_mock",
 )  # fmt: skip
 _RUN_TEXT = (
     "os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput",

@@ -9,23 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["SHELLS", "Inner", "interpreter", "unwrap"]
+from regreen.guard.shell.inner import Inner, inside_git
+from regreen.guard.shell.interpreters import SHELLS
+from regreen.guard.shell.scope import HOLE
 
-SHELLS = frozenset(
-    {"sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "busybox-sh"}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Inner:
-    """What a wrapper runs."""
-
-    words: tuple[str, ...] = ()
-    """An inner command's fields; empty for a script."""
-    script: str | None = None
-    """Shell text."""
-    assignments: tuple[tuple[str, str], ...] = ()
-    """Variables it is given."""
+__all__ = ["unwrap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +122,7 @@ def unwrap(program: str, arguments: Sequence[str], stdin: str | None = None) -> 
     if program in {"tmux", "screen"}:
         return _terminal(arguments)
     if program == "git":
-        return _git(arguments)
+        return inside_git(arguments)
     if program == "tar":
         return [Inner(script=word.partition("exec=")[2]) for word in arguments if "exec=" in word]
     if program in _RUNNERS and (found := _runner(program, arguments)):
@@ -227,8 +215,6 @@ def _xargs(arguments: Sequence[str], stdin: str | None) -> list[Inner]:
             marker = arguments[place + 1] if place + 1 < len(arguments) else "{}"
         elif word.startswith("-I") and len(word) > 2:
             marker = word[2:]
-    from regreen.guard.shell.scope import HOLE
-
     if marker:
         items = [HOLE] if stdin is None else stdin.split("\n")[:16]
         return [
@@ -260,44 +246,6 @@ def _terminal(arguments: Sequence[str]) -> list[Inner]:
     return [Inner(script=word) for word in arguments if " " in word]
 
 
-def _git(arguments: Sequence[str]) -> list[Inner]:
-    words = list(arguments)
-    for place, word in enumerate(words):
-        rest = tuple(words[place + 1 :])
-        if word == "run" and "bisect" in words[:place]:
-            return [Inner(words=rest)]
-        if word == "foreach" and "submodule" in words[:place]:
-            rest = tuple(each for each in rest if each not in {"--recursive", "--quiet", "-q"})
-            return [Inner(script=" ".join(rest))]
-        hooks = {"--exec", "-x", "--tree-filter", "--index-filter", "--extcmd"}
-        if word in hooks and rest and {"rebase", "filter-branch", "difftool"} & set(words[:place]):
-            return [Inner(script=rest[0])]
-    return _settings(words)
-
-
-def _settings(words: Sequence[str]) -> list[Inner]:
-    """Shell text in git's own settings: ``-c alias.x='!...'``, ``config core.sshCommand ...``."""
-    found = []
-    for place, word in enumerate(words):
-        name, mark, value = word.partition("=")
-        if not mark and place + 1 < len(words) and "config" in words[:place]:
-            value = words[place + 1]
-        lower = name.lower()
-        if lower.startswith("alias.") and value.startswith("!"):
-            found.append(Inner(script=value[1:]))
-        elif lower.startswith("alias.") and value:
-            found.append(Inner(script=f"git {value}"))
-        elif lower in _SHELL_SETTINGS and value:
-            found.append(Inner(script=value))
-    return found
-
-
-_SHELL_SETTINGS = {
-    "core.sshcommand", "core.pager", "core.editor", "core.fsmonitor", "core.askpass",
-    "sequence.editor", "diff.external", "credential.helper", "gpg.program",
-}  # fmt: skip
-
-
 def _runner(program: str, arguments: Sequence[str]) -> list[Inner]:
     verb, values = _RUNNERS[program]
     words = list(arguments)
@@ -307,22 +255,3 @@ def _runner(program: str, arguments: Sequence[str]) -> list[Inner]:
         return []
     inner = _after_options(words[words.index(verb) + 1 :], values)
     return [Inner(words=tuple(inner))] if inner else []
-
-
-_INTERPRETERS = {
-    "python": "python", "pypy": "python", "ipython": "python", "node": "code", "nodejs": "code",
-    "deno": "code", "bun": "code", "perl": "code", "ruby": "code", "php": "code", "lua": "code",
-    "luajit": "code", "rscript": "code", "julia": "code", "tclsh": "code", "expect": "code",
-    "groovy": "code", "elixir": "code", "erl": "code", "pwsh": "code", "powershell": "code",
-    "osascript": "code", "guile": "code", "sbcl": "code", "ghc": "code", "runghc": "code",
-    "scala": "code", "swift": "code", "awk": "code", "gawk": "code", "mawk": "code", "nawk": "code",
-    "gdb": "code", "vim": "code", "vi": "code", "nvim": "code", "ex": "code", "emacs": "code",
-    "jshell": "code", "kotlin": "code", "tsx": "code", "ts-node": "code", "irb": "code",
-    "r": "code", "octave": "code", "ocaml": "code", "racket": "code", "raku": "code",
-}  # fmt: skip
-
-
-def interpreter(program: str) -> str:
-    """``python``, ``code`` for another language's interpreter, or nothing."""
-    name = program.lower()
-    return _INTERPRETERS.get(name) or _INTERPRETERS.get(name.rstrip("0123456789.t"), "")
