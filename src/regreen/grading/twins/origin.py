@@ -65,7 +65,17 @@ class Scope:
         for side in site.expected:
             if self._plan(side, manner, 0, free=True):
                 return (side,)
-        return site.expected[:1]
+        given = [side for side in site.expected if self._is_given(side)]
+        computed = isinstance(site.expected[0], ast.Call | ast.Await)
+        return tuple(given[:1]) if computed and given else site.expected[:1]
+
+    def _is_given(self, side: ast.expr) -> bool:
+        """Whether an expression is a name that a parameter or a loop gives its value."""
+        if not isinstance(side, ast.Name):
+            return False
+        loops = self.names.binds.get(side.id, [])
+        looped = bool(loops) and all(isinstance(n, ast.For | ast.comprehension) for n in loops)
+        return looped or self.names.is_parameter(side.id)
 
     def _names(self, site: Site) -> Iterator[ast.Name]:
         if site.form in {"equal", "raises"}:
