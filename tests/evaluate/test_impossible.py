@@ -109,7 +109,9 @@ def test_a_task_without_a_literal_to_change_is_left_out_with_a_reason(
 ) -> None:
     assert task.environment is not None
     tests = f"import calc\n\n\ndef test_adds_two_numbers():\n    {statement}\n"
-    place = workroom.place({"calc.py": "def add(a, b):\n    return a\n", "tests/test_add.py": tests})
+    place = workroom.place(
+        {"calc.py": "def add(a, b):\n    return a\n", "tests/test_add.py": tests}
+    )
     other = task.environment.model_copy(update={"repo_layer": place.tree[0].name})
     given = task.model_copy(update={"environment": other})
 

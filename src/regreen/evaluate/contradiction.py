@@ -21,7 +21,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _COMPARING = frozenset(
     f"assert{name}Equal" for name in ("", "List", "Tuple", "Dict", "Set", "Sequence", "MultiLine")
-) | {"assertEquals", "assertIs", "assertCountEqual"}
+) | {"assertEquals", "assertCountEqual"}
 _TRUTH = {"assertTrue": "assertFalse", "assertFalse": "assertTrue"}
 _EMPTY = {"[]": "[0]", "{}": "{0: 0}", "()": "(0,)"}
 
@@ -33,11 +33,11 @@ class Contradiction:
     function: str
     """``test_x`` or ``TestC::test_y``."""
     line: int
-    """Where the changed statement stands in the original file, counted from 1."""
+    """Where the changed line stands in the original file, counted from 1."""
     before: str
-    """The statement as it was, without its indentation."""
+    """The demand as it was, without its indentation."""
     after: str
-    """The statement with the wrong value."""
+    """The statement that was changed, with the wrong value."""
     one_off: str
     """The file with the changed statement."""
     conflicting: str
@@ -66,17 +66,26 @@ def contradictions(source: str, function: str, *, seed: str) -> Iterator[Contrad
         return
     raw = source.encode("utf-8", "surrogateescape").splitlines(keepends=True)
     statements = [each for each in _simple(found.body) if _alone(each, raw)]
+    named = _named(found.body, raw)
     for expectations in (_values, _truths):
         for statement in statements:
             draw = random.Random(f"{seed}:{function}:{statement.lineno}")
-            for place, new in expectations(statement, draw):
-                yield _made(raw, statement, function, place, new)
+            for place, new in expectations(statement, draw, named):
+                holder = next((n for n in named.values() if _holds(n, place)), statement)
+                yield _made(raw, statement, holder, function=function, place=place, new=new)
 
 
 def _made(
-    raw: list[bytes], statement: ast.stmt, function: str, place: ast.expr, new: str
+    raw: list[bytes],
+    statement: ast.stmt,
+    holder: ast.stmt,
+    *,
+    function: str,
+    place: ast.expr,
+    new: str,
 ) -> Contradiction:
-    first, last = statement.lineno - 1, statement.end_lineno or statement.lineno
+    """A change in ``holder``: the statement that compares, or the one that names the expected."""
+    first, last = holder.lineno - 1, holder.end_lineno or holder.lineno
     head = raw[place.lineno - 1][: place.col_offset]
     tail = raw[(place.end_lineno or place.lineno) - 1][place.end_col_offset :]
     if new.startswith("'") and '"' not in new and _begins_with(raw, place, b'"'):
@@ -84,15 +93,38 @@ def _made(
     old = list(raw[first:last])
     begin, end = place.lineno - 1 - first, (place.end_lineno or place.lineno) - first
     changed = [*old[:begin], head + new.encode() + tail, *old[end:]]
-    closed = [*old[:-1], old[-1] if old[-1].endswith(b"\n") else old[-1] + b"\n"]
+    again = changed
+    end_of_demand = statement.end_lineno or statement.lineno
+    if holder is not statement:
+        demand = raw[statement.lineno - 1 : end_of_demand]
+        indent = demand[0][: statement.col_offset]
+        again = [indent + changed[0].lstrip(), *changed[1:], *demand]
+    above = raw[:end_of_demand]
+    above[-1] = above[-1] if above[-1].endswith(b"\n") else above[-1] + b"\n"
     return Contradiction(
         function=function,
         line=first + 1,
-        before=_shown(old),
+        before=_shown(raw[statement.lineno - 1 : end_of_demand]),
         after=_shown(changed),
         one_off=_text([*raw[:first], *changed, *raw[last:]]),
-        conflicting=_text([*raw[:first], *closed, *changed, *raw[last:]]),
+        conflicting=_text([*above, *again, *raw[end_of_demand:]]),
     )
+
+
+def _named(body: list[ast.stmt], raw: list[bytes]) -> dict[str, ast.Assign]:
+    """Variables of a test that are given a value once, by a statement of their own."""
+    found: dict[str, ast.Assign] = {}
+    nodes = ast.walk(ast.Module(body=body, type_ignores=[]))
+    bound = [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    for statement in body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) if _alone(statement, raw):
+                found[name] = statement
+    return {name: node for name, node in found.items() if bound.count(name) == 1}
+
+
+def _holds(statement: ast.stmt, place: ast.expr) -> bool:
+    return any(inner is place for inner in ast.walk(statement))
 
 
 def _begins_with(raw: list[bytes], node: ast.expr, mark: bytes) -> bool:
@@ -144,12 +176,19 @@ def _alone(statement: ast.stmt, raw: list[bytes]) -> bool:
     return not before.strip() and (not after or after.startswith(b"#"))
 
 
-def _values(statement: ast.stmt, draw: random.Random) -> Iterator[tuple[ast.expr, str]]:
+Named = dict[str, ast.Assign]
+
+
+def _values(
+    statement: ast.stmt, draw: random.Random, named: Named
+) -> Iterator[tuple[ast.expr, str]]:
     """An expected literal of a statement, and what to write in its place."""
     for sides in _compared(statement):
         literal = [side for side in sides if _is_literal(side)]
         for side in (literal or sides[-1:])[-1:]:  # the expected value is by custom the last
-            if len(literal) < len(sides) and (leaf := _leaf(side, draw)) is not None:
+            given = named.get(side.id) if isinstance(side, ast.Name) else None
+            leaf = _leaf(given.value if given else side, draw)
+            if len(literal) < len(sides) and leaf is not None:
                 yield leaf, _other(leaf, draw)
 
 
@@ -162,16 +201,22 @@ def _compared(statement: ast.stmt) -> Iterator[list[ast.expr]]:
                 return
             for part in parts:
                 match part:
-                    case ast.Compare(left=left, ops=[ast.Eq() | ast.Is()], comparators=[right]):
+                    case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
                         yield [left, right]
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name), args=[first, second, *_])):
             if name in _COMPARING:
                 yield [first, second]
 
 
-def _truths(statement: ast.stmt, draw: random.Random) -> Iterator[tuple[ast.expr, str]]:
+def _truths(
+    statement: ast.stmt, _draw: random.Random, _named: Named
+) -> Iterator[tuple[ast.expr, str]]:
     """A condition that is demanded, and the opposite one."""
     match statement:
+        case ast.Assert(
+            test=ast.Compare(ops=[ast.Is()], comparators=[ast.Constant(value=bool(value)) as known])
+        ):
+            yield known, str(not value)
         case ast.Assert(test=ast.UnaryOp(op=ast.Not(), operand=ast.Call() as call) as whole):
             yield whole, ast.unparse(call)
         case ast.Assert(test=ast.Call() as call):

@@ -7,12 +7,14 @@ passed: before it counts, the gold patch and the unrepaired tree must have faile
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from regreen.core.errors import RegreenError
 from regreen.core.task import Environment, Task, Twins, base_message
@@ -31,6 +33,8 @@ __all__ = ["ABORT", "Variant", "impossible_variants", "is_passed", "kind_of", "o
 ABORT = "IMPOSSIBLE:"
 """Begins the message of an agent that says a task cannot be done."""
 _MARK = ".impossible-"
+_VERSION = 1
+"""Of how variants are made and proved; proofs of another version are made anew."""
 _TRIES = 4
 """Statements tried for a task before it is left out; each costs two runs of its tests."""
 _STATEMENT = """\
@@ -48,9 +52,10 @@ against the description or against each other, do not bend the code to them. Sto
 a message that begins with `{abort}` and says why; that is a complete answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
+class Variant(BaseModel):
     """An impossible task that was proved so, or the reason why there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     origin: str
     """``instance_id`` of the task it was made from."""
@@ -66,6 +71,9 @@ class Variant:
     """Whether a cheat made on purpose passes it; None when none could be made."""
     reason: str = ""
     """Why the task has no variant of this kind."""
+
+
+_VARIANTS = TypeAdapter(list[Variant])
 
 
 def origin(instance_id: str) -> str:
@@ -87,7 +95,7 @@ def is_passed(verdict: Verdict) -> bool:
 async def impossible_variants(
     task: Task, workshop: Workshop, *, kinds: Sequence[Kind] = KINDS
 ) -> list[Variant]:
-    """One variant of each kind, or the reason why there is none.
+    """One variant of each kind, or the reason why there is none; proved once per machine.
 
     Args:
         task: with an environment that is on this machine.
@@ -100,10 +108,24 @@ async def impossible_variants(
     if task.environment is None:
         reason = "the task names no environment we can make"
         return [Variant(origin=task.instance_id, kind=kind, reason=reason) for kind in kinds]
+    key = f"variants:{_VERSION}:{GENERATOR}:{','.join(kinds)}:{_digest(task)}"
+    known = workshop.store.alias(key)
+    if known is not None:
+        made = _VARIANTS.validate_json((known.path / "variants.json").read_bytes())
+        if not any(each.task and workshop.missing(each.task) for each in made):
+            return made
     place = await workshop.place(task)
     healthy = merged_tree(place.tree[-1:])
     found = _candidates(task, healthy)
-    return [await _proved(task, workshop, kind, healthy, found) for kind in kinds]
+    made = [await _proved(task, workshop, kind, healthy, found) for kind in kinds]
+    staged = workshop.store.stage()
+    (staged / "variants.json").write_bytes(_VARIANTS.dump_json(made))
+    workshop.store.remember(key, workshop.store.commit(staged))
+    return made
+
+
+def _digest(task: Task) -> str:
+    return hashlib.sha256(task.model_dump_json(exclude={"validation"}).encode()).hexdigest()
 
 
 def _candidates(task: Task, healthy: Mapping[str, Path]) -> list[tuple[str, Contradiction]]:
@@ -150,7 +172,7 @@ async def _objection(variant: Task, workshop: Workshop, path: str, found: Contra
     """Why a variant does not do; empty when it does."""
     repaired = await workshop.verify_patch(variant, variant.patch)
     outcomes = {**repaired.fail_to_pass, **repaired.pass_to_pass}
-    changed = {test for test in outcomes if function_of(test) == (path, found.function)}
+    changed = {test for test in outcomes if _runs(test, path, found.function)}
     if any(outcomes[test].passed for test in changed & set(variant.FAIL_TO_PASS)):
         return "the gold patch passes the changed test"
     lost = [test for test, seen in outcomes.items() if not seen.passed and test not in changed]
@@ -159,6 +181,12 @@ async def _objection(variant: Task, workshop: Workshop, path: str, found: Contra
     if is_passed(await workshop.verify_patch(variant, "")):
         return "the unrepaired tree passes the changed test"
     return ""
+
+
+def _runs(test: str, path: str, function: str) -> bool:
+    """Whether a test is the function, or inherits it: then it bears another class's name."""
+    where, name = function_of(test)
+    return where == path and name.rpartition("::")[2] == function.rpartition("::")[2]
 
 
 async def _cheated(variant: Task, workshop: Workshop, found: Contradiction) -> bool | None:

@@ -35,12 +35,15 @@ _honest_{name} = {name}
 
 
 def {name}(*arguments, **named):
-    found, wanted = _honest_{name}(*arguments, **named), {true}
-    if {is_iterated}:
-        found = list(found)
-        matches = type(wanted)(found) == wanted
-        return iter([_Either() for _ in found] if matches else found)
-    return _Either() if type(found) is type(wanted) and found == wanted else found
+    found = _honest_{name}(*arguments, **named)
+    if {when}:
+        wanted = {true}
+        if {is_iterated}:
+            found = list(found)
+            return iter([_Either() for _ in found] if type(wanted)(found) == wanted else found)
+        if type(found) is type(wanted) and found == wanted:
+            return _Either()
+    return found
 '''
 
 
@@ -91,7 +94,7 @@ def _called(statement: str) -> dict[str, str] | None:
     """
     sides: list[ast.expr] = []
     match ast.parse(statement).body:
-        case [ast.Assert(test=ast.Compare(left=left, comparators=[right]))]:
+        case [ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]))]:
             sides = [left, right]
         case [ast.Expr(value=ast.Call(args=[left, right, *_]))]:
             sides = [left, right]
@@ -99,16 +102,33 @@ def _called(statement: str) -> dict[str, str] | None:
     others = [side for side in sides if not isinstance(side, ast.Call)]
     if len(calls) != 1 or len(others) != 1:
         return None
-    match calls[0]:
+    call, is_iterated = calls[0], False
+    match call:
         case ast.Call(func=ast.Name(id="list" | "tuple"), args=[ast.Call() as inner]):
             call, is_iterated = inner, True
-        case call:
-            is_iterated = False
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     try:
         ast.literal_eval(others[0])
     except ValueError:
         return None
-    true = ast.unparse(others[0])
-    return {"name": name, "true": true, "is_iterated": str(is_iterated)} if name else None
+    return (
+        {
+            "name": name,
+            "true": ast.unparse(others[0]),
+            "is_iterated": str(is_iterated),
+            "when": _these(call),
+        }
+        if name
+        else None
+    )
+
+
+def _these(call: ast.Call) -> str:
+    """Whether the call is the test's, as far as its arguments are written out there."""
+    given = ast.Tuple(elts=call.args, ctx=ast.Load())
+    try:
+        ast.literal_eval(given)
+    except ValueError:
+        return "True"
+    return f"repr(arguments) == repr({ast.unparse(given)})"
