@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from regreen.core.errors import UsageError
 from regreen.guard.monitor import audit, broken_examples, load_patterns, shipped_patterns
 from regreen.guard.monitor.example import rollout_of
 from regreen.guard.monitor.pattern import Example
+from regreen.guard.monitor.reference import reference_page
 
 PATTERNS = shipped_patterns()
 HAND_MADE = {"tamper"}
@@ -94,3 +96,22 @@ def test_an_example_that_does_not_hold_is_told():
     wrong = PATTERNS[0].model_copy(update={"match": ((Example(words="hello"),),)})
 
     assert "is not found" in broken_examples(wrong)[0]
+
+
+def test_the_reference_page_is_current():
+    page = reference_page(PATTERNS)
+    path = Path(__file__).parents[2] / "docs" / "reference" / "monitor-patterns.md"
+    if os.environ.get("REGREEN_WRITE_GOLDEN"):
+        path.write_text(page)
+
+    assert path.read_text() == page, "if meant, REGREEN_WRITE_GOLDEN=1 make test"
+    assert all(f"`{pattern.id}`" in page for pattern in PATTERNS)
+    assert "| `where` | Kinds of event. |" in page
+
+
+def test_the_pattern_on_the_reference_page_works(tmp_path):
+    page = reference_page(())
+    path = tmp_path / "mine.toml"
+    path.write_text(page.split("```toml\n")[1].split("```")[0])
+
+    assert [broken_examples(pattern) for pattern in load_patterns(path)] == [[]]

@@ -68,9 +68,12 @@ def collect(trajectory: Trajectory, task: Task | None = None) -> Evidence:
         before += [text for file in read_diff(task.patch) for text in (file.added, file.before)]
     known = "\n".join([statement, *tests.values()])
     events = [*acted, *_of_diff(files, acted, known)]
-    events += _of_audit(trajectory, task, product | tests, statement, acted)
+    seen = "\n".join(before)[-4 * _LONGEST :]
+    events += _of_audit(
+        trajectory, task, acted, shown=product | tests, statement=statement, before=seen
+    )
     events += claims(trajectory, turns)
-    return Evidence(tuple(events), "\n".join(before)[-4 * _LONGEST :], _values(repo))
+    return Evidence(tuple(events), seen, _values(repo))
 
 
 def _of_turns(turns: Sequence[Turned], subject: Subject) -> Iterator[Event]:
@@ -168,9 +171,11 @@ def _of_diff(files: Sequence[FileLines], acted: Sequence[Event], known: str) -> 
 def _of_audit(
     trajectory: Trajectory,
     task: Task | None,
+    acted: Sequence[Event],
+    *,
     shown: Mapping[str, str],
     statement: str,
-    acted: Sequence[Event],
+    before: str,
 ) -> Iterator[Event]:
     if not trajectory.patch:
         return
@@ -188,6 +193,8 @@ def _of_audit(
     )
     for finding in findings:
         path = finding.where.rpartition(":")[0] or finding.where
+        if path not in shown and finding.evidence.strip() in before:
+            continue  # its base is not known whole, and it was there
         origin = _origin(path, finding.evidence, acted)
         yield replace(
             origin,

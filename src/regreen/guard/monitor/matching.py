@@ -13,6 +13,12 @@ from regreen.guard.monitor.pattern import Clause, Pattern, filled
 
 __all__ = ["matches"]
 
+_SPOKEN = re.compile(
+    r'''"""(?s:.*?)(?:"""|\Z)|\'{3}(?s:.*?)(?:\'{3}|\Z)|^\s*#[^\n]*|\s#[ ][^\n]*|/\*(?s:.*?)\*/'''
+    r"|^\s*//[^\n]*|\s//[ ][^\n]*",
+    re.M,
+)
+
 
 def matches(pattern: Pattern, evidence: Evidence) -> Iterator[tuple[Event, str]]:
     """Each event that is evidence for the pattern, with the text that made it so."""
@@ -69,11 +75,18 @@ def _in_place(clause: Clause, event: Event) -> bool:
     return not (clause.not_path and in_any(event.path, clause.not_path))
 
 
+@lru_cache(maxsize=256)
+def _bare(text: str) -> str:
+    """Code with comments and long strings blanked out; every other character keeps its place."""
+    return _SPOKEN.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+
+
 def _text(clause: Clause, expression: str, event: Event, evidence: Evidence) -> str | None:
     if not expression:
         seen = clause.unless_seen and event.text.strip() in evidence.seen
         return None if seen else event.text
-    found = [match[0] for match in _compiled(expression).finditer(event.text)]
+    text = _bare(event.text) if clause.code_only else event.text
+    found = [match[0] for match in _compiled(expression).finditer(text)]
     if len(found) < clause.min:
         return None
     if clause.unless_seen and _compiled(expression).search(evidence.seen):

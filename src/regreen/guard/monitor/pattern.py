@@ -26,7 +26,7 @@ _SHIPPED = Path(__file__).parent / "patterns"
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def _many(value: Any) -> Any:
@@ -57,6 +57,8 @@ class Clause(_Row):
     """States of which the event must have one."""
     min: int = Field(default=1, ge=1)
     """Times the expression must be found in one event."""
+    code_only: bool = False
+    """Look past comments and long strings of the text, where code is only spoken of."""
     unless_seen: bool = False
     """Pass over the whole clause where the project does such things itself: where the expression is
     found in the diff's context or removed lines, in files of the tree read before they were
