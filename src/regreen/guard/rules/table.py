@@ -19,7 +19,7 @@ class NetworkProgram(_Row):
     programs: tuple[str, ...]
     """Names, as patterns of ``fnmatch``."""
     bare: Literal["host", "path", "name"] = "host"
-    """What a word without a scheme is to it."""
+    """What a word without a scheme is to it; ``name`` is a path unless it looks like a site."""
     first_only: bool = False
     """True when only its first word is a place."""
     values: tuple[str, ...] = ()

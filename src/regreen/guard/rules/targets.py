@@ -22,6 +22,8 @@ _HOST = re.compile(
     r"(?::\d+)?(?:/\S*)?",
     re.IGNORECASE,
 )
+_SITE = re.compile(r"([\w-]+\.)+(com|org|net|io|dev|edu)(/|:|$)", re.IGNORECASE)
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _REROUTES = frozenset({"--connect-to", "--resolve"})
 _GIT_VALUES = frozenset(
     {"-b", "--branch", "--depth", "-o", "--origin", "-u", "--upload-pack", "-c", "--config", "-j",
@@ -66,7 +68,7 @@ def _of_program(
             found += _listed(command, value if mark else words.pop(0) if words else "")
         elif word.startswith("-") and len(word) > 1:
             found += [word[2:]] if word[:2] in row.places and len(word) > 2 else []
-        elif not (row.first_only and positional):
+        elif word not in _METHODS and not (row.first_only and positional):
             positional += 1
             found.append(word)
     return [_placed(text, subject, hosts, row.bare) for text in found if text]
@@ -78,7 +80,7 @@ def _rerouted(value: str) -> list[str]:
 
 
 def _placed(text: str, subject: Subject, hosts: Hosts, bare: str) -> Place:
-    kind = "host" if bare == "host" else "path"
+    kind = "host" if bare == "host" or (bare == "name" and _SITE.match(text)) else "path"
     return place_of(text, subject, hosts, kind)  # type: ignore[arg-type]
 
 
