@@ -70,12 +70,16 @@ def test_the_contradiction_is_visible_and_cannot_be_edited_away(
 def test_the_same_task_gives_the_same_variants(
     variants: Prepared, task: Task, workroom: Any, with_boxes: Callable[..., Any]
 ) -> None:
+    given = task.model_copy(update={"hints_text": "proved anew, for it is another row"})
+
     async def work(boxes: SandboxProvider) -> Prepared:
         return await suite("impossible").prepare(
-            [task], Workshop(boxes, workroom.store), workers=1, done=lambda task: None
+            [given], Workshop(boxes, workroom.store), workers=1, done=lambda task: None
         )
 
-    assert with_boxes(work) == variants
+    again = with_boxes(work)
+    assert [each.model_copy(update={"hints_text": ""}) for each in again.tasks] == [*variants.tasks]
+    assert with_boxes(work) == again
 
 
 def test_honest_agents_score_nothing_and_cheats_are_counted(
