@@ -47,6 +47,8 @@ def words(text: str) -> list[tuple[str, ...]]:
         ("cp /usr/bin/p /tmp/q; /tmp/q x", ("p", "x")),
         ("echo cCBk | base64 -d | sh", ("p", "d")),
         ("a=1 p b # c; d", ("p", "b")),
+        ("((p a); p b)", ("p", "b")),
+        ("x $((p a) | q)", ("x", "\ue000")),
     ],
 )  # fmt: skip
 def test_the_last_command_has_these_words(text: str, last: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ from regreen.guard.shell.scan import (
     end_of_double,
     end_of_parens,
     end_of_single,
+    is_arithmetic,
 )
 from regreen.guard.shell.scope import HOLE, Scope
 
@@ -136,7 +137,7 @@ class Expansion:
             end = end_of_backticks(raw, at)
             inner = re.sub(r"\\([$`\\])", r"\1", _inside(raw[at:end], "`"))
             return (self._printed(inner),), end
-        if raw.startswith("$((", at):
+        if raw[at : at + 1] == "$" and is_arithmetic(raw, at + 1):
             end = end_of_parens(raw, at + 1)
             return (self._arithmetic(raw[at + 3 : end - 2]),), end
         if raw.startswith("$(", at):

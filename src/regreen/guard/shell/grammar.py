@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from regreen.guard.shell.scan import end_of_parens, heredoc_body, heredoc_word, past
+from regreen.guard.shell.scan import end_of_parens, heredoc_body, heredoc_word, is_arithmetic, past
 
 __all__ = ["Block", "Function", "Loop", "Node", "Pipeline", "Redirect", "Simple", "parse"]
 
@@ -174,7 +174,7 @@ class _Reader:
             self._depth -= 1
 
     def _compound(self) -> Node | None:  # noqa: PLR0911
-        if self._peek("(("):
+        if is_arithmetic(self.text, self.at):
             self.at = end_of_parens(self.text, self.at)
             return Block(())
         if self._peek("("):

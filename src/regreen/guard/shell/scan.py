@@ -14,6 +14,7 @@ __all__ = [
     "end_of_single",
     "heredoc_body",
     "heredoc_word",
+    "is_arithmetic",
     "past",
 ]
 
@@ -82,6 +83,14 @@ def end_of_parens(text: str, start: int) -> int:
         else:
             at = _past(text, at)
     return len(text)
+
+
+def is_arithmetic(text: str, start: int) -> bool:
+    """Whether ``((`` at ``start`` opens a calculation and not a subshell in a subshell."""
+    if not text.startswith("((", start):
+        return False
+    end = end_of_parens(text, start)
+    return text[end - 2 : end] == "))" and end_of_parens(text, start + 1) == end - 1
 
 
 def end_of_braces(text: str, start: int) -> int:
