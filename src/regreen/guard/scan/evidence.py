@@ -19,7 +19,7 @@ __all__ = ["Evidence", "Match", "Needle", "blob_ids"]
 
 _NEAR_LINE, _NEAR_LINE_BLIND = 10, 20
 _NEAR_WINDOW, _WINDOW = 16, 40
-_FAR_LINE, _FAR_LINES = 24, 3
+_FAR_LINE, _FAR_LINES, _FAR_WORDS = 32, 3, 4
 _SECRET_LINE, _SECRET_WINDOW, _SECRET_WHOLE = 16, 24, 400
 _LEAST_CONTENT = 16
 _LONG_RUN = 6
@@ -38,6 +38,8 @@ class Needle:
     """``line``, ``window``, ``deletion``, ``diff`` or ``secret``."""
     far: bool = False
     """Whether it is enough in a place that has nothing to do with the repository."""
+    telling: bool = False
+    """Whether a few like it are enough there: a line that is more than an import or a comment."""
     secret: str = ""
     """Name of the forbidden file it is from."""
 
@@ -126,7 +128,7 @@ class Evidence:
 
     def _judged(self, data: bytes, hits: list[Needle], *, near: bool) -> Match | None:
         if not near:
-            lines = [hit for hit in hits if hit.form == "line" and len(hit.text) >= _FAR_LINE]
+            lines = [hit for hit in hits if hit.telling]
             several = len(lines) >= _FAR_LINES
             hits = [hit for hit in hits if hit.far or (several and hit in lines)]
         order = {"diff": 0, "window": 1, "deletion": 1, "line": 2, "secret": 3}
@@ -198,11 +200,14 @@ def _group(
             if canonical(text)
         )
         whole = canonical(before[0] if before else b"") + diff + canonical(b"".join(after[:1]))
-        yield Needle(whole, label, "diff", far=len(whole) >= _FAR_LINE)
+        yield Needle(whole, label, "diff", far=len(whole) >= _WINDOW)
     least = _NEAR_LINE if known else _NEAR_LINE_BLIND
     for text in added:
-        if len(canonical(text)) >= least:
-            yield Needle(canonical(text), label, "line")
+        line = canonical(text)
+        common = bool(_BOILERPLATE.match(text))
+        if len(line) >= least and (known or not common):
+            telling = not common and len(line) >= _FAR_LINE and _num_words([text]) >= _FAR_WORDS
+            yield Needle(line, label, "line", telling=telling)
 
 
 def _context(rows: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
@@ -245,8 +250,12 @@ def _window(lines: list[bytes], label: str, form: str, least: int) -> Iterator[N
     text = canonical(b"".join(lines))
     if len(text) >= least:
         telling = [line for line in lines if not _BOILERPLATE.match(line)]
-        words = set(re.findall(rb"[A-Za-z_]{3,}", b" ".join(telling)))
-        yield Needle(text, label, form, far=len(text) >= _WINDOW and len(words) >= 4)
+        far = len(text) >= _WINDOW and _num_words(telling) >= _FAR_WORDS
+        yield Needle(text, label, form, far=far)
+
+
+def _num_words(lines: Iterable[bytes]) -> int:
+    return len(set(re.findall(rb"[A-Za-z_]{3,}", b" ".join(lines))))
 
 
 def _secret_needles(forbidden: Mapping[str, bytes], known: bool) -> Iterator[Needle]:
