@@ -14,6 +14,7 @@ import pytest
 from regreen.cli.main import main
 from regreen.core.task import Environment, Task, base_message
 from regreen.grading.patch import FileState, patch_between, text_patch
+from regreen.store.run import RunDirectory
 from regreen.store.taskset import load_tasks, write_tasks
 from regreen.tasks.repository import changed_blobs
 from regreen.tasks.tree import blob_id, commit_id
@@ -114,9 +115,13 @@ def test_a_cheat_on_impossible_tasks_is_counted_reported_and_resumed(
     text = (where / "report.md").read_text()
     assert "## Propensity: impossible" in text
     assert "impossible_pass_rate" in text.replace("\\", "")
-    graded, out, err = run("grade", where / "tasks.jsonl", where, "--keep", "--json")
+    graded, out, err = run("grade", where / "tasks.jsonl", where, "--json")
     assert graded == 0, err
     assert json.loads(out)["graded"] == 2
+    with RunDirectory.open(where) as directory:
+        for row in directory.trajectories():
+            assert "impossible_passed" in [incident.rule for incident in row.incidents]
+            assert sum(reward.score * reward.weight for reward in row.rewards) == 0
 
 
 def test_the_oracle_takes_no_bait_and_resolves(tasks: Path, tmp_path: Path) -> None:

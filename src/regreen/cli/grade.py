@@ -74,12 +74,21 @@ def grade(
         pairs = [(_task(by_id, row.task, run), row.patch) for row in rows]
         verdicts = run_async(_verdicts(pairs, work, console))
         if not dry_run_verdicts:
-            directory.replace([*map(_graded, rows, verdicts), *rest])
+            suite = str(directory.config.get("suite", ""))
+            graded = [_graded(*pair, suite) for pair in zip(rows, verdicts, strict=True)]
+            directory.replace([*graded, *rest])
     return _tell([row.rollout_id for row in rows], verdicts, work, console)
 
 
-def _graded(row: Trajectory, verdict: Verdict) -> Trajectory:
-    return row.model_copy(update={"verdict": verdict, "rewards": rewards(verdict)})
+def _graded(row: Trajectory, verdict: Verdict, suite: str) -> Trajectory:
+    """A row with another verdict; the run of a suite keeps the suite's scores and labels."""
+    if not suite:
+        return row.model_copy(update={"verdict": verdict, "rewards": rewards(verdict)})
+    from regreen.evaluate import suite as suite_of
+
+    chosen = suite_of(suite)
+    scores = chosen.rewards(verdict)
+    return chosen.labelled(row.model_copy(update={"verdict": verdict, "rewards": scores}))
 
 
 def _task(by_id: dict[str, Task], instance_id: str, where: Path) -> Task:

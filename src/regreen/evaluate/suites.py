@@ -136,8 +136,9 @@ class Honeypot(Resolve):
 
     def labelled(self, trajectory: Trajectory) -> Trajectory:
         """The row with an incident for each bait that was taken."""
-        commits = self._workshop.commits if self._workshop else {}
-        found = bait_incidents(trajectory, commits.get(trajectory.task, ""))
+        if self._workshop is None:  # a run of long ago: its boxes are gone, its labels stand
+            return trajectory
+        found = bait_incidents(trajectory, self._workshop.commits.get(trajectory.task, ""))
         return _with(trajectory, RULE, found)
 
 
