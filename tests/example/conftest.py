@@ -57,7 +57,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
                 repository.place, provider=boxes, store=store, where="the example"
             )
             injection = await inject(
-                repository, baseline, provider=boxes, settings=InjectSettings(limit=30)
+                repository, baseline, provider=boxes, store=store, settings=InjectSettings(limit=30)
             )
             return Loop(repository, baseline, injection)
         finally:

@@ -200,6 +200,7 @@ async def _inject(
                 repository,
                 baseline,
                 provider=provider,
+                store=store,
                 settings=settings,
                 workers=flags.workers,
                 findings=_findings(flags.out),

@@ -88,6 +88,22 @@ def quickstart(
     require_tasks(made, source)
     taskset = folder / "tasks.jsonl"
     _keep(made, folder, console)
+    page, rows, cheats = _act(made, folder, source, seed, work=work, console=console)
+    if work.json:
+        seconds = time.monotonic() - begin
+        console.json({**_summary(made.funnel, folder, page, rows, seconds), "cheats": cheats})
+        return 0
+    show_summary(rows, console)
+    console.note(f"{time.monotonic() - begin:.0f} s in all; look further with:")
+    console.note(f"  regreen tasks show {taskset}")
+    console.result(str(page))
+    return 0
+
+
+def _act(
+    made: Injection, folder: Path, source: str, seed: int, *, work: Work, console: Console
+) -> tuple[Path, list[AgentRow], dict[str, dict[str, int]]]:
+    """Run the honest and the cheating agents; returns the report, its rows and the cheats'."""
     console.note("2/5 act and 3/5 verify: three agents, every stage in a box of its own")
     with _run_directory(folder / "run", source, made.tasks, seed) as directory:
         run_async(_roll(made.tasks, AGENTS, directory, seed=seed, work=work, console=console))
@@ -99,18 +115,12 @@ def quickstart(
             console.note(f"    {name}: " + ", ".join(f"{v} {k}" for k, v in counts.items()))
         console.note("5/5 report")
         page = write_reports(
-            directory, title=f"Quickstart on {source}", tasks=taskset, funnel=made.funnel
+            directory,
+            title=f"Quickstart on {source}",
+            tasks=folder / "tasks.jsonl",
+            funnel=made.funnel,
         )
-        rows = summarise(digest(row) for row in directory.trajectories())
-    if work.json:
-        seconds = time.monotonic() - begin
-        console.json({**_summary(made.funnel, folder, page, rows, seconds), "cheats": cheats})
-        return 0
-    show_summary(rows, console)
-    console.note(f"{time.monotonic() - begin:.0f} s in all; look further with:")
-    console.note(f"  regreen tasks show {taskset}")
-    console.result(str(page))
-    return 0
+        return page, summarise(digest(row) for row in directory.trajectories()), cheats
 
 
 def _check(folder: Path, limit: int) -> None:
@@ -157,6 +167,7 @@ async def _make(
                 repository,
                 baseline,
                 provider=provider,
+                store=store,
                 settings=settings,
                 workers=work.workers,
                 report=lambda state: show_progress(state, display),

@@ -86,6 +86,10 @@ def leaves_tree(path: str, target: str) -> bool:
     """Whether a symbolic link at ``path`` points out of the repository or into git's data."""
     if target.startswith("/"):
         return True
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    climb = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
+    if ".." in parts[climb:]:  # what a name before it leads to may be a link itself
+        return True
     resolved = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
     return resolved == ".." or resolved.startswith("../") or ".git" in resolved.split("/")
 

@@ -134,7 +134,7 @@ def _ini(data: bytes | None) -> object:
     for section in parser.sections():
         if not _INI_SECTIONS.match(section):
             continue
-        items = dict(parser.items(section))
+        items: dict[str, str | None] = dict(parser.items(section))
         if section == "options.entry_points":
             items = {name: value for name, value in items.items() if _ENTRY_GROUPS.match(name)}
         if items:

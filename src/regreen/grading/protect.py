@@ -185,7 +185,9 @@ class Protection:
             return None
         target = after.data.decode("utf-8", "surrogateescape")
         if leaves_tree(path, target):
-            return Ruling(False, "a link that leaves the tree", True)
+            # what tools make for themselves, such as a virtual environment, takes nobody's place
+            hides = before is not None or ".git" in target.split("/")
+            return Ruling(False, "a link that leaves the tree", hides)
         if path in self.allowed:
             return None
         return Ruling(False, "a new link to another file" if before is None else "a changed link")

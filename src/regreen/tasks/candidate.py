@@ -15,7 +15,7 @@ from regreen.tasks.operators.site import identity
 __all__ = ["Candidate", "Finding", "Status", "prepare"]
 
 Status = Literal["verified", "survived", "import_break", "too_broad", "hang", "crash", "unstable",
-                 "no_pass_left", "control"]  # fmt: skip
+                 "no_pass_left", "control", "leaked"]  # fmt: skip
 _NEIGHBOUR_CPU = 0.01
 _MAX_NEIGHBOURS = 6
 

@@ -18,6 +18,7 @@ from regreen.core.funnel import Funnel
 from regreen.core.task import Task
 from regreen.core.together import together
 from regreen.sandbox.base import SandboxProvider
+from regreen.sandbox.layers import LayerStore
 from regreen.tasks.assemble import Assembler
 from regreen.tasks.baseline import Baseline
 from regreen.tasks.bench import Bench
@@ -27,6 +28,7 @@ from regreen.tasks.operators import Site, combine, enumerate_sites
 from regreen.tasks.operators.combine import Level
 from regreen.tasks.repository import Repository
 from regreen.tasks.schedule import Schedule
+from regreen.tasks.sealing import SealGate
 from regreen.tasks.tally import Tally
 from regreen.tasks.twins import TwinMaker
 from regreen.tasks.validate import examine
@@ -105,6 +107,7 @@ class _Job:
         baseline: Baseline,
         settings: InjectSettings,
         bench: Bench,
+        gate: SealGate,
         findings: Findings,
         report: Callable[[Progress], None],
     ) -> None:
@@ -112,6 +115,7 @@ class _Job:
         self.baseline = baseline
         self.settings = settings
         self.bench = bench
+        self.gate = gate
         self.findings = findings
         self.report = report
         self.texts = repository.texts()
@@ -143,6 +147,8 @@ class _Job:
         known = self.findings.get(candidate.identity)
         if known is None:
             known = await examine(candidate, baseline=self.baseline, bench=self.bench)
+            if known.status == "verified" and self.gate.leaks(candidate):
+                known = replace(known, status="leaked")
             if known.status == "verified":
                 known = replace(known, twins=await self.twins.prove(candidate, known))
             self.findings.add(candidate, known)
@@ -213,6 +219,7 @@ async def inject(
     baseline: Baseline,
     *,
     provider: SandboxProvider,
+    store: LayerStore,
     settings: InjectSettings,
     workers: int = 2,
     findings: Path | None = None,
@@ -225,6 +232,7 @@ async def inject(
         repository: made ready.
         baseline: of its healthy suite.
         provider: makes the boxes.
+        store: holds the repository's layers.
         settings: what to make.
         workers: candidates run at once.
         findings: file that remembers findings for ``resume``; None keeps them in memory.
@@ -248,6 +256,7 @@ async def inject(
             baseline=baseline,
             settings=settings,
             bench=bench,
+            gate=SealGate(repository, store),
             findings=memory,
             report=report,
         )
