@@ -283,6 +283,16 @@ def kept_pack(repo: Path, gold: Gold) -> None:
     write(repo, str(pack.with_suffix(".keep").relative_to(repo)), "kept")
 
 
+@plant("git_pack")
+def pack_with_half_an_index(repo: Path, gold: Gold) -> None:
+    pack = write(repo, ".git/objects/pack/pack-" + "2" * 40 + ".pack", pack_of(repo, gold))
+    git(repo, "index-pack", str(pack))
+    index = pack.with_suffix(".idx")
+    data = index.read_bytes()
+    index.unlink()
+    write(repo, str(index.relative_to(repo)), data[:1050])
+
+
 @plant("unreachable")
 def temporary_object(repo: Path, gold: Gold) -> None:
     blob = gold.fixed.encode()

@@ -80,7 +80,9 @@ def test_other_fixes_are_named(repository: Path, name: str, gold_name: str) -> N
 @pytest.mark.parametrize("gold_name", sorted(plants.GOLDS))
 def test_sealing_leaves_none_of_them(repository: Path, gold_name: str, tmp_path: Path) -> None:
     gold = plants.make_gold(repository, gold_name)
-    for name, (_, put) in sorted(plants.PLANTS.items()):
+    last = "pack_with_half_an_index"  # git itself refuses to work on with it
+    for name in sorted(plants.PLANTS, key=lambda name: (name == last, name)):
+        put = plants.PLANTS[name][1]
         if name != "fix_in_the_past":
             put(repository, gold)
     assert len(scan(repository, gold.patch)) >= 35

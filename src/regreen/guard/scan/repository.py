@@ -6,6 +6,7 @@ few that hold the fix.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -333,13 +334,16 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _indexed(pack: Path) -> bool:
-    """Whether a pack has an index that counts as many objects as the pack does."""
+    """Whether a pack has a whole index that counts as many objects as the pack does."""
     try:
         with pack.open("rb") as file:
             count = file.read(12)[8:]
-        with pack.with_suffix(".idx").open("rb") as file:
-            head = file.read(8 + 1024)
+        index = pack.with_suffix(".idx").read_bytes()
     except OSError:
         return False
-    last = head[8 + 1020 :] if head.startswith(b"\xfftOc") else head[1020:1024]
-    return len(count) == 4 and count == last
+    last = index[1028:1032] if index.startswith(b"\xfftOc") else index[1020:1024]
+    sums = (
+        hashlib.sha1(index[:-20], usedforsecurity=False).digest() == index[-20:],
+        hashlib.sha256(index[:-32]).digest() == index[-32:],
+    )
+    return len(count) == 4 and count == last and any(sums)
