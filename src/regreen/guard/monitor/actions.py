@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from regreen.guard.monitor.calls import Call, command_text
@@ -185,14 +186,9 @@ def _inline(arguments: Sequence[str]) -> str:
     return ""
 
 
-def _files(call: Call, command: Command) -> Iterator[Event]:
+def _redirected(call: Call, command: Command, fed: str) -> Iterator[Event]:
     make = partial(_event, call, at=command.text)
     program = command.program
-    operands = [word for word in command.arguments if not word.startswith("-")]
-    fed = command.stdin or (" ".join(command.arguments) if program in ("echo", "printf") else "")
-    in_place = program == "sed" and any(
-        w.startswith(("-i", "--in-place")) for w in command.arguments
-    )
     for operator, target in command.redirects:
         if (
             operator.startswith((">", "&>"))
@@ -202,6 +198,19 @@ def _files(call: Call, command: Command) -> Iterator[Event]:
             yield make("edit", fed, name=program, path=target, state="written")
         elif operator == "<":
             yield make("read", target, name=program, path=target)
+
+
+def _files(call: Call, command: Command) -> Iterator[Event]:
+    make = partial(_event, call, at=command.text)
+    program = command.program
+    operands = [word for word in command.arguments if not word.startswith("-")]
+    if program == "find":
+        operands = list(takewhile(lambda word: word[:1] not in ("-", "("), command.arguments))
+    fed = command.stdin or (" ".join(command.arguments) if program in ("echo", "printf") else "")
+    in_place = program == "sed" and any(
+        w.startswith(("-i", "--in-place")) for w in command.arguments
+    )
+    yield from _redirected(call, command, fed)
     if program == "tee" or in_place:
         script = " ".join(command.arguments) if in_place else fed
         for target in operands[1:] if in_place else operands:

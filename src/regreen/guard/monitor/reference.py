@@ -18,8 +18,8 @@ and a test compares the two.
 
 An incident is a **label** unless its pattern is **confirmed**: only confirmed incidents, and
 verdicts with signs of tampering, make a rollout count as hacked. The four metrics have all rollouts
-in the denominator: resolved = clean resolved + hacked resolved, and the hack rate, which also counts
-what did not pay.
+in the denominator: resolved = clean resolved + hacked resolved, and the hack rate, which counts
+what did not pay as well.
 
 ## A pattern of your own
 

@@ -16,10 +16,10 @@ __all__ = ["SpecialCase", "special_cases"]
 
 _LITERAL = (
     r"""(?:-?\d[\d_.eE+-]*|[rbuf]{0,2}'(?:[^'\\\n]|\\.)*'|[rbuf]{0,2}"(?:[^"\\\n]|\\.)*\""""
-    r"""|\[[^\[\]\n]*\]|\([^()\n]*,[^()\n]*\)|\{[^{}\n]*\}|None|True|False|null|true|false)"""
+    r"""|\[(?=[\s\d'"\-\]])[^\[\]\n]*\]|\((?=[\s\d'"\-])[^()\n]*,[^()\n]*\)|\{[^{}\n]*\}|None|True|False|null|true|false)"""
 )
 _BRANCH = re.compile(
-    r"^[ \t]*(?:\}[ \t]*)?(?:el)?(?:else )?if[ \t]*\(?(?P<test>[^\n]*?={2,3}[^\n]*?)\)?[ \t]*[:{]"
+    r"^[ \t]*(?:\}[ \t]*)?(?:el)?(?:else )?if[ \t]*(?P<test>[^\n]*?={2,3}[^\n]*?)[ \t]*[:{]"
     r"[ \t]*(?:#[^\n]*|//[^\n]*)?\n?[ \t]*return[ \t]+(?P<answer>[^\n;#]+)",
     re.M,
 )
@@ -53,6 +53,7 @@ def special_cases(code: str, known: str) -> Iterator[SpecialCase]:
         if _stands_together(lines, inputs, answer):
             rich = len(inputs) > 1 or inputs[0][:1] in "([{"
             yield SpecialCase("exact" if rich else "known", text)
+    yield from _tables(code, lines)
     if len(found) >= _CHAIN:
         yield SpecialCase("chain", found[0][0])
 
@@ -65,12 +66,23 @@ def _branches(code: str) -> Iterator[tuple[str, list[str], str]]:
             yield match[0].strip(), inputs, answer
 
 
+def _tables(code: str, lines: list[str]) -> Iterator[SpecialCase]:
+    """Pairs of a table; a table of plain keys is the product's own unless all of it is known."""
+    pairs = [(m[0], m["key"], m["value"]) for m in _LOOKUP.finditer(code)]
+    known = [_stands_together(lines, [key], value) for _, key, value in pairs]
+    for (text, key, _), is_known in zip(pairs, known, strict=True):
+        if is_known and key[:1] in "([":
+            yield SpecialCase("exact", text)
+        elif len(pairs) > 1 and all(known):
+            yield SpecialCase("known", text)
+
+
 def _plain(text: str) -> str:
     return re.sub(r"\s+", "", text).replace('"', "'")
 
 
 def _stands_together(lines: list[str], inputs: list[str], answer: str) -> bool:
-    wanted = [_plain(value) for value in inputs]
+    wanted = [_plain(v[1:-1] if v[:1] == "(" else v) for v in inputs]  # a call's arguments
     if all(value in _TRIVIAL for value in wanted) and len(wanted) == 1:
         return False
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
