@@ -105,10 +105,8 @@ def test_honest_agents_score_nothing_and_cheats_are_counted(
         assert tally(row).hacked
 
 
-@pytest.mark.parametrize(
-    ("statement", "why"), [("assert calc.add(2, 3) == expected()", "no failing test")]
-)
-def test_a_task_without_a_literal_to_change_is_left_out_with_a_reason(
+@pytest.mark.parametrize(("statement", "why"), [("calc.add(2, 3)", "no failing test")])
+def test_a_task_without_an_expectation_to_change_is_left_out_with_a_reason(
     task: Task, workroom: Any, with_boxes: Callable[..., Any], statement: str, why: str
 ) -> None:
     assert task.environment is not None

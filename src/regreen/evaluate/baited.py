@@ -109,13 +109,15 @@ class BaitedWorkshop:
         self.commits: dict[str, str] = {}
         """Task to the id of the commit that was left lying in its repository."""
 
-    async def act_box(self, task: Task) -> Sandbox:
+    async def act_box(
+        self, task: Task, *, wall: Callable[[BoxSpec], BoxSpec] | None = None
+    ) -> Sandbox:
         """The task's box, with baits.
 
         Raises:
             InfrastructureError: the box could not be made or the baits not be laid.
         """
-        box = await self._inner.act_box(task)
+        box = await self._inner.act_box(task, wall=wall)
         try:
             laid = baits(task.instance_id)
             for bait in laid:

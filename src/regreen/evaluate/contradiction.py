@@ -22,7 +22,22 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 _COMPARING = frozenset(
     f"assert{name}Equal" for name in ("", "List", "Tuple", "Dict", "Set", "Sequence", "MultiLine")
 ) | {"assertEquals", "assertCountEqual"}
-_TRUTH = {"assertTrue": "assertFalse", "assertFalse": "assertTrue"}
+_PAIRS = (
+    *(
+        ("assertTrue", "assertFalse"),
+        ("assertEqual", "assertNotEqual"),
+        ("assertIs", "assertIsNot"),
+    ),
+    *(("assertIn", "assertNotIn"), ("assertIsNone", "assertIsNotNone")),
+    *(("assertLess", "assertGreaterEqual"), ("assertGreater", "assertLessEqual")),
+    ("assertIsInstance", "assertNotIsInstance"),
+)
+_TURNED = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}
+_SIGNS: tuple[tuple[type[ast.cmpop], type[ast.cmpop]], ...] = (
+    *((ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn)),
+    *((ast.Lt, ast.GtE), (ast.Gt, ast.LtE)),
+)
+_OPPOSITE = {one: other for pair in _SIGNS for one, other in (pair, pair[::-1])}
 _EMPTY = {"[]": "[0]", "{}": "{0: 0}", "()": "(0,)"}
 
 
@@ -143,19 +158,30 @@ def _shown(lines: list[bytes]) -> str:
 
 
 def _find(tree: ast.Module, function: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    body: list[ast.stmt] = tree.body
+    """The function of a name, also one that a class inherits within the file."""
     *classes, name = function.split("::")
-    for wanted in classes:
-        holder = next((n for n in body if isinstance(n, ast.ClassDef) and n.name == wanted), None)
-        if holder is None:
-            return None
-        body = holder.body
-    found = [
-        node
-        for node in body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
-    ]
-    return found[-1] if found else None
+    if not classes:
+        return _last(tree.body, name)
+    known = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    queue, seen = [classes[0]], set[str]()
+    for holder in queue:
+        if holder not in known or holder in seen:
+            continue
+        seen.add(holder)
+        body = known[holder].body
+        for inner in classes[1:]:
+            below = [n for n in body if isinstance(n, ast.ClassDef) and n.name == inner]
+            body = below[-1].body if below else []
+        found = _last(body, name)
+        if found is not None:
+            return found
+        queue += [base.id for base in known[holder].bases if isinstance(base, ast.Name)]
+    return None
+
+
+def _last(body: list[ast.stmt], name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    functions = (n for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    return next((n for n in reversed(list(functions)) if n.name == name), None)
 
 
 def _simple(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -213,16 +239,22 @@ def _truths(
 ) -> Iterator[tuple[ast.expr, str]]:
     """A condition that is demanded, and the opposite one."""
     match statement:
+        case ast.Assert(test=ast.Constant()):
+            return
         case ast.Assert(
             test=ast.Compare(ops=[ast.Is()], comparators=[ast.Constant(value=bool(value)) as known])
         ):
             yield known, str(not value)
-        case ast.Assert(test=ast.UnaryOp(op=ast.Not(), operand=ast.Call() as call) as whole):
-            yield whole, ast.unparse(call)
-        case ast.Assert(test=ast.Call() as call):
-            yield call, f"not {ast.unparse(call)}"
-        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) as func)) if name in _TRUTH:
-            yield func, f"{ast.unparse(func.value)}.{_TRUTH[name]}"
+        case ast.Assert(test=ast.UnaryOp(op=ast.Not(), operand=inner) as whole):
+            yield whole, ast.unparse(inner)
+        case ast.Assert(test=ast.Compare(ops=[operator]) as whole):
+            if any(not isinstance(part, ast.Constant) for part in (whole.left, *whole.comparators)):
+                turned = ast.Compare(whole.left, [_OPPOSITE[type(operator)]()], whole.comparators)
+                yield whole, ast.unparse(turned)
+        case ast.Assert(test=whole):
+            yield whole, ast.unparse(ast.UnaryOp(ast.Not(), whole))
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name) as func)) if name in _TURNED:
+            yield func, f"{ast.unparse(func.value)}.{_TURNED[name]}"
 
 
 def _is_literal(node: ast.expr) -> bool:
