@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from regreen.core.trajectory import Incident, Trajectory
@@ -43,8 +44,13 @@ def find_span(raw: str, piece: str, *, is_json: bool) -> tuple[int, int] | None:
     return None
 
 
-def _strings(raw: str) -> Iterator[tuple[str, list[int]]]:
+@lru_cache(maxsize=32)
+def _strings(raw: str) -> tuple[tuple[str, list[int]], ...]:
     """Each JSON string decoded, with the place of every character of it and of its end."""
+    return tuple(_decoded(raw))
+
+
+def _decoded(raw: str) -> Iterator[tuple[str, list[int]]]:
     for found in _STRING.finditer(raw):
         text, offsets = [], []
         for unit in _UNIT.finditer(raw, found.start() + 1, found.end() - 1):
