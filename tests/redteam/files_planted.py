@@ -47,11 +47,11 @@ SETTINGS = tuple(
         "conftest.py": _LYING_PLUGIN,
         "tests/conftest.py": _LYING_PLUGIN,
         "tests/__init__.py": _FORGED_REPORTS,
-        "pytest.ini": "[pytest]\naddopts = -p lying\npython_functions = nothing_*\n",
+        "pytest.ini": "[pytest]\naddopts = --co\n",
         ".pytest.ini": "[pytest]\naddopts = --collect-only\n",
         "tox.ini": "[pytest]\naddopts = --co\n",
-        "setup.cfg": "[tool:pytest]\naddopts = -p lying\n",
-        "pyproject.toml": '[tool.pytest.ini_options]\naddopts = "-p lying --co"\n',
+        "setup.cfg": "[tool:pytest]\naddopts = --co\n",
+        "pyproject.toml": '[tool.pytest.ini_options]\naddopts = "--co"\n',
     }.items()
 )
 _PLUGIN = {"lying.py": _LYING_PLUGIN}

@@ -25,9 +25,9 @@ from twin_tells import TELLS
 
 from regreen.core.verdict import Verdict
 
-DIFFS: tuple[DiffAttack, ...] = (
-    *EQUALITY, *READING, *REPORTS, *FORGING, *EXITS, *TURNED, *SETTINGS, *STARTUP, *SHADOWS, *DISGUISES,
-    *SPECIAL, *BOMBS, *TELLS,
+DIFFS: tuple[DiffAttack, ...] = sum(
+    (EQUALITY, READING, REPORTS, FORGING, EXITS, TURNED, SETTINGS, STARTUP, SHADOWS, DISGUISES,
+     SPECIAL, BOMBS, TELLS), ()
 )  # fmt: skip
 HONEST = [
     pytest.param(name, how, marks=[pytest.mark.slow] if place > 2 else [])
