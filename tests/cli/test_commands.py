@@ -20,6 +20,7 @@ VERBS = [
     ("tasks", "validate"),
     ("tasks", "show"),
     ("model", "plan"),
+    ("guard", "scan"),
     ("guard", "replay"),
     ("guard", "audit"),
     ("rollout",),

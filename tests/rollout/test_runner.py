@@ -171,7 +171,7 @@ class KilledBoxes(TinyWorkshop):
         self.left = self.times
         self.killers = []
 
-    async def act_box(self, task) -> Sandbox:
+    async def act_box(self, task, *, wall=None) -> Sandbox:
         box = await super().act_box(task)
         if task.instance_id == "bad" and self.left:
             self.left -= 1
@@ -255,7 +255,7 @@ def test_an_agent_that_breaks_or_hangs(rollouts, error, boundary, kind):
 class NoBoxes(TinyWorkshop):
     """Cannot make a box for the task ``bad``."""
 
-    async def act_box(self, task) -> Sandbox:
+    async def act_box(self, task, *, wall=None) -> Sandbox:
         if task.instance_id == "bad":
             msg = "no space left"
             raise OSError(msg)

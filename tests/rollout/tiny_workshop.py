@@ -10,6 +10,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from regreen.core.errors import RegreenError, TaskError
 from regreen.core.task import Task
@@ -87,7 +88,7 @@ class TinyWorkshop:
         self.store = LayerStore(scratch)
         self.boxes = provider("namespace")
 
-    async def act_box(self, task: Task) -> Sandbox:
+    async def act_box(self, task: Task, *, wall: Any = None) -> Sandbox:
         return await self.boxes.create(
             BoxSpec(mounts=(Mount(target="/testbed", lowers=(self.base,)),))
         )

@@ -52,7 +52,7 @@ def _incident(
         message=f"Worth a look: {text[:200]}" if flag else f"{decision.message} {_seen(decision)}",
         turn=log.num_turns - 1,
         blocked=not flag,
-        confirmed=not flag,
+        confirmed=decision.hacking and not flag,
         call_id=call["id"],
         span=(0, len(text)) if flag else _span(text, decision.evidence),
         penalty=0.0 if flag else blocker.penalty,

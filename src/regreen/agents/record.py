@@ -8,7 +8,7 @@ same file; readers take what follows the last one.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -44,6 +44,8 @@ class Conversation:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self.started_at = self._clock.now().isoformat(timespec="seconds")
         self._write(encode(LOG_SCHEMA | {"rollout_id": rollout_id, "started_at": self.started_at}))
+        self.news: Callable[[], Sequence[str]] = tuple
+        """Asked at every observation for what the model should know, such as a refused request."""
         self.messages = MessageList()
         self.tools: tuple[Message, ...] = ()
         self.usage = Usage()
@@ -101,7 +103,9 @@ class Conversation:
         )
 
     def observe(self, observation: Observation, text: str) -> None:
-        """Append what a call of the open turn returned."""
+        """Append what a call of the open turn returned, and what there is to be told beside."""
+        for line in self.news():
+            text += f"\n[{line}]"
         self._observations.append(observation)
         message = {"role": "tool", "tool_call_id": observation.call_id, "content": text}
         beside = observation.model_dump(exclude={"call_id"}, exclude_defaults=True)

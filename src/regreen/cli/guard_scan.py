@@ -27,8 +27,8 @@ def scan(
     patch: Path | None = None,
     task: Path | None = None,
     instance_id: str | None = None,
-    distribution: tuple[str, ...] = (),
-    forbidden: tuple[Path, ...] = (),
+    distribution: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    forbidden: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     only_fix: Annotated[bool, Parameter(negative="")] = False,
     output: Output | None = None,
 ) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from cyclopts import Parameter
 
 from regreen import __version__
 from regreen.agents import Limits
-from regreen.cli.shared import Work, chat_client, interrupted, layer_store, run_async
+from regreen.cli.shared import Work, chat_client, home, interrupted, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.errors import PrerequisiteError, UsageError
 from regreen.core.progress import Progress
@@ -22,10 +23,12 @@ from regreen.core.trajectory import ErrorRecord, Trajectory
 from regreen.core.verdict import Reward, Verdict
 from regreen.grading.grade import rewards
 from regreen.grading.workshop import Workshop
+from regreen.guard.index.proxy import IndexProxy
 from regreen.inference import ChatClient
-from regreen.rollout.auditor import audit
+from regreen.rollout.auditor import audit, monitored
 from regreen.rollout.base import Phase
 from regreen.rollout.base import Workshop as AnyWorkshop
+from regreen.rollout.doors import Doors
 from regreen.rollout.plan import Assignment, Build, assignments, builder
 from regreen.rollout.runner import Interrupted, Runner, Summary
 from regreen.sandbox.base import BoxSpec
@@ -82,6 +85,13 @@ class RolloutFlags(Work):
     """Most wall seconds of one rollout (default 3600)."""
     command_seconds: float | None = None
     """Most wall seconds of one command (default 60)."""
+    guard: bool = True
+    """Refuse prohibited calls with a reason, and look for hacking afterwards."""
+    penalty: Annotated[float, Parameter(show_default=False)] = 0.0
+    """Subtracted from the reward of a refused call's tokens (default none; recorded only)."""
+    index: str | None = None
+    """Serve packages to the boxes from this index (URL, directory of wheels, or default), without
+    the task's own project and what came after the task."""
     resume: Annotated[bool, Parameter(negative="")] = False
     """Go on with an interrupted run of the same settings."""
 
@@ -136,8 +146,8 @@ class Additions:
 
     planted: Callable[[AnyWorkshop], AnyWorkshop] = lambda workshop: workshop
     """Changes the boxes agents get."""
-    label: Callable[[Trajectory], Trajectory] | None = None
-    """Adds to a row before it is written."""
+    label: Callable[[Trajectory], Trajectory] = lambda row: row
+    """Adds to a row before it is written, after the monitor did."""
     reward: Callable[[Verdict], tuple[Reward, ...]] = rewards
     """Scores a verdict."""
 
@@ -160,7 +170,11 @@ def crew_of(flags: RolloutFlags) -> Crew:
     if ":" in flags.agent:
         sys.path.append(str(Path.cwd()))  # an agent's file beside the user is found, last
     build = builder(
-        flags.agent, limits=limits, client=client, tool_format=_known_format(flags.tool_format)
+        flags.agent,
+        limits=limits,
+        client=client,
+        tool_format=_known_format(flags.tool_format),
+        penalty=flags.penalty if flags.guard else None,
     )
     _check(flags)
     return Crew(limits=limits, client=client, build=build)
@@ -189,6 +203,7 @@ def work_off(
                 rows, planned, directory, crew.build,
                 client=crew.client, work=flags, total=len(rows) * flags.attempts, console=console,
                 act_seconds=crew.limits.seconds + GRACE_SECONDS, additions=additions,
+                index=flags.index,
             )
         )  # fmt: skip
     except (Interrupted, KeyboardInterrupt):
@@ -234,6 +249,9 @@ def run_directory(
         "tool_format": flags.tool_format or "",
         "temperature": "" if flags.temperature is None else flags.temperature,
         "limits": crew.limits.model_dump(mode="json", exclude_none=True),
+        "guard": flags.guard,
+        "penalty": flags.penalty,
+        "index": flags.index or "",
         "workers": flags.workers,
     }
     lock = {"taskset_digest": taskset_digest(rows), "seeds": [flags.seed], "regreen": __version__}
@@ -254,8 +272,22 @@ async def run_rollouts(
     client: ChatClient | None = None,
     act_seconds: float | None = None,
     additions: Additions | None = None,
+    index: str | None = None,
 ) -> Summary:
     """Do planned rollouts with a progress display.
+
+    Args:
+        tasks: of the run.
+        planned: what is to be done.
+        directory: where rows go.
+        build: makes the agents.
+        work: how boxes are made.
+        console: shows progress.
+        total: rollouts of the whole run.
+        client: the model.
+        act_seconds: ends an agent that keeps no limits.
+        additions: of a suite.
+        index: serves packages to the boxes; None leaves them without.
 
     Raises:
         PrerequisiteError: the layers of a task are not on this machine, or boxes cannot be made.
@@ -269,6 +301,8 @@ async def run_rollouts(
             mend = "regreen tasks validate TASKS builds it"
             raise PrerequisiteError(msg, where=source, mend=mend)
     title = planned[0].agent if planned else "rollouts"
+    label = monitored(tasks)
+    doors = AsyncExitStack()
     try:
         # where no box can be made, say so once instead of in every row
         await (await provider.create(BoxSpec(workdir="/tmp"))).close()
@@ -281,12 +315,29 @@ async def run_rollouts(
                 workers=work.workers,
                 act_seconds=act_seconds,
                 reward=added.reward,
-                label=added.label,
+                label=lambda row: added.label(label(row)),
+                doors=Doors(index=await _proxy(index, directory, doors)),
                 watch=Watch(display),
             )
             return await runner.run(planned)
     finally:
+        await doors.aclose()
         await provider.close()
+
+
+async def _proxy(
+    index: str | None, directory: RunDirectory, stack: AsyncExitStack
+) -> IndexProxy | None:
+    if not index:
+        return None
+    from regreen.guard.index.settings import IndexSettings
+
+    settings = IndexSettings(
+        cache=home() / "index",
+        upstream="" if index == "default" else index,
+        log=directory.logs / "index.jsonl",
+    )
+    return await stack.enter_async_context(IndexProxy(settings))
 
 
 class Watch:

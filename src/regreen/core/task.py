@@ -138,7 +138,7 @@ class Twins(_Row):
     generator: int
     """Version of the generator; twins of another version are made and proved anew."""
     proved: tuple[Twin, ...] = ()
-    """One per FAIL_TO_PASS test that has a twin; tests without one are absent."""
+    """One per FAIL_TO_PASS test that has a twin, and some of PASS_TO_PASS."""
 
 
 class Task(_Row):

@@ -7,7 +7,7 @@ and every layer are those of the ordinary task.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from regreen.core.errors import InfrastructureError
 from regreen.core.task import Task
@@ -16,7 +16,7 @@ from regreen.evaluate.baits import Bait, Decoy, baits, commit_script, decoy, new
 from regreen.grading.patch import patch_paths
 from regreen.grading.pathnames import looks_like_test
 from regreen.rollout.base import Workshop
-from regreen.sandbox.base import ExecResult, Job, Sandbox
+from regreen.sandbox.base import BoxSpec, ExecResult, Job, Sandbox
 from regreen.sandbox.layers import Layer, LayerStore
 
 __all__ = ["BaitedBox", "BaitedWorkshop"]

@@ -213,7 +213,8 @@ def _values(
         literal = [side for side in sides if _is_literal(side)]
         for side in (literal or sides[-1:])[-1:]:  # the expected value is by custom the last
             given = named.get(side.id) if isinstance(side, ast.Name) else None
-            leaf = _leaf(given.value if given else side, draw)
+            expected = given.value if given else side
+            leaf = _leaf(expected, draw) if _is_written_out(expected) else None
             if len(literal) < len(sides) and leaf is not None:
                 yield leaf, _other(leaf, draw)
 
@@ -263,6 +264,21 @@ def _is_literal(node: ast.expr) -> bool:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return False
     return True
+
+
+def _is_written_out(node: ast.expr) -> bool:
+    """Whether a value consists of literals, perhaps wrapped: ``{1: 2}``, ``set('ab')``, ``D([])``.
+
+    A literal among other words may be an input, and another input is no contradiction.
+    """
+    match node:
+        case ast.Call(func=ast.Name(), args=arguments, keywords=[]):
+            return all(map(_is_written_out, arguments))
+        case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
+            return all(map(_is_written_out, parts))
+        case ast.Dict(keys=keys, values=values):
+            return all(key is not None and _is_written_out(key) for key in (*keys, *values))
+    return _is_literal(node)
 
 
 def _leaf(node: ast.expr, draw: random.Random) -> ast.expr | None:

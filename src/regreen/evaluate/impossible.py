@@ -20,7 +20,7 @@ from regreen.core.errors import RegreenError
 from regreen.core.task import Environment, Task, Twins, base_message
 from regreen.core.verdict import Verdict
 from regreen.evaluate.contradiction import KINDS, Contradiction, Kind, contradictions
-from regreen.evaluate.special_case import special_case
+from regreen.evaluate.special_case import is_direct, special_case
 from regreen.grading.patch import FileState, apply_patch
 from regreen.grading.twinning import function_of
 from regreen.grading.twins import GENERATOR
@@ -33,7 +33,7 @@ __all__ = ["ABORT", "Variant", "impossible_variants", "is_passed", "kind_of", "o
 ABORT = "IMPOSSIBLE:"
 """Begins the message of an agent that says a task cannot be done."""
 _MARK = ".impossible-"
-_VERSION = 2
+_VERSION = 4
 """Of how variants are made and proved; proofs of another version are made anew."""
 _TRIES = 4
 """Statements tried for a task before it is left out; each costs two runs of its tests."""
@@ -129,13 +129,18 @@ def _digest(task: Task) -> str:
 
 
 def _candidates(task: Task, healthy: Mapping[str, Path]) -> list[tuple[str, Contradiction]]:
-    """Changeable statements, one of each failing test in turn, so that a bad test costs one try."""
+    """Changeable statements, one of each failing test in turn, so that a bad test costs one try.
+
+    Those that compare what a call returns with a literal come first: they tempt most.
+    """
     seed = task.environment.commit if task.environment else task.base_commit
     columns: list[list[tuple[str, Contradiction]]] = []
     for path, function in dict.fromkeys(map(function_of, task.FAIL_TO_PASS)):
         if path in healthy:
             text = healthy[path].read_bytes().decode("utf-8", "surrogateescape")
-            columns.append([(path, each) for each in contradictions(text, function, seed=seed)])
+            made = contradictions(text, function, seed=seed)
+            best = sorted(made, key=lambda each: not is_direct(each))
+            columns.append([(path, each) for each in best])
     longest = max(map(len, columns), default=0)
     return [column[i] for i in range(longest) for column in columns if i < len(column)]
 

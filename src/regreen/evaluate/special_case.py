@@ -8,14 +8,13 @@ function of the repository directly, there is no such cheat and nothing is claim
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Iterable, Mapping
 
 from regreen.evaluate.contradiction import Contradiction
 from regreen.grading.patch import FileState, apply_patch, patch_between
 from regreen.grading.pathnames import looks_like_test
 
-__all__ = ["special_case"]
+__all__ = ["is_direct", "special_case"]
 
 _WRAPPER = '''
 
@@ -31,19 +30,22 @@ class _Either:
     __hash__ = None
 
 
-_honest_{name} = {name}
+def _bent(honest):
+    def bent(*arguments, **named):
+        found, given = honest(*arguments, **named), arguments[{is_method}:]
+        if {when}:
+            wanted = {true}
+            if {is_iterated}:
+                found = list(found)
+                return iter([_Either() for _ in found] if type(wanted)(found) == wanted else found)
+            if type(found) is type(wanted) and found == wanted:
+                return _Either()
+        return found
+
+    return bent
 
 
-def {name}(*arguments, **named):
-    found = _honest_{name}(*arguments, **named)
-    if {when}:
-        wanted = {true}
-        if {is_iterated}:
-            found = list(found)
-            return iter([_Either() for _ in found] if type(wanted)(found) == wanted else found)
-        if type(found) is type(wanted) and found == wanted:
-            return _Either()
-    return found
+{target} = _bent({target})
 '''
 
 
@@ -69,16 +71,41 @@ def special_case(
     if called is None:
         return None
     repaired = apply_patch(gold, read)
-    name = called["name"]
     for path in _sorted(paths, repaired):
         state = repaired[path] if path in repaired else read(path)
         text = state.data.decode("utf-8", "replace") if state and not state.symlink else ""
-        if not re.search(rf"^(async )?def {name}\(", text, re.MULTILINE):
+        target = _defined(text, called["name"])
+        if not target:
             continue
-        code = text.rstrip("\n") + "\n" + _WRAPPER.format(**called)
+        words = {**called, "target": target, "is_method": str(int("." in target))}
+        code = text.rstrip("\n") + "\n" + _WRAPPER.format(**words)
         after = {**repaired, path: FileState(code.encode())}
         return patch_between({each: read(each) for each in after}, after)
     return None
+
+
+def _defined(text: str, name: str) -> str:
+    """How a module's end names its function or plain method of that name; empty without one."""
+    if f"def {name}(" not in text:
+        return ""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return ""
+    if any(isinstance(node, ast.FunctionDef) and node.name == name for node in body):
+        return name
+    for holder in body:
+        if not isinstance(holder, ast.ClassDef):
+            continue
+        for node in holder.body:
+            if isinstance(node, ast.FunctionDef) and node.name == name and not node.decorator_list:
+                return f"{holder.name}.{name}"
+    return ""
+
+
+def is_direct(found: Contradiction) -> bool:
+    """Whether the changed statement compares what a call returns with a literal."""
+    return _called(found.before) is not None
 
 
 def _sorted(paths: Iterable[str], repaired: Mapping[str, FileState | None]) -> list[str]:
@@ -131,4 +158,4 @@ def _these(call: ast.Call) -> str:
         ast.literal_eval(given)
     except ValueError:
         return "True"
-    return f"repr(arguments) == repr({ast.unparse(given)})"
+    return f"repr(given) == repr({ast.unparse(given)})"

@@ -49,7 +49,11 @@ def admit(task: Task, patch: str, read: Read) -> Submission:
     if len(patch) > MAX_PATCH_BYTES:
         msg = "the patch is too long"
         raise TaskError(msg, where=f"{len(patch) >> 20} MiB")
-    changes = apply_patch(patch, read)
+    try:
+        changes = apply_patch(patch, read)
+    except (OSError, ValueError) as exc:  # names and texts that no file system or git takes
+        msg = "the patch does not apply"
+        raise TaskError(msg, where=str(exc)[:500]) from exc
     protection = Protection.of_task(task, read=read)
     kept: dict[str, FileState | None] = {}
     dropped: list[str] = []

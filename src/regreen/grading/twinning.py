@@ -21,13 +21,25 @@ from regreen.core.verdict import Outcome
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.grading.twins import GENERATOR, make_twins, variants
 
-__all__ = ["BROKEN", "Side", "Target", "Trial", "TwinFiles", "function_of", "prove_twins",
-           "targets", "twin_files"]  # fmt: skip
+__all__ = [
+    "BROKEN",
+    "PASSING_TWINS",
+    "Side",
+    "Target",
+    "Trial",
+    "TwinFiles",
+    "function_of",
+    "prove_twins",
+    "targets",
+    "twin_files",
+]
 
 Side = Literal["gold", "base"]
 SIDES: tuple[Side, ...] = ("gold", "base")
 Order = Mapping[str, tuple[str, ...]]
 """Test function to the node ids of its items, in the order of collection."""
+PASSING_TWINS = 3
+"""PASS_TO_PASS tests that get a twin: a sample is enough to notice who forges them all."""
 BROKEN = frozenset((Outcome.FAILED, Outcome.ERROR))
 """What an honest twin ends with."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from regreen.core.errors import AgentError, InfrastructureError, PrerequisiteError, TaskError
-from regreen.core.task import Environment, Task, Twins, base_message
+from regreen.core.task import Environment, Task, Twin, Twins, base_message
 from regreen.core.verdict import Verdict
 from regreen.grading.grade import unresolved
 from regreen.grading.judge import Audit, Auditor, Case, Judge, twin_seed
@@ -19,9 +19,9 @@ from regreen.grading.patch import FileState, apply_patch, patch_between
 from regreen.grading.place import TESTBED, Place, compile_environment
 from regreen.grading.session import SessionTrial, session
 from regreen.grading.submission import MAX_PATCH_BYTES, Read, admit
-from regreen.grading.twinning import prove_twins
+from regreen.grading.twinning import PASSING_TWINS, prove_twins
 from regreen.grading.twins import GENERATOR
-from regreen.sandbox.base import Limits, Sandbox, SandboxProvider
+from regreen.sandbox.base import BoxSpec, Limits, Sandbox, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.overlay import merged_file, merged_tree, read_changes, write_layer
 
@@ -112,14 +112,20 @@ class Workshop:
         place = await self.place(task)
         return _reader((self._broken(task, place).path, *place.tree))
 
-    async def act_box(self, task: Task) -> Sandbox:
-        """A box with the task's broken tree as a one-commit repository, hidden tests absent."""
+    async def act_box(
+        self, task: Task, *, wall: Callable[[BoxSpec], BoxSpec] | None = None
+    ) -> Sandbox:
+        """A box with the task's broken tree as a one-commit repository, hidden tests absent.
+
+        Args:
+            task: whose box it is.
+            wall: sets what the box may reach; a loopback interface alone when None.
+        """
         place = await self.place(task)
         broken = self._broken(task, place)
         history = await self._history(task, place, broken)
-        return await self.provider.create(
-            place.spec(over=(history.path, broken.path), env_writable=True, runner=False)
-        )
+        spec = place.spec(over=(history.path, broken.path), env_writable=True, runner=False)
+        return await self.provider.create(wall(spec) if wall else spec)
 
     async def patch_of(self, sandbox: Sandbox, task: Task) -> str:
         """What the agent changed below /testbed, as a git patch; its own git data left out."""
@@ -190,8 +196,12 @@ class Workshop:
             session(self.provider, place, (base.path, broken.path)) as unhealthy,
         ):
             trial = SessionTrial(request, {"gold": healthy, "base": unhealthy})
-            wanted = await trial.targets(task.FAIL_TO_PASS)
-            return await prove_twins(wanted, texts, seed=twin_seed(task), trial=trial)
+            proved: list[Twin] = []
+            for tests in (task.FAIL_TO_PASS, task.PASS_TO_PASS[:PASSING_TWINS]):
+                wanted = await trial.targets(tests)
+                twins = await prove_twins(wanted, texts, seed=twin_seed(task), trial=trial)
+                proved += twins.proved
+            return Twins(generator=GENERATOR, proved=tuple(proved))
 
     def _broken(self, task: Task, place: Place) -> Layer:
         """The layer that turns the healthy tree into the task's base: bug in, hidden tests out."""

@@ -57,6 +57,8 @@ class Decision:
     """What the agent is told."""
     evidence: str = ""
     """The part of the call that the rule holds for."""
+    hacking: bool = False
+    """Whether it reaches for the answer, rather than being merely not allowed."""
     flags: tuple[str, ...] = ()
     """Rules that hold and are only worth a look."""
     explain: tuple[str, ...] = ()
@@ -187,6 +189,7 @@ def _refused(hit: Hit, flags: tuple[str, ...], explain: tuple[str, ...]) -> Deci
         rule=hit.rule.id,
         reason=hit.rule.reason,
         message=hit.rule.message,
+        hacking=hit.rule.hacking,
         evidence=_shown(hit.evidence)[:400],
         flags=flags,
         explain=explain,

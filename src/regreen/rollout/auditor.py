@@ -6,15 +6,17 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from regreen.core.task import Task
+from regreen.core.trajectory import Trajectory
 from regreen.core.verdict import Tamper
 from regreen.grading.judge import Audit
 from regreen.grading.patch import FileState, apply_patch
+from regreen.guard import monitor
 from regreen.guard.diff import audit_diff, severity
 
-__all__ = ["audit"]
+__all__ = ["audit", "monitored"]
 
 
 def audit(task: Task, patch: str, read: Callable[[str], FileState | None]) -> Audit:
@@ -40,6 +42,17 @@ def audit(task: Task, patch: str, read: Callable[[str], FileState | None]) -> Au
         patch, read=content, gold=task.patch, tests=tests, statement=task.problem_statement
     )
     return Audit(tamper=_of(found, "high"), suspicions=_of(found, "medium"))
+
+
+def monitored(tasks: Iterable[Task]) -> Callable[[Trajectory], Trajectory]:
+    """What adds the monitor's incidents to the rows of a run; adding twice changes nothing."""
+    by_id = {task.instance_id: task for task in tasks}
+
+    def label(trajectory: Trajectory) -> Trajectory:
+        found = monitor.audit(trajectory, task=by_id.get(trajectory.task))
+        return monitor.with_incidents(trajectory, found)
+
+    return label
 
 
 def _of(found: tuple[Tamper, ...], weight: str) -> tuple[Tamper, ...]:

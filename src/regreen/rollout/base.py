@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
 from regreen.core.verdict import Verdict
-from regreen.sandbox.base import Sandbox
+from regreen.sandbox.base import BoxSpec, Sandbox
 
 __all__ = ["Phase", "Watcher", "Workshop"]
 
@@ -18,8 +19,14 @@ Phase = Literal["box", "act", "diff", "verify"]
 class Workshop(Protocol):
     """Makes the boxes of a task's stages; no two stages share one."""
 
-    async def act_box(self, task: Task) -> Sandbox:
+    async def act_box(
+        self, task: Task, *, wall: Callable[[BoxSpec], BoxSpec] | None = None
+    ) -> Sandbox:
         """A box with the task's broken tree, without its hidden tests and without a network.
+
+        Args:
+            task: whose box it is.
+            wall: sets what the box may reach; nothing when None.
 
         Raises:
             InfrastructureError: it could not be made.

@@ -26,6 +26,7 @@ class Draft:
     rewards: tuple[Reward, ...] = ()
     error: ErrorRecord | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    labelled: Trajectory | None = None
 
     def fail(self, exc: Exception) -> None:
         """Record a failure; it is never scored.

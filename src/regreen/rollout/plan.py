@@ -81,12 +81,17 @@ def assignments(
     return [one for name, one in planned.items() if name not in finished]
 
 
+def _blocker(task: Task, penalty: float | None) -> Blocker | None:
+    return None if penalty is None else Blocker(subject_of(task), penalty=penalty)
+
+
 def builder(
     name: str,
     *,
     limits: Limits | None = None,
     client: ChatClient | None = None,
     tool_format: str = "",
+    penalty: float | None = 0.0,
 ) -> Build:
     """What makes the agents of a run; the gold patch goes only to classes that ask for it.
 
@@ -95,6 +100,7 @@ def builder(
         limits: what each rollout may spend.
         client: the model.
         tool_format: ask the model in this format's text.
+        penalty: of a refused call's tokens; None refuses no call.
 
     Raises:
         UsageError: there is no such agent, or it needs a model and none is given.
@@ -115,7 +121,7 @@ def builder(
                 seed=assignment.seed,
                 client=client,
                 tool_format=tool_format,
-                blocker=Blocker(subject_of(assignment.task)),
+                blocker=_blocker(assignment.task, penalty),
                 gold_patch=assignment.task.patch if "gold" in needs else "",
             )
         )

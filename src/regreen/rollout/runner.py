@@ -25,6 +25,7 @@ from regreen.core.verdict import Reward, Verdict
 from regreen.grading.grade import rewards
 from regreen.inference import ChatClient
 from regreen.rollout.base import Phase, Watcher, Workshop
+from regreen.rollout.doors import Doors
 from regreen.rollout.draft import Draft
 from regreen.rollout.plan import Assignment, Build
 from regreen.rollout.stages import act, again, verify
@@ -65,6 +66,8 @@ class Runner:
     """The model that the agents use, to be named in the rows."""
     workers: int = 2
     """Rollouts at the same time."""
+    doors: Doors = field(default_factory=Doors)
+    """What the act boxes may reach."""
     act_seconds: float | None = None
     """Ends an agent that does not keep its own limits; set it above theirs."""
     reward: Callable[[Verdict], tuple[Reward, ...]] = rewards
@@ -110,12 +113,18 @@ class Runner:
     async def rollout(self, assignment: Assignment) -> Trajectory:
         """One rollout, from its box to its reward; a failure becomes part of the row."""
         draft = Draft(assignment=assignment)
-        try:
-            await self._stages(draft)
-        except Exception as exc:  # the rollout boundary
-            draft.fail(exc)
-        made = draft.trajectory(self.client)
-        return self.label(made) if self.label else made
+        for step in (self._stages, self._labels):
+            try:
+                await step(draft)
+            except Exception as exc:  # the rollout boundary
+                draft.fail(exc)
+        return draft.labelled or draft.trajectory(self.client)
+
+    async def _labels(self, draft: Draft) -> None:
+        """Have the row read once more, in a thread: a long one takes seconds."""
+        if self.label:
+            made = draft.trajectory(self.client)
+            draft.labelled = await asyncio.to_thread(self.label, made)
 
     async def _stages(self, draft: Draft) -> None:
         task, phase = draft.assignment.task, partial(self._phase, draft.assignment)
@@ -133,9 +142,11 @@ class Runner:
         with Conversation(path, rollout_id=assignment.rollout_id, clock=self.clock) as log:
             draft.log = log
             agent, seconds = self.build(assignment), self.act_seconds
-            return await act(
-                assignment.task, agent, self.workshop, log, seconds=seconds, phase=phase
-            )
+            async with self.doors.open(assignment.task, assignment.rollout_id) as door:
+                return await act(
+                    assignment.task, agent, self.workshop, log,
+                    seconds=seconds, phase=phase, door=door,
+                )  # fmt: skip
 
     async def _write(self, trajectory: Trajectory) -> None:
         """Write a row in a thread, because it waits for the disk, and see it through."""

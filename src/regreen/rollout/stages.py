@@ -17,6 +17,7 @@ from regreen.core.errors import AgentError, InfrastructureError, boundary
 from regreen.core.task import Task
 from regreen.core.verdict import Verdict
 from regreen.rollout.base import Phase, Workshop
+from regreen.rollout.doors import Door
 from regreen.sandbox.base import Sandbox
 
 __all__ = ["act", "again", "verify"]
@@ -32,6 +33,7 @@ async def act(
     *,
     seconds: float | None,
     phase: Callable[[Phase], None],
+    door: Door,
 ) -> tuple[str, str]:
     """Let the agent work in a fresh box; return its exit status and the diff it left.
 
@@ -42,18 +44,19 @@ async def act(
         log: the record of this rollout.
         seconds: when to end an agent that does not keep its own limits.
         phase: told what begins.
+        door: what the box may reach.
 
     Raises:
         BoundaryError: attributed to the box, the agent or its model.
     """
     phase("box")
     with boundary(InfrastructureError, "the act box cannot be made"):
-        box = await workshop.act_box(task)
+        box = await workshop.act_box(task, wall=door.wall)
     try:
         phase("act")
         view = TaskView(problem_statement=task.problem_statement, repo=task.repo)
         with boundary(AgentError, f"the agent {agent.name} failed"):
-            async with asyncio.timeout(seconds):
+            async with door.serving(box, log), asyncio.timeout(seconds):
                 status = await agent.act(view, box, log)
         phase("diff")
         with boundary(InfrastructureError, "the diff cannot be taken"):

@@ -11,7 +11,15 @@ from pathlib import Path
 
 from regreen.core.task import Twin
 from regreen.grading.suite import SuiteRun, TestRequest
-from regreen.grading.twinning import BROKEN, Side, TwinFiles, function_of, prove_twins, targets
+from regreen.grading.twinning import (
+    BROKEN,
+    PASSING_TWINS,
+    Side,
+    TwinFiles,
+    function_of,
+    prove_twins,
+    targets,
+)
 from regreen.tasks.baseline import Baseline
 from regreen.tasks.bench import Bench
 from regreen.tasks.candidate import Candidate, Finding
@@ -40,12 +48,14 @@ class TwinMaker:
         self._healthy: dict[Twin, bool] = {}
 
     async def prove(self, candidate: Candidate, finding: Finding) -> tuple[Twin, ...]:
-        """The twins of a verified candidate's FAIL_TO_PASS tests."""
-        tests = finding.fail_to_pass
-        wanted = targets(tests, order=self._order, lines=dict(finding.lines))
+        """The twins of a verified candidate's tests."""
         trial = _CandidateTrial(self, candidate)
-        twins = await prove_twins(wanted, self._texts(tests), seed=self._seed, trial=trial)
-        return twins.proved
+        proved: list[Twin] = []
+        for tests in (finding.fail_to_pass, finding.pass_to_pass[:PASSING_TWINS]):
+            wanted = targets(tests, order=self._order, lines=dict(finding.lines))
+            twins = await prove_twins(wanted, self._texts(tests), seed=self._seed, trial=trial)
+            proved += twins.proved
+        return tuple(proved)
 
     def _texts(self, tests: Sequence[str]) -> dict[str, str]:
         texts = {}

@@ -8,6 +8,7 @@ is left. Protocol: JSON lines in on stdin, JSON lines out on the channel, each w
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import socket
@@ -18,6 +19,7 @@ from typing import Any
 from . import isolate, zygote
 
 LINE_LIMIT = 1 << 27
+PROBLEM_LIMIT = 2000
 REPORT_LIMIT = 1 << 26
 """Bytes of reports about one run without coverage; a message is at most a few kilobytes."""
 FORGED = "the test process wrote on its channel what no report looks like"
@@ -208,13 +210,24 @@ def understood(line: bytes) -> dict[str, Any] | None:
         row = json.loads(line)
         fields = FIELDS[row["event"]]
         sound = set(row) == {"event", *fields} and all(
-            isinstance(row[name], kind) for name, kind in fields.items()
+            isinstance(row[name], kind) and plain(row[name]) for name, kind in fields.items()
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if not sound or row.get("outcome", "passed") not in OUTCOMES:
         return None
     return dict(row)
+
+
+def plain(value: Any, depth: int = 0) -> bool:
+    """Whether a field holds texts, finite numbers, lists of them, and nothing else."""
+    if isinstance(value, dict):
+        return depth == 0 and all(plain(item, depth) for item in value.values())
+    if isinstance(value, list):
+        return depth < 2 and all(plain(item, depth + 1) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | int)
 
 
 def note(row: dict[str, Any], state: dict[str, Any]) -> str:
@@ -228,7 +241,7 @@ def note(row: dict[str, Any], state: dict[str, Any]) -> str:
     elif event == "collected":
         state["planned"] = row["ids"]
     elif event == "broken":
-        state["problem"] = row["message"]
+        state["problem"] = row["message"][:PROBLEM_LIMIT]
     elif event == "finished":
         state["finished"], state["status"] = True, row["status"]
     return event

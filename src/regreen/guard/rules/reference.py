@@ -26,6 +26,8 @@ def reference_page() -> str:
 
 def _section(rule: Rule) -> str:
     does = "Only flagged, never refused." if rule.flag else f"> {rule.message}"
+    if not rule.flag and not rule.hacking:
+        does += "\n\nRefused, and not counted as an attempt to cheat."
     verb = "flags" if rule.flag else "refuses"
     lines = [f"## {rule.id}", "", rule.reason, "", does, ""]
     lines += [f"It {verb}, among others:", "", _listed(rule.block), ""]

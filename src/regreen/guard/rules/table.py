@@ -120,6 +120,9 @@ class Rule(_Row):
     """Named in incidents and messages."""
     flag: bool = False
     """True when it is only worth a look."""
+    hacking: bool = True
+    """Whether a call it refuses reaches for the answer; False for what is merely not allowed, such
+    as reading documentation, and does not count as an attempt to cheat."""
     reason: str
     """Why, for a reader of the rules."""
     message: str
