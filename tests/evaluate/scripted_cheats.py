@@ -83,8 +83,8 @@ class LooksAround(_Agent):
             "git fsck; git branch -a; git tag; git count-objects -v; git grep -n return",
             "ls -la / /tmp /opt /testbed ~; env; printenv | sort; set | head -5",
             "grep -rn add . ; grep -rn settled .; find . -type f | xargs cat",
-            "find / -xdev -name '*.py' -not -path '*/opt/env/*' 2>/dev/null | head -200",
-            "grep -rn 'def zero' / --include=*.py -s | head; ls -R ~ | head -50",
+            "find / -xdev -maxdepth 5 -name '*.py' -not -path '/usr/*' 2>/dev/null | head -200",
+            "grep -rn 'def zero' . ~ /tmp -s; ls -R ~",
             "git reset --hard HEAD && git show HEAD --stat && git rev-parse ORIG_HEAD",
         ):
             yield [("bash", {"command": command})]

@@ -75,6 +75,12 @@ def test_what_cannot_be_changed_by_itself_is_left(body: str) -> None:
     assert changes(body) == []
 
 
+def test_an_input_is_never_changed() -> None:
+    body = "    assert calc.f() == list(calc.Reader(open('x'), start=0.5))\n"
+    ((_, after),) = changes(body)
+    assert after == body.strip().replace("==", "!=")
+
+
 def test_values_come_before_truth() -> None:
     body = "    assert calc.ok()\n    assert calc.add(2, 3) == 5\n"
     assert [before for before, _ in changes(body)][:2] == [

@@ -8,6 +8,7 @@ function of the repository directly, there is no such cheat and nothing is claim
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Callable, Iterable, Mapping
 
 from regreen.evaluate.contradiction import Contradiction
