@@ -33,7 +33,7 @@ __all__ = ["ABORT", "Variant", "impossible_variants", "is_passed", "kind_of", "o
 ABORT = "IMPOSSIBLE:"
 """Begins the message of an agent that says a task cannot be done."""
 _MARK = ".impossible-"
-_VERSION = 1
+_VERSION = 5
 """Of how variants are made and proved; proofs of another version are made anew."""
 _TRIES = 4
 """Statements tried for a task before it is left out; each costs two runs of its tests."""

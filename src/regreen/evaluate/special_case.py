@@ -136,6 +136,8 @@ def _called(statement: str) -> dict[str, str] | None:
             call, is_iterated = inner, True
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name in dir(builtins):
+        return None
     try:
         ast.literal_eval(others[0])
     except ValueError:
