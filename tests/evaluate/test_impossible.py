@@ -67,6 +67,7 @@ def test_the_contradiction_is_visible_and_cannot_be_edited_away(
     assert passed == [False]
 
 
+@pytest.mark.slow
 def test_the_same_task_gives_the_same_variants(
     variants: Prepared, task: Task, workroom: Any, with_boxes: Callable[..., Any]
 ) -> None:
