@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 
 from regreen.core.task import Twin, TwinKind, Twins
 from regreen.core.verdict import Outcome
+from regreen.grading.slicing import sliced
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.grading.twins import GENERATOR, make_twins, variants
 
@@ -69,7 +70,9 @@ class TwinFiles:
     """Twins ready to be run in the place of their tests."""
 
     files: Mapping[str, bytes]
-    """Path to the text with the twins."""
+    """Path to the text with the twins, cut down to them."""
+    repeats: Mapping[str, bytes]
+    """Path to the text with their tests, cut down alike."""
     twins: tuple[Twin, ...]
     """What stands in them."""
 
@@ -104,7 +107,7 @@ class TwinFiles:
             like,
             tests=None,
             select=self.select,
-            files={**like.files, **(self.files if twins else {})},
+            files={**like.files, **(self.files if twins else self.repeats)},
             order_of=(),
             messages=0,
             max_workers=1,
@@ -156,11 +159,12 @@ def twin_files(twins: Iterable[Twin], texts: Mapping[str, str], *, seed: str) ->
         kinds[path][function] = twin.kind
         known = lines[path].get(function, frozenset())
         lines[path][function] = known | frozenset(twin.lines)
-    files = {}
+    files, repeats = {}, {}
     for path, asked in kinds.items():
         made = make_twins(texts[path], asked, seed=f"{seed}:{path}", lines=lines[path])
-        files[path] = made.text.encode("utf-8", "surrogateescape")
-    return TwinFiles(files=files, twins=wanted)
+        files[path] = sliced(made.text, asked).encode("utf-8", "surrogateescape")
+        repeats[path] = sliced(texts[path], asked).encode("utf-8", "surrogateescape")
+    return TwinFiles(files=files, repeats=repeats, twins=wanted)
 
 
 @dataclass(slots=True)
