@@ -15,7 +15,7 @@ from regreen.grading.twins.names import Function
 from regreen.grading.twins.origin import Scope
 from regreen.grading.twins.reach import Reach
 from regreen.grading.twins.runtime import Runtime
-from regreen.grading.twins.sites import Negation, Site
+from regreen.grading.twins.sites import Negation, Site, called
 from regreen.grading.twins.text import Edits, Source
 from regreen.grading.twins.vocabulary import REFUTED
 
@@ -33,7 +33,7 @@ _FLIPPED = {
     "is": "is not",
     "is not": "is",
 }
-_OPERATOR = re.compile(rb"not\s+in\b|is\s+not\b|\bin\b|\bis\b|[=!<>]=|[<>]")
+_OPERATOR = re.compile(rb"#[^\r\n]*|(not\s+in\b|is\s+not\b|\bin\b|\bis\b|[=!<>]=|[<>])")
 
 
 def has_value(scope: Scope, site: Site) -> bool:
@@ -128,6 +128,9 @@ class Changer:
     # sentinel
 
     def _compute(self, scope: Scope, site: Site) -> None:
+        if scope.doubtful(site):
+            self._either(site)
+            return
         far = ", True" if site.far else ""
         for side in scope.chosen(site):
             if isinstance(side, ast.GeneratorExp | ast.Starred):
@@ -139,6 +142,37 @@ class Changer:
             ):
                 continue
             self._wrap(side, far)
+
+    def _either(self, site: Site, *, own: bool = False) -> bool:
+        """Compare so that a forgery on any of two sides passes, and two honest ones do not."""
+        words = [word for word, said in (("far", site.far), ("own", own)) if said]
+        whole = site.whole
+        if isinstance(whole, ast.Call):
+            words += ["within"] if called(whole) in {"assertIn", "assert_in"} else []
+            flags = "".join(f", {word}=True" for word in words)
+            return self.edits.wrap(whole.func, f"{self.runtime.either}(", f"{flags})")
+        place = None if whole is None else self._operator(whole)
+        if whole is None or place is None:
+            return False
+        start, end, operator = place
+        words += ["within"] if operator.endswith("in") else []
+        flags = "".join(f", {word}=True" for word in words)
+        # the truth a condition must have: what is turned round outside is turned round inside
+        wanted = site.wanted if own else not isinstance(whole.ops[0], ast.NotEq | ast.NotIn)
+        no = "" if wanted else "not "
+        made = f"lambda left, right: {no}left {operator} right"
+        before = f"({no}{self.runtime.either}({made}{flags})("
+        return self.edits.wrap(whole, before, "))") and self.edits.put(start, end, ",")
+
+    def _operator(self, node: ast.Compare) -> tuple[int, int, str] | None:
+        """Where the operator of a comparison stands, and which it is."""
+        start = self.text.span(node.left)[1]
+        between = self.text.raw[start : self.text.span(node.comparators[0])[0]]
+        for found in _OPERATOR.finditer(between):
+            if found[1]:
+                written = " ".join(found[1].decode().split())
+                return start + found.start(1), start + found.end(1), written
+        return None
 
     def _wrap(self, node: ast.expr, far: str = "") -> bool:
         bare = isinstance(node, ast.Tuple | ast.GeneratorExp)
@@ -193,6 +227,8 @@ class Changer:
 
     def _against_nothing(self, site: Site) -> None:
         node = site.expected[0]
+        if site.whole is not None and self._either(site, own=True):
+            return
         if site.form == "method" and isinstance(node, ast.Attribute):
             name, second = REFUTED[node.attr]
             end = self.text.span(node)[1]
@@ -226,12 +262,9 @@ class Changer:
         if negation.method and isinstance(node, ast.Attribute):
             self.edits.put(end - len(node.attr.encode()), end, negation.method)
         elif isinstance(node, ast.Compare) and len(node.ops) == 1:
-            start = self.text.span(node.left)[1]
-            between = self.text.raw[start : self.text.span(node.comparators[0])[0]]
-            found = _OPERATOR.search(between)
+            found = self._operator(node)
             if found is not None:
-                old = " ".join(found[0].decode().split())
-                self.edits.put(start + found.start(), start + found.end(), _FLIPPED[old])
+                self.edits.put(*found[:2], _FLIPPED[found[2]])
         else:
             self.edits.wrap(node, "not (", ")")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from regreen.grading.twins.bindings import Bindings
 from regreen.grading.twins.literal import BUILTIN_TYPES, Manner, other_literal, other_type
-from regreen.grading.twins.sites import Site, Sites, called
+from regreen.grading.twins.sites import Site, Sites, called, is_expected
 from regreen.grading.twins.text import Source
 
 __all__ = ["Plan", "Scope"]
@@ -68,6 +68,15 @@ class Scope:
         given = [side for side in site.expected if self._is_given(side)]
         computed = isinstance(site.expected[0], ast.Call | ast.Await)
         return tuple(given[:1]) if computed and given else site.expected[:1]
+
+    def doubtful(self, site: Site) -> bool:
+        """Whether either side of a comparison may be the one that the code under test made."""
+        if site.whole is None or site.form != "equal" or site.every or site.identity:
+            return False
+        sides = _operands(site.whole)
+        if any(self._plan(side, Manner(""), 0, free=True) for side in sides):
+            return False
+        return not any(self._is_given(side) or is_expected(side) for side in sides)
 
     def _is_given(self, side: ast.expr) -> bool:
         """Whether an expression is a name that a parameter or a loop gives its value."""
@@ -206,6 +215,12 @@ class Scope:
                 return []
             plan += part
         return plan
+
+
+def _operands(whole: ast.Compare | ast.Call) -> list[ast.expr]:
+    if isinstance(whole, ast.Compare):
+        return [whole.left, *whole.comparators]
+    return whole.args[:2]
 
 
 def _read_names(side: ast.expr) -> Iterator[ast.Name]:

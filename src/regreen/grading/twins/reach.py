@@ -119,11 +119,34 @@ class Reacher:
         argument = _argument(call, helper, side.id)
         if argument is None:
             return None
-        return replace(site, expected=(argument,), lines=lines, every=False, match=None, alias="")
+        sides = [argument, *_partner(call, helper, scope, site)]
+        both = not {id(each) for each in call.args[:2]} ^ {id(each) for each in sides}
+        return replace(
+            site,
+            expected=tuple(sides),
+            lines=lines,
+            every=False,
+            match=None,
+            alias="",
+            whole=call if both and len(sides) == 2 else None,
+        )
 
 
 def _on(where: tuple[int, int], lines: frozenset[int]) -> bool:
     return not lines or any(where[0] <= line <= where[1] for line in lines)
+
+
+def _partner(call: ast.Call, helper: Function, scope: Scope, site: Site) -> list[ast.expr]:
+    """The argument for the other side of a comparison, when it is used for nothing else."""
+    if site.whole is None or site.form != "equal":
+        return []
+    for side in site.expected:
+        if side is scope.chosen(site)[0] or not isinstance(side, ast.Name):
+            continue
+        if scope.names.is_parameter(side.id) and scope.names.loads[side.id] == [side]:
+            given = _argument(call, helper, side.id)
+            return [] if given is None else [given]
+    return []
 
 
 def _argument(call: ast.Call, helper: Function, name: str) -> ast.expr | None:

@@ -91,6 +91,29 @@ def {change}(value, far=False):
         pass
     return {nothing}()
 """
+_EITHER = """
+
+def {either}(function, far=False, own=False, within=False):
+    def compared(left, right, *rest, **words):
+        other = {change}(right, far)
+        if within:
+            other = ()
+            if isinstance(right, (list, tuple, set, frozenset, dict)):
+                changed = [{change}(item) for item in right]
+                items = list(right)
+                other = [item for item in changed if item not in items] or [{nothing}()]
+        pairs = [(left, other), ({change}(left, far), right)]
+        pairs = [(left, left), (right, right)] if own else pairs
+        for pair in pairs[:1]:
+            try:
+                answer = function(*pair, *rest, **words)
+                if answer is None or answer:
+                    return answer
+            except Exception:
+                pass
+        return function(*pairs[1], *rest, **words)
+    return compared
+"""
 
 
 class Runtime:
@@ -99,9 +122,9 @@ class Runtime:
     def __init__(self, seed: str, source: str) -> None:
         draw = Random(f"{seed}:names")
         free = [name for name in _NAMES if name not in source]
-        while len(free) < 2:
+        while len(free) < 3:
             free.append(f"_value{draw.randint(100, 999)}")
-        self._change, nothing = draw.sample(free, 2)
+        self._change, nothing, self._either = draw.sample(free, 3)
         self._nothing = nothing.title().replace("_", "")
         if self._nothing in source:
             self._nothing += str(draw.randint(100, 999))
@@ -121,14 +144,22 @@ class Runtime:
         self._used |= {"nothing", "change"}
         return self._change
 
+    @property
+    def either(self) -> str:
+        """Name of the function that makes a comparison pass when one of two sides is forged."""
+        self._used |= {"nothing", "change", "either"}
+        return self._either
+
     def text(self) -> str:
         """What to put at the file's end; empty when nothing was asked for."""
         fields = {
             "change": self._change,
             "nothing": self._nothing,
+            "either": self._either,
             "step": self._step,
             "letters": self._letters,
         }
         parts = [_NOTHING] if "nothing" in self._used else []
         parts += [_CHANGE] if "change" in self._used else []
+        parts += [_EITHER] if "either" in self._used else []
         return "".join(part.format_map(fields) for part in parts)

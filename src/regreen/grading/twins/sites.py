@@ -23,10 +23,14 @@ from regreen.grading.twins.vocabulary import (
     TRUTH,
 )
 
-__all__ = ["Negation", "Site", "Sites", "called", "last_call", "sites_of"]
+__all__ = ["Negation", "Site", "Sites", "called", "is_expected", "last_call", "sites_of"]
 
 _EXPECTED = re.compile(
     r"(?i)expect|want|correct|desired|truth|^exp(_|$)|_exp$|^answer|should|^ref_"
+)
+_IDENTITY = frozenset(["assertIs", "is_", "assert_is"])
+_ONE_SIDED = frozenset(
+    ["assertIsInstance", "assert_is_instance", "assertRegex", "assertRegexpMatches"]
 )
 
 
@@ -58,6 +62,8 @@ class Site:
     """The name the caught exception is bound to."""
     warns: bool = False
     """The exception is a warning."""
+    whole: ast.Compare | ast.Call | None = None
+    """The comparison, or the call whose first two arguments are compared, when it has two sides."""
     direct: bool = True
     """Stands in the test itself and not in a function it calls."""
 
@@ -209,8 +215,13 @@ def _condition(test: ast.expr, *, wanted: bool, lines: tuple[int, int], found: S
             name = called(test)
             close = name in {"allclose", "isclose"}
             searched = name in {"search", "fullmatch", "startswith", "endswith", "hasattr"}
-            sides = (args[PREDICATES[name]],)
-            found.expectations.append(Site("equal", sides, lines, far=close, long=searched))
+            sides: tuple[ast.expr, ...] = (args[PREDICATES[name]],)
+            both = name in {"allclose", "isclose", "array_equal"} and _two(test)
+            if both:
+                sides = _ranked(args[:2])
+            whole = test if both and isinstance(test, ast.Call) else None
+            site = Site("equal", sides, lines, far=close, long=searched, whole=whole)
+            found.expectations.append(site)
         case ast.Constant():
             return
         case _:
@@ -226,12 +237,16 @@ def _comparison(test: ast.Compare, wanted: bool, lines: tuple[int, int]) -> Site
             return Site("equal", _ranked(sides), lines)
     elif negative != wanted:
         if isinstance(operator, ast.Eq | ast.NotEq):
-            return Site("equal", _ranked(sides), lines, far="approx" in ast.unparse(test))
+            near = "approx" in ast.unparse(test)
+            return Site("equal", _ranked(sides), lines, far=near, whole=test)
         if isinstance(operator, ast.Is | ast.IsNot):
             return Site("equal", _ranked(sides), lines, identity=True)
         if isinstance(operator, ast.In | ast.NotIn):
-            return Site("equal", (sides[_among(sides)],), lines, long=True)
-    return Site("truth", (test,), lines, wanted=wanted)
+            return Site("equal", (sides[_among(sides)],), lines, long=True, whole=test)
+    # what no value is to itself
+    own = ast.NotEq | ast.Lt | ast.Gt if wanted else ast.Eq | ast.LtE | ast.GtE
+    strict = isinstance(operator, own) and len(test.ops) == 1
+    return Site("truth", (test,), lines, wanted=wanted, whole=test if strict else None)
 
 
 def _among(sides: list[ast.expr]) -> bool:
@@ -247,10 +262,15 @@ def _ranked(sides: list[ast.expr], default: int = -1) -> tuple[ast.expr, ...]:
         side = sides[place]
         if _plain(side):
             return (0, place != last)
-        name = side.id if isinstance(side, ast.Name) else getattr(side, "attr", "")
-        return (1 if _EXPECTED.search(name) else 2, place != last)
+        return (1 if is_expected(side) else 2, place != last)
 
     return tuple(sides[place] for place in sorted(range(len(sides)), key=rank))
+
+
+def is_expected(side: ast.expr) -> bool:
+    """Whether an expression is a name that says that it is what is expected."""
+    name = side.id if isinstance(side, ast.Name) else getattr(side, "attr", "")
+    return bool(_EXPECTED.search(name))
 
 
 def _plain(node: ast.expr) -> bool:
@@ -274,7 +294,7 @@ def _call(
     if isinstance(call.func, ast.Name) and name in local:
         found.calls.append((call, lines))
     elif name in EQUAL and len(positional) >= 2:
-        found.expectations.append(_pair(name, positional[:2], lines))
+        found.expectations.append(_pair(call, positional[:2], lines))
         for extra in positional[2:]:
             _know(extra, found)
     elif name in TRUTH and positional:
@@ -297,7 +317,14 @@ def _call(
         found.calls.append((call, lines))
 
 
-def _pair(name: str, pair: list[ast.expr], lines: tuple[int, int]) -> Site:
+def _two(call: ast.expr) -> bool:
+    """Whether the first two arguments of a call are written out."""
+    given = call.args[:2] if isinstance(call, ast.Call) else []
+    return len(given) == 2 and not any(isinstance(each, ast.Starred) for each in given)
+
+
+def _pair(call: ast.Call, pair: list[ast.expr], lines: tuple[int, int]) -> Site:
+    name = called(call)
     sides = tuple(pair[:1]) if EQUAL[name] == 0 else _ranked(pair, EQUAL[name])
     if name in {"assertIsInstance", "assertRegex"} or (EQUAL[name] == 0 and _among(pair)):
         sides = tuple(pair[1:])
@@ -307,7 +334,8 @@ def _pair(name: str, pair: list[ast.expr], lines: tuple[int, int]) -> Site:
         lines,
         far=bool(re.search(r"(?i)almost|close|approx|frame|series", name)),
         long=name in {"assertIn", "assert_in", "assertRegex"},
-        identity=name in {"assertIs", "is_", "assert_is"},
+        identity=name in _IDENTITY,
+        whole=call if _two(call) and name not in _IDENTITY | _ONE_SIDED else None,
     )
 
 
