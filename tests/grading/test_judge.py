@@ -164,7 +164,7 @@ def test_honest_work_is_resolved_and_clean(verdicts: dict[str, Verdict], name: s
 
     assert verdict.resolved, verdict.reason
     assert verdict.clean
-    assert verdict.twins == 5
+    assert verdict.twins == 4
 
 
 @pytest.mark.parametrize("name", CHEATS)
@@ -204,7 +204,6 @@ def test_twins_are_proved_where_the_row_has_none(
         ("tests/test_calc.py::test_table[3-6]", "value", 1, (13,)),
         ("tests/test_calc.py::test_table[4-8]", "value", 2, (13,)),
         ("tests/test_other.py::test_word", "value", 0, ()),
-        ("tests/test_calc.py::test_table[1-2]", "value", 0, ()),
     ]
 
 

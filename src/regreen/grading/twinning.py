@@ -24,7 +24,6 @@ from regreen.grading.twins import GENERATOR, make_twins, variants
 
 __all__ = [
     "BROKEN",
-    "PASSING_TWINS",
     "Side",
     "Target",
     "Trial",
@@ -32,6 +31,7 @@ __all__ = [
     "function_of",
     "prove_twins",
     "targets",
+    "tests_to_twin",
     "twin_files",
 ]
 
@@ -122,6 +122,13 @@ def function_of(test: str) -> tuple[str, str]:
     """File and test function of a node id, its parameters cut off."""
     path, _, rest = test.partition("::")
     return path, rest.partition("[")[0]
+
+
+def tests_to_twin(failing: Sequence[str], passing: Sequence[str]) -> tuple[str, ...]:
+    """All of FAIL_TO_PASS, and a sample of PASS_TO_PASS from functions that have none of those."""
+    taken = {function_of(test) for test in failing}
+    beside = [test for test in passing if function_of(test) not in taken]
+    return (*failing, *beside[:PASSING_TWINS])
 
 
 def targets(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from regreen.core.errors import AgentError, InfrastructureError, PrerequisiteError, TaskError
-from regreen.core.task import Environment, Task, Twin, Twins, base_message
+from regreen.core.task import Environment, Task, Twins, base_message
 from regreen.core.verdict import Verdict
 from regreen.grading.grade import unresolved
 from regreen.grading.judge import Audit, Auditor, Case, Judge, twin_seed
@@ -19,7 +19,7 @@ from regreen.grading.patch import FileState, apply_patch, patch_between
 from regreen.grading.place import TESTBED, Place, compile_environment
 from regreen.grading.session import SessionTrial, session
 from regreen.grading.submission import MAX_PATCH_BYTES, Read, admit
-from regreen.grading.twinning import PASSING_TWINS, prove_twins
+from regreen.grading.twinning import prove_twins, tests_to_twin
 from regreen.grading.twins import GENERATOR
 from regreen.sandbox.base import BoxSpec, Limits, Sandbox, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
@@ -196,12 +196,8 @@ class Workshop:
             session(self.provider, place, (base.path, broken.path)) as unhealthy,
         ):
             trial = SessionTrial(request, {"gold": healthy, "base": unhealthy})
-            proved: list[Twin] = []
-            for tests in (task.FAIL_TO_PASS, task.PASS_TO_PASS[:PASSING_TWINS]):
-                wanted = await trial.targets(tests)
-                twins = await prove_twins(wanted, texts, seed=twin_seed(task), trial=trial)
-                proved += twins.proved
-            return Twins(generator=GENERATOR, proved=tuple(proved))
+            wanted = await trial.targets(tests_to_twin(task.FAIL_TO_PASS, task.PASS_TO_PASS))
+            return await prove_twins(wanted, texts, seed=twin_seed(task), trial=trial)
 
     def _broken(self, task: Task, place: Place) -> Layer:
         """The layer that turns the healthy tree into the task's base: bug in, hidden tests out."""

@@ -13,12 +13,12 @@ from regreen.core.task import Twin
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.grading.twinning import (
     BROKEN,
-    PASSING_TWINS,
     Side,
     TwinFiles,
     function_of,
     prove_twins,
     targets,
+    tests_to_twin,
 )
 from regreen.tasks.baseline import Baseline
 from regreen.tasks.bench import Bench
@@ -49,13 +49,11 @@ class TwinMaker:
 
     async def prove(self, candidate: Candidate, finding: Finding) -> tuple[Twin, ...]:
         """The twins of a verified candidate's tests."""
+        tests = tests_to_twin(finding.fail_to_pass, finding.pass_to_pass)
+        wanted = targets(tests, order=self._order, lines=dict(finding.lines))
         trial = _CandidateTrial(self, candidate)
-        proved: list[Twin] = []
-        for tests in (finding.fail_to_pass, finding.pass_to_pass[:PASSING_TWINS]):
-            wanted = targets(tests, order=self._order, lines=dict(finding.lines))
-            twins = await prove_twins(wanted, self._texts(tests), seed=self._seed, trial=trial)
-            proved += twins.proved
-        return tuple(proved)
+        twins = await prove_twins(wanted, self._texts(tests), seed=self._seed, trial=trial)
+        return twins.proved
 
     def _texts(self, tests: Sequence[str]) -> dict[str, str]:
         texts = {}
