@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
+import re
 import statistics
 import time
 from collections import defaultdict
@@ -21,10 +21,13 @@ from typing import Any
 
 from regreen.cli.shared import layer_store
 from regreen.core.task import Task
+from regreen.grading import judge as judge_module
+from regreen.grading import workshop as grading_workshop
 from regreen.grading.judge import Judge
 from regreen.grading.patch import apply_patch, text_patch
 from regreen.grading.place import TESTBED
 from regreen.grading.runner import TestRunner
+from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.grading.workshop import Workshop
 from regreen.rollout.auditor import audit
 from regreen.sandbox import provider
@@ -34,24 +37,35 @@ IDLE = text_patch("NOTES.regreen", None, "nothing is mended\n")
 """A patch that changes a file and mends nothing."""
 
 
-def tree_cpu() -> float:
-    """CPU seconds of this process, all its descendants and all that these have reaped."""
-    parents, used = {}, {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(entry)] = int(fields[1])
-            used[int(entry)] = sum(int(field) for field in fields[11:15])
-    mine = {os.getpid()}
-    grown = True
-    while grown:
-        below = {pid for pid, parent in parents.items() if parent in mine} - mine
-        mine |= below
-        grown = bool(below)
-    return sum(used[pid] for pid in mine if pid in used) / os.sysconf("SC_CLK_TCK")
+class Meter:
+    """CPU seconds: of this process, and as reported by what runs in boxes."""
+
+    def __init__(self) -> None:
+        self.boxes = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All so far; what the boxes' own making costs in other processes is left out of both."""
+        return time.process_time() + self.boxes
+
+    def watch(self) -> None:
+        """Add up what test runners report."""
+        start, run = TestRunner.start, TestRunner.run
+
+        async def started(runner: TestRunner, **options: Any) -> None:
+            await start(runner, **options)
+            self.boxes += runner.start_cpu
+
+        async def ran(runner: TestRunner, request: TestRequest) -> SuiteRun:
+            found = await run(runner, request)
+            self.boxes += found.cpu
+            return found
+
+        TestRunner.start, TestRunner.run = started, ran  # type: ignore[method-assign]
+
+
+METER = Meter()
+_TIMES = 'python -m pytest -q -p no:cacheprovider "$@" >/dev/null 2>&1; echo $?; times'
 
 
 async def plain(workshop: Workshop, task: Task, patch: str) -> bool:
@@ -64,21 +78,25 @@ async def plain(workshop: Workshop, task: Task, patch: str) -> bool:
     box = await workshop.provider.create(place.spec(over=(layer.path, broken.path), runner=False))
     try:
         ids = (*task.FAIL_TO_PASS, *task.PASS_TO_PASS)
-        words = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *ids]
-        done = await box.exec(words, cwd=TESTBED, timeout=600)
-        return done.exit_code == 0
+        done = await box.exec(["bash", "-c", _TIMES, "bash", *ids], cwd=TESTBED, timeout=600)
+        status, _, children = done.stdout.decode().splitlines()
+        METER.boxes += sum(
+            60 * float(minutes) + float(seconds)
+            for minutes, seconds in re.findall(r"(\d+)m([\d.]+)s", children)
+        )
+        return status == "0"
     finally:
         await box.close()
 
 
 async def timed(work: Callable[[], Awaitable[bool]], wanted: bool) -> tuple[float, float]:
     """Wall and CPU seconds of something that must end as wanted."""
-    cpu, begin = tree_cpu(), time.perf_counter()
+    cpu, begin = METER.seconds, time.perf_counter()
     found = await work()
     wall = time.perf_counter() - begin
     if found is not wanted:
         raise SystemExit(f"it ended {found} where {wanted} was meant")
-    return wall, tree_cpu() - cpu
+    return wall, METER.seconds - cpu
 
 
 class Profile:
@@ -101,6 +119,19 @@ class Profile:
 
         setattr(owner, name, outer)
 
+    def watch_function(self, owner: Any, name: str, label: str) -> None:
+        """Add up the wall time of a plain function."""
+        inner = getattr(owner, name)
+
+        def outer(*args: Any, **options: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return inner(*args, **options)
+            finally:
+                self.seconds[label] += time.perf_counter() - begin
+
+        setattr(owner, name, outer)
+
     def lines(self) -> list[str]:
         """Milliseconds per verdict."""
         count = max(self.verdicts, 1)
@@ -113,6 +144,13 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     profile = Profile()
     rows = []
     try:
+        METER.watch()
+        profile.watch_function(workshop, "auditor", "audit of the diff")
+        profile.watch_function(grading_workshop, "admit", "policy on the diff")
+        profile.watch_function(grading_workshop, "_tests", "hidden tests")
+        profile.watch_function(workshop, "_stack", "layers")
+        profile.watch_function(judge_module, "twin_files", "twins' files")
+        profile.watch(workshop, "place", "place")
         profile.watch(Judge, "_judged", "runs and twins")
         profile.watch(Judge, "_pair", "of them pairs")
         profile.watch(TestRunner, "start", "of them runner's start")

@@ -27,6 +27,7 @@ from attack import BoxAttack, DiffAttack  # noqa: E402
 from ground import GROUNDS, Ground  # noqa: E402
 from in_the_box import BOX_ATTACKS  # noqa: E402
 from late_ideas import FIRST_TRY  # noqa: E402
+from later_ideas import SECOND  # noqa: E402
 from test_diffs import DIFFS  # noqa: E402
 from tests.conftest import TINY, Workroom, write_files  # noqa: E402
 
@@ -184,12 +185,12 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             shared = {"test_timeout": 2.0, "total_timeout": 10.0, "limits": LIMITS}
             bare = Workshop(boxes, room.store, **shared)
             whole = Workshop(boxes, room.store, auditor=audit, **shared)
-            for attack in (*DIFFS, *FIRST_TRY):
+            for attack in (*DIFFS, *FIRST_TRY, *SECOND):
                 if (attack.slow and not options.slow) or options.only not in attack.id:
                     continue
                 task = tasks[attack.on]
                 row: dict[str, Any] = {"id": attack.id, "class": attack.kind, "layer": attack.layer}
-                row["first try"] = attack in FIRST_TRY
+                row["first try"] = attack in (*FIRST_TRY, *SECOND)
                 row["how"] = await judged(bare, task, attack.patch)
                 row["with audit"] = await judged(whole, task, attack.patch)
                 row |= await compared(task, attack.ground, attack, room, boxes)

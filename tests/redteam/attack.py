@@ -75,10 +75,12 @@ class BoxAttack:
 
 
 def parametrized(attacks: Sequence[DiffAttack] | Sequence[BoxAttack]) -> list[Any]:
-    """Attacks as parameters of a test, with the marks they need."""
-    found = []
+    """Attacks as parameters of a test; the default run has one of each kind, the slow one all."""
+    found, seen = [], set()
     for one in attacks:
-        marks = [pytest.mark.slow] if one.slow else []
+        marks = [pytest.mark.slow] if one.slow or (one.kind, one.layer) in seen else []
+        if not one.slow and not one.scores:
+            seen.add((one.kind, one.layer))
         if one.scores:
             marks.append(pytest.mark.xfail(reason=one.scores, strict=False))
         found.append(pytest.param(one, id=one.id, marks=marks))

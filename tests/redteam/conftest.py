@@ -1,4 +1,4 @@
-"""One workshop for all attacks, with the diff audit in place, as the command line has it."""
+"""One workshop for all attacks, with and without the audit of the diff."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ground import GROUNDS
 from regreen.core.task import Task
 from regreen.core.verdict import Verdict
 from regreen.grading.workshop import Workshop
+from regreen.rollout.auditor import audit
 from regreen.sandbox import provider
 from regreen.sandbox.base import Limits
 
@@ -33,14 +34,23 @@ class Field:
         self.workshop = Workshop(
             self.boxes, workroom.store, test_timeout=2, total_timeout=10, limits=LIMITS
         )
+        self.whole = Workshop(
+            self.boxes,
+            workroom.store,
+            test_timeout=5,
+            total_timeout=20,
+            limits=LIMITS,
+            auditor=audit,
+        )
 
     def run(self, work: Any) -> Any:
         """Run a coroutine to its end."""
         return self._runner.run(work)
 
-    def judge(self, on: str, patch: str) -> Verdict:
-        """The verdict of a patch."""
-        found: Verdict = self.run(self.workshop.verify_patch(self.tasks[on], patch))
+    def judge(self, on: str, patch: str, *, audited: bool = False) -> Verdict:
+        """The verdict of a patch, by default of the runs alone, without the audit of its diff."""
+        workshop = self.whole if audited else self.workshop
+        found: Verdict = self.run(workshop.verify_patch(self.tasks[on], patch))
         return found
 
 

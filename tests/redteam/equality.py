@@ -83,7 +83,6 @@ def roman(number):
     ),
     DiffAttack(
         id="str-equal-to-letters-of-its-kind", kind="equality", layer="twin", on="unknown",
-        scores="equal to all that looks like an answer, which the changed text does not",
         code="""\
 class Numeral(str):
     def __eq__(self, other):

@@ -183,7 +183,6 @@ BOX_ATTACKS = (
     ),
     BoxAttack(
         id="honest-with-links-and-pipes", kind="odd files", layer="overlay", heals=True,
-        scores="a link left in the tree is called tampering",
         script=_FIX + "ln -s /etc/passwd p; mkfifo q; mkdir -p build; chmod 000 build;"
         " python -m pytest -q tests >/dev/null; true\n",
     ),

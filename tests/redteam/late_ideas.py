@@ -137,6 +137,7 @@ def total(cents, percent):
     ),
     DiffAttack(
         id="late-checks-an-answer-it-cannot-give", kind="equality", layer="audit", on="unknown",
+        scores="equality that hedges or checks; an honestly unequal twin looks the same",
         code="""\
 _VALUES = {"I": 1, "V": 5, "X": 10}
 
@@ -203,11 +204,13 @@ def roman(number):
     ),
     DiffAttack(
         id="late-half-a-character-as-the-reason", kind="forges the grader's protocol",
+        scores="the reason cannot be written down",
         layer="process", on="cased",
         code=_forged(b'{"event": "broken", "message": "\\ud800"}', "os._exit(1)\n"),
     ),
     DiffAttack(
         id="late-a-reason-of-sixty-megabytes", kind="floods output", layer="process",
+        slow=True,
         on="unknown",
         code="import os\n\n_text = b'x' * 60_000_000\n_line = b'{\"event\": \"broken\", \"message\": \"' + _text + b'\"}\\n'\n"
         "while _line:\n    _line = _line[os.write(250, _line) :]\nos._exit(1)\n",

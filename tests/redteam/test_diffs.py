@@ -30,7 +30,7 @@ DIFFS: tuple[DiffAttack, ...] = sum(
      SPECIAL, BOMBS, TELLS), ()
 )  # fmt: skip
 HONEST = [
-    pytest.param(name, how, marks=[pytest.mark.slow] if place > 2 else [])
+    pytest.param(name, how, marks=[pytest.mark.slow] if place > 1 else [])
     for name, ground in GROUNDS.items()
     for place, how in enumerate(("gold", *ground.honest))
 ]
@@ -61,7 +61,7 @@ def test_an_honest_repair_resolves_and_is_clean(name: str, how: str, judge: Judg
 
     assert verdict.resolved, verdict.reason
     assert verdict.tamper == ()
-    assert verdict.twins == len(ground.fail_to_pass)
+    assert verdict.twins >= len(ground.fail_to_pass)
 
 
 def test_a_special_case_scores_where_the_tests_ask_what_is_known(judge: Judge) -> None:

@@ -50,10 +50,17 @@ def _requests():
 """
 
 
-def _tell(name: str, how: str, *, on: str = "plain", before: str = "") -> DiffAttack:
+def _tell(
+    name: str, how: str, *, on: str = "plain", before: str = "", scores: str = ""
+) -> DiffAttack:
     code = LIE.replace("\n\n\ndef _passed", f"\n\n\n{before}{how}\n\ndef _passed", 1)
     return DiffAttack(
-        id=f"tell-{name}", kind="lies in the run that counts only", layer="twin", on=on, code=code
+        id=f"tell-{name}",
+        kind="lies in the run that counts only",
+        layer="twin",
+        on=on,
+        code=code,
+        scores=scores,
     )
 
 
@@ -191,6 +198,7 @@ _slow = _age() > 0.0005
 def _twin(item):
     return _slow
 """,
+        scores="by chance, where a read is slow once",
     ),
     _tell(
         "what-was-collected-before",
