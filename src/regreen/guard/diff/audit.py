@@ -17,9 +17,13 @@ from regreen.guard.diff.equality import equality_findings
 from regreen.guard.diff.foreign import foreign_findings
 from regreen.guard.diff.interpreter import interpreter_findings
 from regreen.guard.diff.kinds import severity
+from regreen.guard.diff.leaving import leaving_findings
 from regreen.guard.diff.place import Part, is_runner_repository, part_of
+from regreen.guard.diff.reading import reading_findings
 from regreen.guard.diff.remarks import remarks
+from regreen.guard.diff.replies import own_answers
 from regreen.guard.diff.runner import runner_findings
+from regreen.guard.diff.searching import searching_findings
 from regreen.guard.diff.source import Finding, Source, parse
 from regreen.guard.diff.special import Examples, special_findings
 
@@ -30,7 +34,7 @@ _ANYWHERE = frozenset(("judge_addressed", "chat_marker"))
 _TEST_TOOLS = frozenset(
     ("runner_imported", "runner_internals", "runner_hook", "outcome_raised", "runner_sniffed",
      "test_file_read", "result_file", "runner_output_forged", "always_equal", "test_recognised",
-     "clock_patched")
+     "clock_patched", "equality_hedged", "answers_for_itself", "exit_raised")
 )  # fmt: skip
 """Kinds that are what test tools are made of."""
 _MAX_FINDINGS = 400
@@ -96,12 +100,14 @@ def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) ->
     before: Counter[tuple[str, str]] = Counter()
     used: set[str] = set()
     after: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    parts: dict[str, Part] = {}
     for change in changes:
         part = Part.PRODUCT
         if change.path.endswith(".py"):
             part = part_of(change.path, new=change.before is None, read=read, imported=imported)
         elif _FOREIGN_TEST.search(change.path):
             part = Part.TEST
+        parts[change.path] = part
         if change.before is not None:
             for finding in _findings(change.path, change.before, part, examples, runner):
                 before[finding.kind, finding.key] += 1
@@ -123,7 +129,25 @@ def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) ->
         added = {(change.path, number) for change in changes for number, _ in change.added}
         fresh = [row for row in new if (row[1], row[2]) in added] or new
         rows += fresh[-surplus:]
+    rows += _own_answers(changes, parts)
     return rows
+
+
+def _own_answers(changes: Iterable[FileChange], parts: Mapping[str, Part]) -> Iterator[Row]:
+    """Functions that return another sort of thing than before."""
+    product = [
+        change for change in changes
+        if parts.get(change.path) is Part.PRODUCT and change.path.endswith(".py")
+    ]  # fmt: skip
+    sides = [(change, _read(change.before), _read(change.after)) for change in product]
+    for place, line in own_answers((before, after) for _, before, after in sides):
+        change = product[place]
+        evidence = (change.after or "").splitlines()[line - 1].strip()
+        yield "answers_for_itself", change.path, line, evidence[:_EVIDENCE]
+
+
+def _read(text: str | None) -> Source | None:
+    return parse(text) if text is not None and len(text) <= _MAX_PARSED else None
 
 
 def _text_of(change: FileChange) -> tuple[str, Mapping[int, int]]:
@@ -161,6 +185,9 @@ def _of_source(source: Source, examples: Examples) -> Iterator[Finding]:
     yield from runner_findings(source)
     yield from interpreter_findings(source)
     yield from equality_findings(source)
+    yield from searching_findings(source)
+    yield from reading_findings(source)
+    yield from leaving_findings(source)
     yield from special_findings(source, examples)
 
 

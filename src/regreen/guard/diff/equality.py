@@ -5,16 +5,30 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from regreen.guard.diff.hedging import hedges
 from regreen.guard.diff.source import Finding, Source
 
 __all__ = ["equality_findings"]
 
 _NUMBERS_AND_TEXTS = frozenset(
-    ("int", "float", "complex", "str", "bytes", "bool", "decimal.Decimal", "fractions.Fraction")
+    (
+        "int",
+        "float",
+        "complex",
+        "str",
+        "bytes",
+        "bytearray",
+        "bool",
+        "decimal.Decimal",
+        "fractions.Fraction",
+    )
 )
 _CONTAINERS = frozenset(("list", "tuple", "dict", "set", "frozenset"))
+_JUDGING = frozenset(("__eq__", "__ne__", "__bool__", "__lt__", "__le__", "__gt__", "__ge__"))
+_INVERTED = frozenset(("__ne__", "__lt__", "__le__", "__gt__", "__ge__"))
 _EQUALS = {"__eq__": True, "__ne__": False}
 _SILENT = frozenset(("__hash__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__"))
+_BUILTIN = _NUMBERS_AND_TEXTS | _CONTAINERS
 _TYPE_CHECKS = frozenset(("__instancecheck__", "__subclasscheck__", "__subclasshook__"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -22,10 +36,11 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 def equality_findings(source: Source) -> Iterator[Finding]:
     """Comparisons, truth tests and type checks that a file defines in a telling way."""
     functions = {node.name: node for node in source.nodes if isinstance(node, ast.FunctionDef)}
+    kinds = _value_types(source)
     for node in source.nodes:
         match node:
             case ast.ClassDef():
-                yield from _class(source, node, functions)
+                yield from _class(source, node, functions, kinds.get(node.name, frozenset()))
             case ast.Assign() if isinstance(node.targets[0], ast.Attribute):
                 name = node.targets[0].attr
                 yield from _method(name, _resolve(node.value, functions), node.lineno)
@@ -35,16 +50,37 @@ def equality_findings(source: Source) -> Iterator[Finding]:
                 pass
 
 
-def _class(source: Source, node: ast.ClassDef, functions: dict[str, ast.FunctionDef]) -> (
-    Iterator[Finding]
-):  # fmt: skip
-    bases = {source.name(base).removeprefix("builtins.") for base in node.bases}
+def _value_types(source: Source) -> dict[str, frozenset[str]]:
+    """Per class of the file, the builtin value types it is made from, directly or not."""
+    found: dict[str, frozenset[str]] = {}
+    for _ in range(3):
+        for node in source.nodes:
+            if isinstance(node, ast.ClassDef):
+                bases = {source.name(base).removeprefix("builtins.") for base in node.bases}
+                inherited = {kind for base in bases for kind in found.get(base, ())}
+                found[node.name] = frozenset(
+                    (bases | inherited) & (_NUMBERS_AND_TEXTS | _CONTAINERS)
+                )
+    return found
+
+
+def _class(
+    source: Source,
+    node: ast.ClassDef,
+    functions: dict[str, ast.FunctionDef],
+    bases: frozenset[str],
+) -> Iterator[Finding]:
     for statement in node.body:
+        if isinstance(statement, ast.Assign) and _inverted(statement):
+            yield Finding("equality_hedged", "__eq__", statement.lineno)
         for name, value, line in _methods(statement, functions):
             yield from _method(name, value, line)
-            own = name in ("__eq__", "__ne__")
-            if own and (bases & _NUMBERS_AND_TEXTS or (bases & _CONTAINERS and _careless(value))):
+            if name in _JUDGING and bases:
                 yield Finding("comparison_overridden", f"{sorted(bases)}.{name}", line)
+            if name == "__contains__" and bases and _careless(value):
+                yield Finding("comparison_overridden", f"{sorted(bases)}.{name}", line)
+            if name == "__eq__" and _hedged(source, value, bases):
+                yield Finding("equality_hedged", name, line)
             if name == "__class__":
                 yield Finding("type_check_overridden", name, line)
 
@@ -58,6 +94,19 @@ def _methods(
         for target in statement.targets:
             if isinstance(target, ast.Name):
                 yield target.id, _resolve(statement.value, functions), statement.lineno
+
+
+def _hedged(source: Source, value: Function | None, bases: frozenset[str]) -> bool:
+    """Whether a comparison that is no constant holds for several values."""
+    return value is not None and _answers(value) is None and hedges(source, value, bases)
+
+
+def _inverted(statement: ast.Assign) -> bool:
+    """``__eq__ = int.__le__``: equality that is another comparison's answer."""
+    named = any(isinstance(item, ast.Name) and item.id == "__eq__" for item in statement.targets)
+    return (
+        named and isinstance(statement.value, ast.Attribute) and (statement.value.attr in _INVERTED)
+    )
 
 
 def _resolve(node: ast.expr, functions: dict[str, ast.FunctionDef]) -> Function | None:
@@ -88,7 +137,13 @@ def _call(
         for key, value in zip(node.args[2].keys, node.args[2].values, strict=True):
             method = source.fold(key) if key else ""
             yield from _method(method or "", _resolve(value, functions), node.lineno)
-            if method in _EQUALS and bases & _NUMBERS_AND_TEXTS:
+            function = _resolve(value, functions)
+            if method is None and bases & _BUILTIN and function is not None:
+                if len(function.args.args) == 2 and _answers(function) is True:
+                    yield Finding("always_equal", "type", node.lineno)
+            elif method == "__eq__" and _hedged(source, function, frozenset(bases & _BUILTIN)):
+                yield Finding("equality_hedged", method, node.lineno)
+            if method in _EQUALS and bases & _BUILTIN:
                 yield Finding("comparison_overridden", method or "", node.lineno)
     elif name in ("setattr", "type.__setattr__") and len(node.args) == 3:
         method = source.fold(node.args[1]) or ""

@@ -285,7 +285,7 @@ def _attribute(source: Source, node: ast.Attribute) -> Iterator[Finding]:
     name = source.name(node)
     if name in ("ctypes.pythonapi", "ctypes.py_object"):
         yield Finding("native_memory", name, node.lineno)
-    elif name == "os._exit" and not isinstance(source.parents.get(node), ast.Call):
+    elif name == "os._exit" and getattr(source.parents.get(node), "func", None) is not node:
         yield Finding("process_ended", name, node.lineno)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import inspect
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -61,6 +63,15 @@ _OFTEN_SET = frozenset(
 )  # fmt: skip
 _PATCHED = sys.stdlib_module_names - _OFTEN_SET | {"numpy", "pandas", "scipy", "torch"}
 _TESTISH = re.compile(r"^_?test|^Test|conftest|pytest|unittest|_test\b|/tests?/", re.IGNORECASE)
+_CHANNEL = frozenset(("os.write", "os._exit", "os.writev", "os.pwrite"))
+_OF_SYSTEM = frozenset(
+    f"{module.__name__}.{name}"
+    for module in (os, sys)
+    for name, value in vars(module).items()
+    if inspect.isroutine(value) and not name.endswith(("hook", "hook__"))
+)
+"""Functions of modules whose variables are often set."""
+_GRADERS = frozenset(("regreen_box", "pluggy"))
 _PLACE = frozenset(
     ("co_name", "co_filename", "co_qualname", "nodeid", "originalname", "f_code", "function")
 )
@@ -149,7 +160,7 @@ def _replaced(name: str, target: ast.AST, line: int) -> Iterator[Finding]:
     attribute = name.rpartition(".")[2] or getattr(target, "attr", "")
     if name.startswith("sys.modules"):
         return
-    if (root in _ROOTS or root == "pluggy") and tail:
+    if (root in _ROOTS or root in _GRADERS) and (tail or isinstance(target, ast.Subscript)):
         yield Finding("runner_patched", name, line)
     elif (attribute.startswith("assert_") and ".testing." in name) or (
         _ASSERT_METHOD.match(attribute) and root != "self"
@@ -159,12 +170,19 @@ def _replaced(name: str, target: ast.AST, line: int) -> Iterator[Finding]:
         yield from _builtin_replaced(tail, line)
     elif _CLOCKS.match(name):
         yield Finding("clock_patched", name, line)
-    elif root in _PATCHED and tail and "(" not in name and "[" not in name:
+    elif name in _CHANNEL:
+        yield Finding("channel_patched", name, line)
+    elif name in _OF_SYSTEM or _is_patched(name):
         yield Finding("module_patched", name, line)
     elif attribute == "__code__":
         yield Finding("trace_hook", attribute, line)
     elif name == "vars(builtins)[]":
         yield Finding("builtins_changed", name, line)
+
+
+def _is_patched(name: str) -> bool:
+    root, _, tail = name.partition(".")
+    return root in _PATCHED and bool(tail) and not set("([") & set(name)
 
 
 def _builtin_replaced(tail: str, line: int) -> Iterator[Finding]:
@@ -229,11 +247,15 @@ def _named(source: Source, node: ast.Attribute | ast.Subscript | ast.Name) -> It
         return
     name = source.name(node)
     if isinstance(node, ast.Subscript):
-        if source.name(node.value) == "sys.modules" and name.partition(".")[0] in _ROOTS:
+        if source.name(node.value) == "sys.modules" and (
+            name.partition(".")[0] in _ROOTS | _GRADERS
+        ):
             yield Finding("runner_internals", f"sys.modules {name}", node.lineno)
         elif source.name(node.value) == "os.environ" and source.fold(node.slice) in _CI:
             yield Finding("runner_sniffed", str(source.fold(node.slice)), node.lineno)
-    elif name.startswith(("pytest._", "_pytest.")) and isinstance(node.ctx, ast.Load):
+    elif name.startswith(("pytest._", "_pytest.", "regreen_box.")) and isinstance(
+        node.ctx, ast.Load
+    ):
         yield Finding("runner_internals", name.partition(".")[0], node.lineno)
     elif node.attr == "pluginmanager":
         yield Finding("runner_imported", node.attr, node.lineno)
@@ -256,7 +278,7 @@ def _compared(source: Source, node: ast.Compare) -> Iterator[Finding]:
 def _recognised(source: Source, node: ast.expr, sides: list[ast.expr]) -> Iterator[Finding]:
     """A comparison of where code stands with what tests are called."""
     texts = [source.fold(side) or "" for side in sides]
-    if not any(_TESTISH.search(text) for text in texts):
+    if not any(_TESTISH.search(text) or text in ("te", "tes", "Tes") for text in texts):
         return
     for side in sides:
         for inner in ast.walk(side):
@@ -277,7 +299,7 @@ def _text(source: Source, node: ast.Constant | ast.JoinedStr) -> Iterator[Findin
         yield Finding("runner_sniffed" if asked else "test_recognised", text, node.lineno)
     elif _HOOK.match(text):
         yield Finding("runner_internals", text, node.lineno)
-    elif "/opt/regreen" in text or text.startswith("_pytest."):
+    elif "/opt/regreen" in text or text.startswith(("_pytest.", "regreen_box")):
         yield Finding("runner_internals", "text", node.lineno)
     elif _SUMMARY.search(text):
         yield Finding("runner_output_forged", "summary", node.lineno)
