@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 
 from regreen.core.task import TwinKind
+from regreen.grading.twins.domain import Values
 from regreen.grading.twins.literal import Manner, other_exception
-from regreen.grading.twins.names import Function
+from regreen.grading.twins.names import AnyFunction, Function
 from regreen.grading.twins.origin import Scope
 from regreen.grading.twins.reach import Reach
 from regreen.grading.twins.runtime import Runtime
@@ -19,7 +21,7 @@ from regreen.grading.twins.sites import Negation, Site, called
 from regreen.grading.twins.text import Edits, Source
 from regreen.grading.twins.vocabulary import REFUTED
 
-__all__ = ["Changer", "has_value", "own_returns"]
+__all__ = ["Changer", "Pool", "has_value", "own_returns"]
 
 _FLIPPED = {
     "==": "!=",
@@ -34,6 +36,9 @@ _FLIPPED = {
     "is not": "is",
 }
 _OPERATOR = re.compile(rb"#[^\r\n]*|(not\s+in\b|is\s+not\b|\bin\b|\bis\b|[=!<>]=|[<>])")
+
+Pool = Mapping[AnyFunction, Values]
+"""Test -> the literals that it expects."""
 
 
 def has_value(scope: Scope, site: Site) -> bool:
@@ -65,14 +70,21 @@ def _singleton(node: ast.expr, manner: Manner) -> str:
 class Changer:
     """Changes one test."""
 
-    def __init__(self, text: Source, edits: Edits, runtime: Runtime, seed: str) -> None:
+    def __init__(
+        self, text: Source, edits: Edits, runtime: Runtime, seed: str, pool: Pool | None = None
+    ) -> None:
         self.text = text
         self.edits = edits
         self.runtime = runtime
+        self.seed = seed
+        self.pool: Pool = {} if pool is None else pool
         self.manner = Manner(seed)
 
     def change(self, reach: Reach, kind: TwinKind) -> bool:
         """Change a test in the kind asked for; False when it has nothing of that kind."""
+        file = tuple(value for values in self.pool.values() for value in values)
+        near = self.pool.get(reach.function.node, ())
+        self.manner = Manner(self.seed, near=near, file=file)
         raises = [(scope, site) for scope, site in reach.sites if site.form == "raises"]
         if kind == "appended":
             self._append(reach.function)

@@ -1,7 +1,7 @@
 """Another value for a literal: near enough to be plausible, never equal to the old one.
 
-Numbers of one text all move the same way, so that a set or a sum of them moves too. A truth value
-becomes something that is no truth value: its opposite is what broken code tends to give.
+A text or a number becomes one that is expected elsewhere in the file, or one of the same form. A
+truth value becomes what is no truth value: its opposite is what broken code tends to give.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import builtins
 import math
 import re
 import string
+from dataclasses import dataclass, replace
 from random import Random
+
+from regreen.grading.twins.domain import Values, letters_like, other_number, other_text
 
 __all__ = ["BUILTIN_TYPES", "Manner", "other_exception", "other_literal", "other_type"]
 
@@ -29,17 +32,29 @@ _RARE_WARNINGS = ("UnicodeWarning", "BytesWarning", "ImportWarning", "ResourceWa
 _OPENING = re.compile(r"(?i)^([rbuf]{0,2})('''|\"\"\"|'|\")")
 
 
+@dataclass(frozen=True)
 class Manner:
     """How values are changed here."""
 
-    def __init__(self, seed: str, *, far: bool = False, long: bool = False) -> None:
-        self.seed = seed
-        self.far = far
-        """Numbers move by more than any sensible tolerance."""
-        self.long = long
-        """Texts change in more than one place, for searches and patterns."""
-        self.sign: int = Random(f"{seed}:sign").choice((1, 1, 1, -1))
+    seed: str
+    """Decides the draws."""
+    far: bool = False
+    """Numbers move by more than any sensible tolerance."""
+    long: bool = False
+    """Texts change in more than one place, for searches and patterns."""
+    inside: bool = False
+    """The text holds places to be filled, and is changed letter by letter."""
+    near: Values = ()
+    """What is expected in the same column of a table, or in the same test."""
+    file: Values = ()
+    """What is expected in the same file."""
+    taken: Values = ()
+    """What stands in the same expected value, so that no set of it is the old set."""
+
+    @property
+    def sign(self) -> int:
         """Which way numbers move, so that two changes of one number never cancel."""
+        return Random(f"{self.seed}:sign").choice((1, 1, 1, -1))
 
     def random(self, node: ast.AST) -> Random:
         """The draw that belongs to one place of one text."""
@@ -48,7 +63,7 @@ class Manner:
 
     def but(self, *, far: bool = False, long: bool = False) -> Manner:
         """The same seed with wider changes."""
-        return Manner(self.seed, far=self.far or far, long=self.long or long)
+        return replace(self, far=self.far or far, long=self.long or long)
 
 
 def other_literal(node: ast.Constant, text: str, manner: Manner) -> str | None:
@@ -81,39 +96,72 @@ def other_literal(node: ast.Constant, text: str, manner: Manner) -> str | None:
 
 
 def _integer(value: int, text: str, draw: Random, manner: Manner) -> str:
-    step = draw.randint(1, 3)
-    if manner.far or abs(value) > 10**6:
-        step += 2 * abs(value) + draw.randint(2, 5)
-    new = value + manner.sign * step
-    written = hex(new) if text.lower().startswith("0x") and new >= 0 else str(new)
-    return written if new >= 0 else f"({written})"
+    new = None
+    if not (manner.far or manner.long):
+        new = other_number(value, manner.near, manner.file, manner.taken, draw)
+    if new is None:
+        new = value + draw.randint(1, 3) + 2 * value + draw.randint(2, 5)
+        while new in manner.taken:
+            new += 1
+    return hex(new) if text.lower().startswith("0x") else str(new)
 
 
 def _real(value: float, draw: Random, manner: Manner) -> str | None:
     if not math.isfinite(value):
         return "1.5"
-    new = value + manner.sign * (1.0 + abs(value)) * (draw.randint(2, 5) + 0.25)
-    if not math.isfinite(new):
-        return "0.25"
-    return repr(new) if new >= 0 else f"({new!r})"
+    kin = {each for each in manner.near if isinstance(each, float)} - {value, *manner.taken}
+    if kin and not manner.far:
+        return repr(draw.choice(sorted(kin)))
+    new = value + (1.0 + value) * (draw.randint(2, 5) + 0.25)
+    if value <= 1 and not (manner.far or manner.long):
+        new = (value or 1.0) * draw.choice((0.5, 0.25, 0.75))
+    return repr(new) if math.isfinite(new) else "0.25"
 
 
 def _written(value: str | bytes, text: str, draw: Random, manner: Manner) -> str | None:
+    if not (manner.long or manner.inside or "\n" in text):
+        known = _other(value, text, draw, manner)
+        if known is not None:
+            return known
     places = _letters(text)
     draw.shuffle(places)
+    own = [] if manner.long else [_text(value), *_texts(value, manner.near)]
     for place in places[:8]:
         old = text[place]
-        new = draw.choice([letter for letter in _like(old) if letter.lower() != old.lower()])
+        new = draw.choice(letters_like(old, own) or letters_like(old, _like(old)))
         changed = text[:place] + new + text[place + 1 :]
         if manner.long or (len(places) < 3 and draw.random() < 0.5):
             extra = "".join(draw.choice(_like(new)) for _ in range(3))
             changed = text[:place] + new + extra + text[place + 1 :]
-        if _differs(changed, value):
+        if _differs(changed, value, manner.taken):
             return changed
     extra = "".join(draw.choice(string.ascii_lowercase) for _ in range(3 if manner.long else 2))
     quote = 3 if text.endswith(('"""', "'''")) else 1
     changed = text[:-quote] + extra + text[-quote:]
     return changed if _differs(changed, value) else None
+
+
+def _other(value: str | bytes, text: str, draw: Random, manner: Manner) -> str | None:
+    near, file, taken = (_texts(value, each) for each in (manner.near, manner.file, manner.taken))
+    new = other_text(_text(value), near, file, set(taken), draw)
+    opening = _OPENING.match(text)
+    if new is None or opening is None:
+        return None
+    quote = opening[2]
+    plain = new.isprintable() and new.isascii() and quote[0] not in new and "\\" not in new
+    made = repr(new) if not plain else f"{quote}{new}{quote}"
+    if isinstance(value, bytes):
+        made = f"b{made}" if plain else repr(new.encode("latin-1"))
+    return made if _differs(made, value, manner.taken) else None
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def _texts(like: str | bytes, values: Values) -> list[str]:
+    """The values of a text's type, as text."""
+    return [_text(each) for each in values if isinstance(each, type(like))]
 
 
 def _letters(text: str) -> list[int]:
@@ -141,12 +189,12 @@ def _like(letter: str) -> str:
     return string.ascii_lowercase if letter.islower() else string.ascii_uppercase
 
 
-def _differs(text: str, value: str | bytes) -> bool:
+def _differs(text: str, value: str | bytes, taken: Values = ()) -> bool:
     try:
         new = ast.literal_eval(f"({text})")
     except (SyntaxError, ValueError):
         return False
-    return type(new) is type(value) and bool(new != value)
+    return type(new) is type(value) and bool(new != value) and new not in taken
 
 
 def other_type(name: str, draw: Random) -> str:

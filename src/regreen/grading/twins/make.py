@@ -13,11 +13,13 @@ from functools import lru_cache
 from typing import Final
 
 from regreen.core.task import TwinKind
-from regreen.grading.twins.change import Changer, has_value
-from regreen.grading.twins.names import Function, Module
+from regreen.grading.twins.change import Changer, Pool, has_value
+from regreen.grading.twins.domain import Values
+from regreen.grading.twins.names import AnyFunction, Function, Module
+from regreen.grading.twins.origin import Scope
 from regreen.grading.twins.reach import Reacher
 from regreen.grading.twins.runtime import Runtime
-from regreen.grading.twins.sites import called
+from regreen.grading.twins.sites import Site, called
 from regreen.grading.twins.text import Edits, Source
 
 __all__ = ["GENERATOR", "KINDS", "TwinFile", "functions", "make_twins", "variants"]
@@ -60,6 +62,25 @@ def read(source: str) -> tuple[Source, Module]:
     return text, Module(text.tree)
 
 
+@lru_cache(maxsize=4)
+def expected_values(source: str) -> Pool:
+    """What the tests of a file expect, as far as it is written out; the last few are kept."""
+    text, module = read(source)
+    reacher = Reacher(text, module, frozenset())
+    pool: dict[AnyFunction, Values] = {}
+    for name in module.tests():
+        function = module.find(name)
+        if function is not None and function.node not in pool:
+            sites = reacher.reach(function).sites
+            values = [value for scope, site in sites for value in _values(scope, site)]
+            pool[function.node] = tuple(values)
+    return pool
+
+
+def _values(scope: Scope, site: Site) -> list[object]:
+    return scope.literals(site) if site.form == "equal" and not site.long else []
+
+
 def variants(
     source: str, function: str, *, lines: frozenset[int] = frozenset()
 ) -> tuple[TwinKind, ...]:
@@ -100,6 +121,7 @@ def make_twins(
     *,
     seed: str,
     lines: Mapping[str, frozenset[int]] | None = None,
+    attempts: Mapping[str, int] | None = None,
 ) -> TwinFile:
     """Change tests of a file so that they must fail.
 
@@ -111,6 +133,7 @@ def make_twins(
         lines: Function -> lines of the file; only expectations in statements on these lines are
             changed, unless none is. The lines where a test fails under the fault make the sharpest
             twin: all before them stays true, so that a forged comparison is reached.
+        attempts: Function -> which try this is; another try gives other values.
 
     Returns:
         The changed file.
@@ -124,6 +147,7 @@ def make_twins(
     reacher = Reacher(text, module, closed)
     edits, runtime = Edits(text), Runtime(seed, source)
     untouched: set[str] = set()
+    pool = expected_values(source)
     order = sorted(kinds, key=lambda name: KINDS.index(kinds[name]))
     for name in order:
         function = found[name]
@@ -131,7 +155,9 @@ def make_twins(
             untouched.add(name)
             continue
         reach = reacher.reach(function, (lines or {}).get(name, frozenset()))
-        if not Changer(text, edits, runtime, seed).change(reach, kinds[name]):
+        attempt = (attempts or {}).get(name, 0)
+        own_seed = f"{seed}:{attempt}" if attempt else seed
+        if not Changer(text, edits, runtime, own_seed, pool).change(reach, kinds[name]):
             untouched.add(name)
     end = runtime.text()
     if end and edits.applied()[-1:] not in {"\n", "\r"}:

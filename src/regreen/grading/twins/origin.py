@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 
 from regreen.grading.twins.bindings import Bindings
 from regreen.grading.twins.literal import BUILTIN_TYPES, Manner, other_literal, other_type
@@ -110,6 +111,11 @@ class Scope:
                     )
         return False
 
+    def literals(self, site: Site) -> list[object]:
+        """The values of the literals behind an expectation."""
+        plans = [self._plan(side, Manner(""), 0, free=True) for side in self.chosen(site)]
+        return [node.value for plan in plans for node, _ in plan if isinstance(node, ast.Constant)]
+
     def plan(self, side: ast.expr, manner: Manner) -> Plan:
         """How to change the literals behind an expectation; empty when there are none to change."""
         return self._plan(side, manner, 0, free=False)
@@ -154,11 +160,13 @@ class Scope:
         if isinstance(left, ast.Constant):
             sequence = isinstance(left.value, str | bytes)
         if sequence and isinstance(node.op, ast.Mult | ast.Mod):
+            manner = replace(manner, inside=isinstance(node.op, ast.Mod))
             return self._plan(left, manner, depth + 1, free=free)
         return []
 
     def _container(self, node: ast.expr, manner: Manner, depth: int, *, free: bool) -> Plan:
         draw = manner.random(node).randint(1, 9)
+        manner = replace(manner, taken=manner.taken + _constants([node]))
         match node:
             case ast.List(elts=[]):
                 return [(node, f"[{draw}]")]
@@ -187,6 +195,8 @@ class Scope:
             case ast.Attribute(value=ast.Constant(value=str() | bytes()) as written) if (
                 written.value
             ):
+                if name == "format":
+                    manner = replace(manner, inside=True)
                 if name in {"join", "encode", "decode", "format", "strip", "lstrip", "rstrip"}:
                     return self._plan(written, manner, depth + 1, free=free)
             case ast.Attribute(value=ast.Constant(), attr="join") if node.args:
@@ -209,12 +219,20 @@ class Scope:
             return []
         values = self.names.values_of(name, free=free)
         plan: Plan = []
+        if values and len(values) > 1:
+            manner = replace(manner, near=_constants(values))
         for value in values or []:
             part = self._plan(value, manner, depth + 1, free=free)
             if not part:
                 return []
             plan += part
         return plan
+
+
+def _constants(nodes: list[ast.expr]) -> tuple[object, ...]:
+    """The literals in expressions."""
+    every = [inner for node in nodes for inner in ast.walk(node)]
+    return tuple(inner.value for inner in every if isinstance(inner, ast.Constant))
 
 
 def _operands(whole: ast.Compare | ast.Call) -> list[ast.expr]:
