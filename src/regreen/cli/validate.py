@@ -70,7 +70,9 @@ def validate(
         if proof.valid
     ]
     tests = sum(len(task.FAIL_TO_PASS) for task in held)
-    twins = sum(len(task.twins.proved) for task in held if task.twins)
+    twins = sum(
+        twin.test in task.FAIL_TO_PASS for task in held if task.twins for twin in task.twins.proved
+    )
     if out:
         write_tasks(out, held)
     failed = [proof for proof in proofs if not proof.valid]

@@ -112,6 +112,13 @@ class Workshop:
         place = await self.place(task)
         return _reader((self._broken(task, place).path, *place.tree))
 
+    async def act_lowers(self, task: Task) -> tuple[Path, ...]:
+        """Lowers of the tree an agent starts from, its repository included; topmost first."""
+        place = await self.place(task)
+        broken = self._broken(task, place)
+        history = await self._history(task, place, broken)
+        return (history.path, broken.path, *place.tree)
+
     async def act_box(
         self, task: Task, *, wall: Callable[[BoxSpec], BoxSpec] | None = None
     ) -> Sandbox:
@@ -122,9 +129,8 @@ class Workshop:
             wall: sets what the box may reach; a loopback interface alone when None.
         """
         place = await self.place(task)
-        broken = self._broken(task, place)
-        history = await self._history(task, place, broken)
-        spec = place.spec(over=(history.path, broken.path), env_writable=True, runner=False)
+        over = (await self.act_lowers(task))[:2]
+        spec = place.spec(over=over, env_writable=True, runner=False)
         return await self.provider.create(wall(spec) if wall else spec)
 
     async def patch_of(self, sandbox: Sandbox, task: Task) -> str:

@@ -59,6 +59,8 @@ class Finding:
     """Failure texts of some FAIL_TO_PASS tests."""
     controls: tuple[tuple[str, float, float], ...] = ()
     """(name, expected score, score) of the negative controls."""
+    leaks: tuple[str, ...] = ()
+    """Places beside the repaired files that hold the repair."""
     lines: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """(FAIL_TO_PASS test, lines of its file that its failure went through)."""
     twins: tuple[Twin, ...] = ()

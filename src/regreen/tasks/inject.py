@@ -147,8 +147,8 @@ class _Job:
         known = self.findings.get(candidate.identity)
         if known is None:
             known = await examine(candidate, baseline=self.baseline, bench=self.bench)
-            if known.status == "verified" and self.gate.leaks(candidate):
-                known = replace(known, status="leaked")
+            if known.status == "verified" and (leaks := self.gate.leaks(candidate)):
+                known = replace(known, status="leaked", leaks=leaks)
             if known.status == "verified":
                 known = replace(known, twins=await self.twins.prove(candidate, known))
             self.findings.add(candidate, known)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from regreen.core.task import Control, Task, Twins
 from regreen.grading.patch import FileState, patch_between, patch_paths
 from regreen.grading.workshop import Workshop
+from regreen.tasks.sealing import leaks_of
 
 __all__ = ["Proof", "prove"]
 
@@ -53,6 +54,7 @@ async def prove(task: Task, workshop: Workshop, *, repeats: int = 1) -> Proof:
         controls.append(Control(name=name, expected=expected, score=score))
         if score != expected:
             reasons.append(f"{name} scored {score:g}: {verdict.reason or 'all tests passed'}")
+    reasons += [f"a leak: {leak}" for leak in await leaks_of(task, workshop, workshop.store)]
     return Proof(
         instance_id=task.instance_id,
         controls=tuple(controls),

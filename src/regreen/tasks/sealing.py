@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from regreen.core.task import Task
+from regreen.grading.patch import apply_patch
+from regreen.grading.workshop import Workshop
+from regreen.guard.scan import scan
 from regreen.guard.scan.hunks import parse_patch
 from regreen.guard.scan.index import LineIndex, joined, line_index, seal_check
 from regreen.guard.scan.text import canonical_lines
 from regreen.sandbox.layers import LayerStore
+from regreen.sandbox.overlay import copy_merged
 from regreen.tasks.candidate import Candidate
 from regreen.tasks.repository import Repository
 from regreen.tasks.validate import gold_patch
 
-__all__ = ["SealGate"]
+__all__ = ["SealGate", "leaks_of"]
 
 _LARGEST = 1 << 22
 
@@ -50,6 +56,33 @@ class SealGate:
             if path not in candidate.files and _joined(hunk.side(b"+")) in text
         ]
         return (*(leak.where for leak in found), *copies)
+
+
+async def leaks_of(task: Task, workshop: Workshop, store: LayerStore) -> tuple[str, ...]:
+    """What in a task's act box gives it away: places of the fix or of its hidden tests.
+
+    Args:
+        task: its environment must be on this machine.
+        workshop: knows its layers.
+        store: keeps the indices of layers.
+    """
+    lowers = await workshop.act_lowers(task)
+    place = await workshop.place(task)
+    read = await workshop.reader(task)
+    hidden = {
+        path: state.data for path, state in apply_patch(task.test_patch, read).items() if state
+    }
+
+    def base(path: str) -> bytes | None:
+        state = read(path)
+        return state.data if state else None
+
+    with TemporaryDirectory(prefix="regreen-seal-") as scratch:
+        copy_merged(lowers, Path(scratch))
+        found = scan(Path(scratch), task.patch, base=base, forbidden=hidden)
+    index = joined(_indexed(layer, store) for layer in place.env)
+    found += seal_check(place.env, index, task.patch, base)
+    return tuple(f"{leak.kind} at {leak.where}" for leak in found)
 
 
 def _joined(lines: Iterable[bytes]) -> bytes:
