@@ -43,9 +43,12 @@ def equality_findings(source: Source) -> Iterator[Finding]:
                 yield from _class(source, node, functions, kinds.get(node.name, frozenset()))
             case ast.Assign() if isinstance(node.targets[0], ast.Attribute):
                 name = node.targets[0].attr
-                yield from _method(name, _resolve(node.value, functions), node.lineno)
+                value = _resolve(node.value, functions)
+                owner = source.name(node.targets[0].value)
+                yield from _method(name, value, node.lineno)
+                yield from _judged(source, name, value, node.lineno, kinds.get(owner, frozenset()))
             case ast.Call():
-                yield from _call(source, node, functions)
+                yield from _call(source, node, functions, kinds)
             case _:
                 pass
 
@@ -59,8 +62,11 @@ def _value_types(source: Source) -> dict[str, frozenset[str]]:
                 bases = {source.name(base).removeprefix("builtins.") for base in node.bases}
                 inherited = {kind for base in bases for kind in found.get(base, ())}
                 found[node.name] = frozenset(
-                    (bases | inherited) & (_NUMBERS_AND_TEXTS | _CONTAINERS)
+                    found.get(node.name, frozenset()) | ((bases | inherited) & _BUILTIN)
                 )
+                for base in bases & found.keys():
+                    # what is mixed into a text compares as a text
+                    found[base] |= found[node.name] if bases & _BUILTIN else frozenset()
     return found
 
 
@@ -75,12 +81,7 @@ def _class(
             yield Finding("equality_hedged", "__eq__", statement.lineno)
         for name, value, line in _methods(statement, functions):
             yield from _method(name, value, line)
-            if name in _JUDGING and bases:
-                yield Finding("comparison_overridden", f"{sorted(bases)}.{name}", line)
-            if name == "__contains__" and bases and _careless(value):
-                yield Finding("comparison_overridden", f"{sorted(bases)}.{name}", line)
-            if name == "__eq__" and _hedged(source, value, bases):
-                yield Finding("equality_hedged", name, line)
+            yield from _judged(source, name, value, line, bases)
             if name == "__class__":
                 yield Finding("type_check_overridden", name, line)
 
@@ -94,6 +95,17 @@ def _methods(
         for target in statement.targets:
             if isinstance(target, ast.Name):
                 yield target.id, _resolve(statement.value, functions), statement.lineno
+
+
+def _judged(
+    source: Source, name: str, value: Function | None, line: int, bases: frozenset[str]
+) -> Iterator[Finding]:
+    """A comparison of a class, weighed by what the class is made from."""
+    asked = name in _JUDGING or (name == "__contains__" and _careless(value))
+    if asked and bases:
+        yield Finding("comparison_overridden", f"{sorted(bases)}.{name}", line)
+    if name == "__eq__" and _hedged(source, value, bases):
+        yield Finding("equality_hedged", name, line)
 
 
 def _hedged(source: Source, value: Function | None, bases: frozenset[str]) -> bool:
@@ -128,7 +140,10 @@ def _method(name: str, value: Function | None, line: int) -> Iterator[Finding]:
 
 
 def _call(
-    source: Source, node: ast.Call, functions: dict[str, ast.FunctionDef]
+    source: Source,
+    node: ast.Call,
+    functions: dict[str, ast.FunctionDef],
+    kinds: dict[str, frozenset[str]],
 ) -> Iterator[Finding]:
     """``type("X", (int,), {"__eq__": ...})`` and ``setattr(X, "__eq__", ...)``."""
     name = source.name(node.func)
@@ -147,7 +162,10 @@ def _call(
                 yield Finding("comparison_overridden", method or "", node.lineno)
     elif name in ("setattr", "type.__setattr__") and len(node.args) == 3:
         method = source.fold(node.args[1]) or ""
-        yield from _method(method, _resolve(node.args[2], functions), node.lineno)
+        owner = kinds.get(source.name(node.args[0]), frozenset())
+        function = _resolve(node.args[2], functions)
+        yield from _method(method, function, node.lineno)
+        yield from _judged(source, method, function, node.lineno, owner)
 
 
 def _answers(function: Function) -> bool | None:

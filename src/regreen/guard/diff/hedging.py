@@ -14,10 +14,10 @@ from regreen.guard.diff.source import Source
 __all__ = ["compares_own_kind", "hedges"]
 
 _EXACT = frozenset(("int", "bool", "str", "bytes", "list", "tuple", "dict", "set", "frozenset"))
+_SCALARS = frozenset(("int", "bool", "str", "bytes"))
 _VALUES = _EXACT | {"float", "complex", "decimal.Decimal", "fractions.Fraction", "object"}
 _ORDERED = ast.Lt | ast.LtE | ast.Gt | ast.GtE
-_TYPE_TESTS = frozenset(("isinstance", "hasattr", "callable", "issubclass", "type"))
-_ROUNDING = ast.FloorDiv | ast.Mod | ast.RShift | ast.BitAnd
+_ROUNDING = ast.FloorDiv | ast.RShift
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -34,23 +34,25 @@ def hedges(source: Source, function: Function, bases: frozenset[str]) -> bool:
         return False
     flow = _Flow(source, function, arguments[0].arg, arguments[1].arg)
     exact = bool(bases & _EXACT) and "float" not in bases
-    return any(
-        _loose(flow, part, exact=exact, derived=bool(bases))
-        for result in flow.results()
-        for part in _alternatives(result)
-    )
+    flow.scalar = exact and bool(bases & _SCALARS)
+    for result in flow.results():
+        parts = _alternatives(result)
+        if any(_loose(flow, part, exact=exact, derived=bool(bases)) for part in parts):
+            return True
+        if exact and (any(_one_sided(flow, part) for part in parts) or _several(flow, parts)):
+            return True
+    return False
 
 
 def compares_own_kind(function: Function, own: str) -> bool:
     """Whether an ``__eq__`` first asks that the other be of its own class."""
     for node in ast.walk(function):
+        kinds: list[ast.expr] = []
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
-            kind = node.args[-1]
-            if getattr(kind, "id", "") == own or _is_own_type(kind):
-                return True
-        if isinstance(node, ast.Compare) and any(
-            _is_own_type(side) for side in (node.left, *node.comparators)
-        ):
+            kinds = node.args[-1:]
+        elif isinstance(node, ast.Compare):
+            kinds = [node.left, *node.comparators]
+        if any(_is_own_type(kind, function, own) for kind in kinds):
             return True
     return False
 
@@ -60,6 +62,8 @@ class _Flow:
 
     def __init__(self, source: Source, function: Function, own: str, other: str) -> None:
         self.source = source
+        self.scalar = False
+        """The class is made from a value without parts, which no distance is measured in."""
         self.function = function
         self.rests: dict[str, set[str]] = {own: {"own"}, other: {"other"}}
         self.values: dict[str, ast.expr] = {}
@@ -91,6 +95,14 @@ class _Flow:
                     found.add("own")
         return found
 
+    def parts(self, node: ast.AST) -> list[ast.AST]:
+        """What an expression is made of, names of the function replaced by their values."""
+        found: list[ast.AST] = []
+        for inner in ast.walk(node):
+            value = self.values.get(inner.id) if isinstance(inner, ast.Name) else None
+            found += [inner] if value is None else ast.walk(value)
+        return found
+
     def results(self) -> list[ast.expr]:
         """What decides: the values returned, and the conditions of a constant that is true."""
         if isinstance(self.function, ast.Lambda):
@@ -104,7 +116,7 @@ class _Flow:
                 value = self.values[value.id]
             if isinstance(value, ast.Constant) and value.value is True:
                 around = self.source.parents.get(node)
-                if isinstance(around, ast.If) and node in around.body:
+                if isinstance(around, ast.If) and around.body == [node]:
                     found.append(around.test)
                 continue
             found.append(value)
@@ -129,13 +141,50 @@ def _loose(flow: _Flow, node: ast.expr, *, exact: bool, derived: bool) -> bool:
         return bool(parts) and all(
             _loose(flow, part, exact=exact, derived=derived) for part in parts
         )
-    if _asks_for_a_type(flow, node):
+    if not isinstance(node, ast.Compare):
+        return _asks_for_a_type(flow, node)
+    if _asks_type_plainly(flow, node) or _difference_listed(flow, node):
         return True
-    if not derived or not isinstance(node, ast.Compare):
-        return False
-    if flow.of(node) == {"other"} and any(isinstance(one, _ORDERED | ast.In) for one in node.ops):
+    if derived and flow.of(node) == {"other"} and _weighs(node):
         return True
     return exact and (_distance(flow, node) or _rounded(flow, node) or _parsed(flow, node))
+
+
+def _weighs(node: ast.Compare) -> bool:
+    """Whether a comparison lets several values pass; to be nothing in several ways is ordinary."""
+    if isinstance(node.ops[0], ast.In):
+        members = getattr(node.comparators[0], "elts", None)
+        return not members or not all(
+            isinstance(member, ast.Constant) and not member.value for member in members
+        )
+    if isinstance(node.ops[0], ast.Eq):
+        return any(isinstance(side, ast.BinOp) for side in (node.left, *node.comparators))
+    return any(isinstance(one, _ORDERED) for one in node.ops)
+
+
+def _asks_type_plainly(flow: _Flow, node: ast.Compare) -> bool:
+    """``type(other) is int``."""
+    if not isinstance(node.ops[0], ast.Is | ast.Eq | ast.In):
+        return False
+    typed = isinstance(node.left, ast.Call) and getattr(node.left.func, "id", "") == "type"
+    kinds = getattr(node.comparators[0], "elts", [node.comparators[0]])
+    return (
+        typed
+        and flow.of(node) == {"other"}
+        and any(flow.source.name(kind).removeprefix("builtins.") in _VALUES for kind in kinds)
+    )
+
+
+def _difference_listed(flow: _Flow, node: ast.Compare) -> bool:
+    """``other - self.value in (0, 1)``."""
+    members = getattr(node.comparators[0], "elts", [])
+    return (
+        isinstance(node.ops[0], ast.In)
+        and len(members) > 1
+        and all(isinstance(member, ast.Constant) for member in members)
+        and flow.of(node.left) == {"own", "other"}
+        and any(_is_shift(flow, inner) for inner in flow.parts(node.left))
+    )
 
 
 def _asks_for_a_type(flow: _Flow, node: ast.expr) -> bool:
@@ -150,17 +199,53 @@ def _asks_for_a_type(flow: _Flow, node: ast.expr) -> bool:
 
 def _distance(flow: _Flow, node: ast.Compare) -> bool:
     """An order or membership of a difference, or of one side moved by a constant."""
-    if not any(isinstance(one, _ORDERED | ast.In) for one in node.ops):
+    weighed = any(isinstance(one, _ORDERED | ast.In) for one in node.ops)
+    if not flow.scalar or not weighed or flow.of(node) != {"own", "other"}:
         return False
-    if flow.of(node) != {"own", "other"}:
+    return any(_is_shift(flow, inner) for inner in flow.parts(node))
+
+
+def _is_shift(flow: _Flow, node: ast.AST) -> bool:
+    """A difference of the operands, or one of them moved by something that is neither."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Sub | ast.Add | ast.BitXor):
         return False
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub | ast.Add | ast.BitXor):
-            both = flow.of(inner) == {"own", "other"}
-            moved = any(isinstance(side, ast.Constant) for side in (inner.left, inner.right))
-            if both or moved:
-                return True
-    return False
+    rests = (flow.of(node.left), flow.of(node.right))
+    return any(rests) and (not all(rests) or flow.of(node) == {"own", "other"})
+
+
+def _one_sided(flow: _Flow, node: ast.expr) -> bool:
+    """A whole answer that is an order, a difference, or a question about the other alone."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        inner = node.operand
+        return isinstance(inner, ast.Compare) and _is_ordered(flow, inner)
+    if isinstance(node, ast.Compare):
+        different = isinstance(node.ops[0], ast.NotEq | ast.IsNot)
+        return (different and flow.of(node) == {"own", "other"}) or _is_ordered(flow, node)
+    if not isinstance(node, ast.Call) or flow.of(node) != {"other"}:
+        return False
+    asked = isinstance(node.func, ast.Attribute) and node.func.attr.startswith("is")
+    return asked or flow.source.name(node.func).startswith("re.")
+
+
+def _is_ordered(flow: _Flow, node: ast.Compare) -> bool:
+    single = len(node.ops) == 1 and isinstance(node.ops[0], _ORDERED)
+    sides = sorted(map(sorted, (flow.of(node.left), flow.of(node.comparators[0]))))
+    return single and sides == [["other"], ["own"]]
+
+
+def _several(flow: _Flow, parts: list[ast.expr]) -> bool:
+    """Two ways to be equal, one of them to a neighbour: ``self == o or self + 1 == o``."""
+    if len(parts) == 1 and isinstance(parts[0], ast.Call):
+        call = parts[0]
+        each = getattr(call.func, "id", "") == "any" and call.args
+        held = call.args[0] if each else None
+        return isinstance(held, ast.GeneratorExp | ast.ListComp) and any(
+            _is_shift(flow, inner) for inner in ast.walk(held.elt)
+        )
+    tied = [part for part in parts if flow.of(part) == {"own", "other"}]
+    return len(tied) > 1 and any(
+        _is_shift(flow, inner) for part in tied for inner in ast.walk(part)
+    )
 
 
 def _rounded(flow: _Flow, node: ast.Compare) -> bool:
@@ -215,7 +300,14 @@ def _derives(flow: _Flow, attribute: str) -> bool:
     return not bases <= _VALUES
 
 
-def _is_own_type(node: ast.AST) -> bool:
+def _is_own_type(node: ast.AST, function: Function, own: str) -> bool:
+    """``type(self)``, ``self.__class__`` or the class by its name."""
+    if isinstance(node, ast.Name):
+        return node.id in (own, "__class__")
     if isinstance(node, ast.Attribute):
-        return node.attr == "__class__"
-    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "type"
+        holder: ast.AST | None = node.value if node.attr == "__class__" else None
+    else:
+        called = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "type"
+        holder = node.args[0] if called and isinstance(node, ast.Call) and node.args else None
+    first = function.args.args[0].arg if function.args.args else ""
+    return isinstance(holder, ast.Name) and holder.id == first

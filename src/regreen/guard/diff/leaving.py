@@ -14,6 +14,7 @@ from regreen.guard.diff.source import Finding, Source
 __all__ = ["leaving_findings"]
 
 _INTERRUPTS = frozenset(("KeyboardInterrupt", "BaseException", "GeneratorExit"))
+_ENDS = _INTERRUPTS | {"SystemExit"}
 _EXITS = frozenset(("sys.exit", "exit", "quit", "SystemExit"))
 _REPLACES = re.compile(r"^os\.exec[lv]p?e?$")
 _NOTHING = re.compile(r"(^|/)(true|:)$")
@@ -31,11 +32,16 @@ _COMMAND_LIBRARIES = frozenset(
 def leaving_findings(source: Source) -> Iterator[Finding]:
     """Interrupts raised, exits from functions that are no commands, processes replaced."""
     command = _is_command(source)
+    interrupts = _INTERRUPTS | {
+        node.name
+        for node in source.nodes
+        if isinstance(node, ast.ClassDef) and any(source.name(base) in _ENDS for base in node.bases)
+    }
     for node in source.nodes:
         if isinstance(node, ast.Raise) and node.exc is not None:
             raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
             name = source.name(raised).removeprefix("builtins.")
-            if name in _INTERRUPTS:
+            if name in interrupts:
                 yield Finding("exit_raised", name, node.lineno)
             elif name == "SystemExit" and not command:
                 yield from _exited(source, node, node.exc)

@@ -49,7 +49,14 @@ def reading_findings(source: Source) -> Iterator[Finding]:
             inside = source.inside(node)
             if _returns_picked(source, node, inside) or _steps_to_constant(source, inside):
                 yield Finding("expected_value_read", "picked", node.lineno)
-        elif isinstance(node, ast.Compare) and _place_is_constant(source, node):
+        elif isinstance(node, ast.Compare):
+            if _place_is_constant(source, node):
+                yield Finding("test_recognised", "line of the caller", node.lineno)
+            if isinstance(node.ops[0], ast.In | ast.NotIn) and _member(
+                source, node.comparators[0], "co_consts", set()
+            ):
+                yield Finding("expected_value_read", "picked", node.lineno)
+        elif isinstance(node, ast.Dict) and _looked_up_by_place(source, node):
             yield Finding("test_recognised", "line of the caller", node.lineno)
 
 
@@ -183,6 +190,18 @@ def _steps_to_constant(source: Source, inside: list[ast.AST]) -> bool:
         and any(isinstance(node, ast.Attribute) and node.attr == "argval" for node in inside)
         and any(isinstance(node, ast.Constant) and node.value == "LOAD_CONST" for node in inside)
     )
+
+
+def _looked_up_by_place(source: Source, table: ast.Dict) -> bool:
+    """A table written down, asked for the line its caller stands on."""
+    around = source.parents.get(table)
+    key: ast.expr | None = None
+    if isinstance(around, ast.Subscript):
+        key = around.slice
+    elif isinstance(around, ast.Attribute):
+        call = source.parents.get(around)
+        key = call.args[0] if isinstance(call, ast.Call) and call.args else None
+    return isinstance(key, ast.Attribute) and key.attr in ("f_lineno", "co_firstlineno")
 
 
 def _place_is_constant(source: Source, node: ast.Compare) -> bool:
