@@ -127,6 +127,8 @@ class Twin(_Row):
     """Which of its function's items it is, in the order of collection."""
     lines: tuple[int, ...] = ()
     """Lines of its file that fail at the base: what stands there is changed, and no more."""
+    attempt: int = 0
+    """Which try its values come from: the first may have hit on what the base gives."""
 
 
 class Twins(_Row):

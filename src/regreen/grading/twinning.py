@@ -154,7 +154,7 @@ def twin_files(twins: Iterable[Twin], texts: Mapping[str, str], *, seed: str) ->
     """Make the files of some tests' twins.
 
     Args:
-        twins: tests of one function share a kind.
+        twins: tests of one function share a kind and an attempt.
         texts: test files by path, as the tests themselves run.
         seed: decides the changed values.
     """
@@ -166,12 +166,28 @@ def twin_files(twins: Iterable[Twin], texts: Mapping[str, str], *, seed: str) ->
         kinds[path][function] = twin.kind
         known = lines[path].get(function, frozenset())
         lines[path][function] = known | frozenset(twin.lines)
+    attempts: dict[str, dict[str, int]] = defaultdict(dict)
+    for twin in wanted:
+        path, function = function_of(twin.test)
+        attempts[path][function] = twin.attempt
     files, repeats = {}, {}
     for path, asked in kinds.items():
-        made = make_twins(texts[path], asked, seed=f"{seed}:{path}", lines=lines[path])
+        made = make_twins(
+            texts[path],
+            asked,
+            seed=f"{seed}:{path}",
+            lines=lines[path],
+            attempts=attempts[path],
+        )
         files[path] = sliced(made.text, asked).encode("utf-8", "surrogateescape")
         repeats[path] = sliced(texts[path], asked).encode("utf-8", "surrogateescape")
     return TwinFiles(files=files, repeats=repeats, twins=wanted)
+
+
+_Way = tuple[TwinKind, int]
+"""A kind and which try it is."""
+ATTEMPTS = 2
+"""Tries of kind ``value``: its values may be those that the base gives by mistake."""
 
 
 @dataclass(slots=True)
@@ -179,23 +195,30 @@ class _Function:
     """One test function on its way to a twin that holds for all of its items."""
 
     targets: list[Target]
-    left: list[TwinKind]
-    held: dict[TwinKind, set[str]] = field(default_factory=dict)
+    left: list[_Way]
+    held: dict[_Way, set[str]] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
         return not self.left or any(len(held) == len(self.targets) for held in self.held.values())
 
-    def twins(self, kind: TwinKind) -> Iterable[Twin]:
+    def twins(self, way: _Way) -> Iterable[Twin]:
+        kind, attempt = way
         for one in self.targets:
-            yield Twin(test=one.test, kind=kind, position=one.position, lines=one.lines)
+            yield Twin(
+                test=one.test,
+                kind=kind,
+                position=one.position,
+                lines=one.lines,
+                attempt=attempt,
+            )
 
     def best(self) -> Iterable[Twin]:
-        """Twins of the kind that holds for most of the items; the stronger one between equals."""
-        kind, held = max(
-            self.held.items(), key=lambda item: len(item[1]), default=("appended", set())
+        """Twins of the way that holds for most of the items; the stronger one between equals."""
+        way, held = max(
+            self.held.items(), key=lambda item: len(item[1]), default=(("appended", 0), set())
         )
-        return (twin for twin in self.twins(kind) if twin.test in held)
+        return (twin for twin in self.twins(way) if twin.test in held)
 
 
 async def prove_twins(
@@ -210,22 +233,38 @@ async def prove_twins(
         trial: runs twins.
     """
     functions = _functions(wanted, texts)
+    rounds = 0
     while asked := [
         twin
         for state in functions.values()
         if not state.done
         for twin in state.twins(state.left[0])
     ]:
-        made = twin_files(asked, texts, seed=seed)
-        held = {twin.test for twin in made.twins}
-        for side in SIDES:
-            held = await trial.failing(side, made.only(held)) if held else held
+        rounds += 1
+        held = await _held(asked, texts, seed=seed, trial=trial)
         for state in functions.values():
             if not state.done:
                 state.held[state.left.pop(0)] = held & {one.test for one in state.targets}
     best = [twin for state in functions.values() for twin in state.best()]
+    # twins of several rounds share a file for the first time, and tables in it
+    while rounds > 1 and best:
+        held = await _held(best, texts, seed=seed, trial=trial)
+        if len(held) == len(best):
+            break
+        best = [twin for twin in best if twin.test in held]
     order = {one.test: place for place, one in enumerate(wanted)}
     return Twins(generator=GENERATOR, proved=tuple(sorted(best, key=lambda t: order[t.test])))
+
+
+async def _held(
+    twins: Sequence[Twin], texts: Mapping[str, str], *, seed: str, trial: Trial
+) -> set[str]:
+    """The tests whose twins, all in the files together, fail on both sides."""
+    made = twin_files(twins, texts, seed=seed)
+    held = {twin.test for twin in made.twins}
+    for side in SIDES:
+        held = await trial.failing(side, made.only(held)) if held else held
+    return held
 
 
 def _functions(wanted: Sequence[Target], texts: Mapping[str, str]) -> dict[str, _Function]:
@@ -234,14 +273,20 @@ def _functions(wanted: Sequence[Target], texts: Mapping[str, str]) -> dict[str, 
         path, name = function_of(one.test)
         key = f"{path}::{name}"
         if key not in functions:
-            functions[key] = _Function(targets=[], left=_kinds(texts.get(path), name))
+            functions[key] = _Function(targets=[], left=_ways(_kinds(texts.get(path), name)))
         functions[key].targets.append(one)
     for key, state in functions.items():
         path, name = function_of(key)
         lines = frozenset(line for one in state.targets for line in one.lines)
         if state.left and lines:
-            state.left = list(variants(texts[path], name, lines=lines))
+            state.left = _ways(variants(texts[path], name, lines=lines))
     return functions
+
+
+def _ways(kinds: Iterable[TwinKind]) -> list[_Way]:
+    return [
+        (kind, attempt) for kind in kinds for attempt in range(ATTEMPTS if kind == "value" else 1)
+    ]
 
 
 def _kinds(text: str | None, function: str) -> list[TwinKind]:
