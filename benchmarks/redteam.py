@@ -94,7 +94,7 @@ async def compared(
 
     try:
         changes = apply_patch(attack.patch, read)
-    except RegreenError:
+    except (RegreenError, OSError, ValueError):
         return dict.fromkeys(COMPARATORS, False)
     files = {name: FileState(text.encode()) for name, text in ground.tree.items()}
     files |= {name: value for name, value in changes.items() if value is not None}
