@@ -260,13 +260,15 @@ class Protection:
         self, path: str, before: FileState | None, _after: FileState | None
     ) -> Ruling | None:
         pure = PurePosixPath(path)
+        if pure.parts[0] in _OWN_INSTALLATIONS:
+            return Ruling(keep=False, reason="an environment of the agent's own")
         if pure.name in _STARTUP and (before is None or pure.parent == PurePosixPath()):
             return Ruling(False, "the interpreter runs it at its start", before is None)
         if pure.suffix in (".pth", "._pth") or pure.name == "pyvenv.cfg":
             return Ruling(False, "the interpreter reads it at its start", before is None)
         if set(pure.parts[:-1]) & _CACHES and pure.suffix != ".pyc":
             return Ruling(keep=False, reason="a tool's cache")
-        if set(pure.parts[:-1]) & _INSTALLED or pure.parts[0] in _OWN_INSTALLATIONS:
+        if set(pure.parts[:-1]) & _INSTALLED:
             return Ruling(keep=False, reason="an installed package, not the repository")
         return None
 
