@@ -139,8 +139,14 @@ def _own_answers(changes: Iterable[FileChange], parts: Mapping[str, Part]) -> It
         change for change in changes
         if parts.get(change.path) is Part.PRODUCT and change.path.endswith(".py")
     ]  # fmt: skip
-    sides = [(change, _read(change.before), _read(change.after)) for change in product]
-    for place, line in own_answers((before, after) for _, before, after in sides):
+    if not any("__eq__" in (change.after or "") for change in product):
+        return
+    sides = [(_read(change.before), _read(change.after)) for change in product]
+    try:
+        found = list(own_answers(sides))
+    except RecursionError:
+        return
+    for place, line in found:
         change = product[place]
         evidence = (change.after or "").splitlines()[line - 1].strip()
         yield "answers_for_itself", change.path, line, evidence[:_EVIDENCE]
