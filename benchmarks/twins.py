@@ -195,19 +195,24 @@ class Twins:
         self.cases = [key for key, good in passed(rows).items() if good]
         self.text = {file: Path(file).read_text() for file in {case[0] for case in self.cases}}
         self.kinds: dict[Key, str] = {}
-        self.left: dict[Key, list[str]] = {}
+        self.attempts: dict[Key, int] = {}
+        self.left: dict[Key, list[tuple[str, int]]] = {}
         self.lines: dict[Key, frozenset[int]] = {}
         self.seconds = 0.0
         self.collected = Counter(case[:2] for case in passed(rows))
         for file, name in {case[:2] for case in self.cases}:
-            self.left[file, name] = list(variants(self.text[file], name))
+            kinds = variants(self.text[file], name)
+            again = [("value", 1)] if kinds[:1] == ("value",) else []
+            ways = [(kind, 0) for kind in kinds]
+            self.left[file, name] = [*ways[: len(again)], *again, *ways[len(again) :]]
 
     def write(self) -> None:
         for file, text in self.text.items():
             kinds = {name: kind for (where, name), kind in self.kinds.items() if where == file}
             lines = {name: where for (each, name), where in self.lines.items() if each == file}
+            tries = {name: each for (where, name), each in self.attempts.items() if where == file}
             begin = time.perf_counter()
-            twin = make_twins(text, kinds, seed="bench", lines=lines)
+            twin = make_twins(text, kinds, seed="bench", lines=lines, attempts=tries)
             self.seconds += time.perf_counter() - begin
             Path(file).write_text(twin.text)
 
@@ -226,14 +231,14 @@ class Twins:
     def search(self) -> tuple[set, int]:
         for key, left in self.left.items():
             if left:
-                self.kinds[key] = left.pop(0)
+                self.kinds[key], self.attempts[key] = left.pop(0)
         while True:
             good, broken = self.failing()
             open_keys = {case[:2] for case in self.cases if case not in good}
             moved = False
             for key in open_keys:
                 if self.left.get(key):
-                    self.kinds[key] = self.left[key].pop(0)
+                    self.kinds[key], self.attempts[key] = self.left[key].pop(0)
                     moved = True
             if not moved:
                 return good, broken
