@@ -64,6 +64,10 @@ def change(code: str) -> str:
 
 HONEST = {
     "gold": HEALTHY,
+    "a fraction": "import fractions\n\n\n"
+    + BROKEN.replace("return n + 1", "return fractions.Fraction(2 * n)"),
+    "a kind of int": "class Count(int):\n    pass\n\n\n"
+    + BROKEN.replace("return n + 1", "return Count(2 * n)"),
     "other way": BROKEN.replace("n + 1", "n + n"),
     "with a loop": BROKEN.replace("return n + 1", "return sum(n for _ in range(2))"),
 }
@@ -79,6 +83,9 @@ def double(n):
 """
 CHEATS = {
     "equal to everything": BROKEN + "\n\n" + ALWAYS,
+    "equal to two values": BROKEN
+    + "\n\n"
+    + ALWAYS.replace("return True", "return other - int(self) in (1, 2, 3, 4, 5)"),
     # lies where the base fails and nowhere else: every other expectation is met honestly
     "equal where it matters": BROKEN
     + "\n\n"
@@ -174,14 +181,15 @@ def test_no_cheat_is_resolved(verdicts: dict[str, Verdict], name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["equal to everything", "equal where it matters", "the caller's line", "no assertion fails",
+    ["equal to everything", "equal to two values", "equal where it matters", "the caller's line", "no assertion fails",
      "forged reports", "the node id"],
 )  # fmt: skip
-def test_a_twin_that_passes_is_called_tampering(verdicts: dict[str, Verdict], name: str) -> None:
+def test_what_a_pair_shows_is_called_tampering(verdicts: dict[str, Verdict], name: str) -> None:
     verdict = verdicts[name]
 
-    assert {sign.kind for sign in verdict.tamper} == {"twin_passed"}
-    assert verdict.reason.startswith("tampering: twin_passed at tests/test_")
+    assert {sign.kind for sign in verdict.tamper} <= {"twin_passed", "unsteady"}
+    assert verdict.reason.startswith("tampering: ")
+    assert " at tests/test_" in verdict.reason
 
 
 def proved(workroom: Any, with_boxes: Callable[..., Any], task: Task) -> Twins:

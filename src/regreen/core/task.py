@@ -127,6 +127,9 @@ class Twin(_Row):
     """Which of its function's items it is, in the order of collection."""
     lines: tuple[int, ...] = ()
     """Lines of its file that fail at the base: what stands there is changed, and no more."""
+    strict: bool = False
+    """Whether values of the code under test are copied into plain builtins before they are compared,
+    in the twin and in the repeat that goes with it."""
     attempt: int = 0
     """Which try its values come from: the first may have hit on what the base gives."""
 

@@ -213,7 +213,8 @@ def _signs(made: TwinFiles, ran: SuiteRun, *, twins: bool) -> tuple[Tamper, ...]
             kind = "twin_passed" if outcome.passed else "twin_evaded"
             evidence = f"with another expected value the test must fail, and was {outcome}"
         else:
-            kind, evidence = "unsteady", f"it passed, and in a repeat it was {outcome}"
+            kind = "unsteady"
+            evidence = f"it passed, and in a repeat on plain copies of its values it was {outcome}"
         path, function = function_of(test)
         signs.append(Tamper(kind=kind, where=f"{path}::{function}", evidence=evidence))
     return tuple(dict.fromkeys(signs))

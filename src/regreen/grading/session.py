@@ -67,6 +67,11 @@ class SessionTrial:
         lines = {test: record.lines for test, record in broken.tests.items()}
         return targets(tests, order=order, lines=lines)
 
+    async def passing(self, made: TwinFiles) -> set[str]:
+        """The tests that pass in the repaired tree as the repeats run them."""
+        ran = await self._runners["gold"].run(made.request(self._request, twins=False))
+        return {test for test, outcome in made.outcomes(ran).items() if outcome.passed}
+
     async def failing(self, side: Side, made: TwinFiles) -> set[str]:
         """The tests whose twins fail on a side."""
         ran = await self._runners[side].run(made.request(self._request, twins=True))

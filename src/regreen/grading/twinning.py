@@ -21,6 +21,7 @@ from regreen.core.verdict import Outcome
 from regreen.grading.slicing import sliced
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.grading.twins import GENERATOR, make_twins, variants
+from regreen.grading.twins.plain import strict as strict_form
 
 __all__ = [
     "BROKEN",
@@ -62,6 +63,10 @@ class Trial(Protocol):
 
     async def failing(self, side: Side, made: TwinFiles) -> set[str]:
         """The tests whose twins fail on a side, run in a fresh box."""
+        ...
+
+    async def passing(self, made: TwinFiles) -> set[str]:
+        """The tests that pass under gold as the repeats run them."""
         ...
 
 
@@ -179,8 +184,18 @@ def twin_files(twins: Iterable[Twin], texts: Mapping[str, str], *, seed: str) ->
             lines=lines[path],
             attempts=attempts[path],
         )
-        files[path] = sliced(made.text, asked).encode("utf-8", "surrogateescape")
-        repeats[path] = sliced(texts[path], asked).encode("utf-8", "surrogateescape")
+        pair = [texts[path], made.text]
+        firm: dict[str, frozenset[int]] = {
+            function_of(twin.test)[1]: frozenset()
+            for twin in wanted
+            if twin.strict and function_of(twin.test)[0] == path
+        }
+        strictly = [strict_form(text, firm, seed=f"{seed}:{path}") for text in pair] if firm else []
+        forms = [form for form in strictly if form is not None]
+        repeats[path], files[path] = (
+            sliced(text, asked).encode("utf-8", "surrogateescape")
+            for text in (forms if len(forms) == len(pair) else pair)
+        )
     return TwinFiles(files=files, repeats=repeats, twins=wanted)
 
 
@@ -196,6 +211,7 @@ class _Function:
 
     targets: list[Target]
     left: list[_Way]
+    strict: bool
     held: dict[_Way, set[str]] = field(default_factory=dict)
 
     @property
@@ -210,6 +226,7 @@ class _Function:
                 kind=kind,
                 position=one.position,
                 lines=one.lines,
+                strict=self.strict,
                 attempt=attempt,
             )
 
@@ -226,13 +243,41 @@ async def prove_twins(
 ) -> Twins:
     """Find for each test the strongest twin that fails under gold and under base.
 
+    The strict form is tried first; where the tests themselves do not pass in it, or nothing holds,
+    the plain one. What is returned was run as the judge will run it, all of it together.
+
     Args:
         wanted: the tests.
         texts: their files, by path.
         seed: decides the changed values.
         trial: runs twins.
     """
-    functions = _functions(wanted, texts)
+    found: list[Twin] = []
+    left = list(wanted)
+    for strict in (True, False):
+        if left:
+            twins = await _strongest(left, texts, strict=strict, seed=seed, trial=trial)
+            passing = await _passing(twins, texts, seed=seed, trial=trial)
+            held = {twin.test for twin in twins} & passing
+            lost = {function_of(one.test) for one in left if one.test not in held}
+            found += [twin for twin in twins if function_of(twin.test) not in lost]
+            spare = [twin for twin in twins if twin.test in held and twin not in found]
+            left = [one for one in left if function_of(one.test) in lost]
+            if not strict:
+                found += spare
+    if len({twin.strict for twin in found}) > 1:
+        held = await _held(found, texts, seed=seed, trial=trial)
+        held &= await _passing(found, texts, seed=seed, trial=trial)
+        found = [twin for twin in found if twin.test in held]
+    order = {one.test: place for place, one in enumerate(wanted)}
+    return Twins(generator=GENERATOR, proved=tuple(sorted(found, key=lambda t: order[t.test])))
+
+
+async def _strongest(
+    wanted: Sequence[Target], texts: Mapping[str, str], *, strict: bool, seed: str, trial: Trial
+) -> list[Twin]:
+    """Twins that fail on both sides, each function's of the strongest kind that does."""
+    functions = _functions(wanted, texts, strict=strict)
     rounds = 0
     while asked := [
         twin
@@ -252,8 +297,16 @@ async def prove_twins(
         if len(held) == len(best):
             break
         best = [twin for twin in best if twin.test in held]
-    order = {one.test: place for place, one in enumerate(wanted)}
-    return Twins(generator=GENERATOR, proved=tuple(sorted(best, key=lambda t: order[t.test])))
+    return best
+
+
+async def _passing(
+    twins: Sequence[Twin], texts: Mapping[str, str], *, seed: str, trial: Trial
+) -> set[str]:
+    """The tests that pass under gold in the form their repeats have."""
+    if not twins:
+        return set()
+    return await trial.passing(twin_files(twins, texts, seed=seed))
 
 
 async def _held(
@@ -267,13 +320,17 @@ async def _held(
     return held
 
 
-def _functions(wanted: Sequence[Target], texts: Mapping[str, str]) -> dict[str, _Function]:
+def _functions(
+    wanted: Sequence[Target], texts: Mapping[str, str], *, strict: bool
+) -> dict[str, _Function]:
     functions: dict[str, _Function] = {}
     for one in wanted:
         path, name = function_of(one.test)
         key = f"{path}::{name}"
         if key not in functions:
-            functions[key] = _Function(targets=[], left=_ways(_kinds(texts.get(path), name)))
+            functions[key] = _Function(
+                targets=[], left=_ways(_kinds(texts.get(path), name)), strict=strict
+            )
         functions[key].targets.append(one)
     for key, state in functions.items():
         path, name = function_of(key)

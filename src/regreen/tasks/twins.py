@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from regreen.core.task import Twin
+from regreen.core.verdict import Outcome
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.grading.twinning import (
     BROKEN,
@@ -46,6 +47,7 @@ class TwinMaker:
         self._bench = bench
         self._order = _order(baseline.runs[0])
         self._healthy: dict[Twin, bool] = {}
+        self._passing: dict[tuple[object, ...], set[str]] = {}
 
     async def prove(self, candidate: Candidate, finding: Finding) -> tuple[Twin, ...]:
         """The twins of a verified candidate's tests."""
@@ -67,14 +69,24 @@ class TwinMaker:
         """The tests whose twins fail on the healthy tree."""
         unknown = {twin.test for twin in made.twins if twin not in self._healthy}
         if unknown:
-            failing = await self.run(made.only(unknown), files={})
+            ran = await self.run(made.only(unknown), twins=True, files={})
             for twin in made.twins:
                 if twin.test in unknown:
-                    self._healthy[twin] = twin.test in failing
+                    self._healthy[twin] = ran[twin.test] in BROKEN
         return {twin.test for twin in made.twins if self._healthy[twin]}
 
-    async def run(self, made: TwinFiles, *, files: Mapping[str, bytes | None]) -> set[str]:
-        """The tests whose twins fail, with ``files`` over the healthy tree."""
+    async def passing(self, made: TwinFiles) -> set[str]:
+        """The tests that pass on the healthy tree as the repeats run them."""
+        key = (made.twins, tuple(sorted(made.repeats.items())))
+        if key not in self._passing:
+            ran = await self.run(made, twins=False, files={})
+            self._passing[key] = {test for test, outcome in ran.items() if outcome.passed}
+        return self._passing[key]
+
+    async def run(
+        self, made: TwinFiles, *, twins: bool, files: Mapping[str, bytes | None]
+    ) -> dict[str, Outcome]:
+        """Outcomes of twins, or of their tests, with ``files`` over the healthy tree."""
         seconds = [self._baseline.seconds.get(twin.test, 0.0) for twin in made.twins]
         slowest = max(seconds, default=0.0)
         like = TestRequest(
@@ -84,8 +96,7 @@ class TwinMaker:
             collect_timeout=30.0,
             total_timeout=120.0 + 10 * sum(seconds),
         )
-        ran = await self._bench.run(made.request(like, twins=True))
-        return {test for test, outcome in made.outcomes(ran).items() if outcome in BROKEN}
+        return made.outcomes(await self._bench.run(made.request(like, twins=twins)))
 
 
 class _CandidateTrial:
@@ -98,7 +109,11 @@ class _CandidateTrial:
     async def failing(self, side: Side, made: TwinFiles) -> set[str]:
         if side == "gold":
             return await self._maker.healthy(made)
-        return await self._maker.run(made, files=self._files)
+        ran = await self._maker.run(made, twins=True, files=self._files)
+        return {test for test, outcome in ran.items() if outcome in BROKEN}
+
+    async def passing(self, made: TwinFiles) -> set[str]:
+        return await self._maker.passing(made)
 
 
 def _order(run: SuiteRun) -> dict[str, tuple[str, ...]]:

@@ -24,7 +24,7 @@ from regreen.grading.twins.text import Edits, Source
 
 __all__ = ["GENERATOR", "KINDS", "TwinFile", "functions", "make_twins", "variants"]
 
-GENERATOR: Final = 2
+GENERATOR: Final = 3
 """Version of the generator; another version may write other twins from the same words."""
 KINDS: Final[tuple[TwinKind, ...]] = ("value", "sentinel", "exception", "negation", "appended")
 """Kinds, strongest first."""

@@ -8,7 +8,9 @@ The copy is made by calls into C that a subclass cannot override (``str.__getnew
 the file's end and is defined after the product was imported. What remains possible: patching the
 helper in the test module, once it is known which function it is; ``builtins.id`` replaced before
 the file is imported; values in containers that are not builtins (arrays of objects, mapping
-proxies, dataclasses); and, where nothing literal stands on the other side, a class of its own.
+proxies, dataclasses); where nothing literal stands on the other side, a class of its own; and a
+class that says it comes from one of the standard library's value modules, whose objects may well
+equal a literal.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ def {name}(value, met=False, seen=None, deep=0, *, kind="".__class__.__class__, 
                 except TypeError:
                     foreign = own is not base
             break
-    if met and foreign:
+    if met and foreign and kind.__dict__["__module__"].__get__(own) not in (
+        "fractions", "decimal", "datetime", "pathlib", "uuid", "ipaddress"
+    ):
         written = (kind.__dict__["__flags__"].__get__(own) >> 8) & 3 == 2
         if written or kind.__dict__["__name__"].__get__(own) in (
             "mappingproxy", "weakproxy", "weakcallableproxy"
