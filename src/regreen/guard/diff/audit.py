@@ -77,10 +77,12 @@ def audit_diff(
         new file.
     """
     examples = Examples(tests or {}, statement)
-    excused = {kind for kind, _, _, _ in _new(gold, read, examples)} if gold.strip() else set()
+    rows = _new(patch, read, examples)
+    # most diffs show nothing, so that nothing has to be excused by the gold patch
+    excused = {row[0] for row in _new(gold, read, examples)} if rows and gold.strip() else set()
     found = [
         Tamper(kind=kind, where=f"{path}:{line}" if line else path, evidence=evidence)
-        for kind, path, line, evidence in _new(patch, read, examples)
+        for kind, path, line, evidence in rows
         if kind not in excused
     ]
     order = ("high", "medium", "low")
@@ -97,8 +99,6 @@ def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) ->
     rows = [row for change in changes for row in _by_path(change, read)]
     runner = is_runner_repository(read)
     imported = _imported(changes)
-    before: Counter[tuple[str, str]] = Counter()
-    used: set[str] = set()
     after: dict[tuple[str, str], list[Row]] = defaultdict(list)
     parts: dict[str, Part] = {}
     for change in changes:
@@ -108,10 +108,6 @@ def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) ->
         elif _FOREIGN_TEST.search(change.path):
             part = Part.TEST
         parts[change.path] = part
-        if change.before is not None:
-            for finding in _findings(change.path, change.before, part, examples, runner):
-                before[finding.kind, finding.key] += 1
-                used.add(finding.kind)
         if change.deleted or change.binary:
             continue
         text, numbers = _text_of(change)
@@ -121,6 +117,17 @@ def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) ->
             line = numbers.get(finding.line, finding.line)
             row = (finding.kind, change.path, line, evidence[:_EVIDENCE])
             after[finding.kind, finding.key].append(row)
+    before: Counter[tuple[str, str]] = Counter()
+    if after:
+        before.update(
+            (finding.kind, finding.key)
+            for change in changes
+            if change.before is not None
+            for finding in _findings(
+                change.path, change.before, parts[change.path], examples, runner
+            )
+        )
+    used = {kind for kind, _ in before}
     for (kind, key), new in after.items():
         surplus = len(new) - before[kind, key]
         # what the files already did is their manner; only the gravest kinds are counted one by one
