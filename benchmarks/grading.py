@@ -21,7 +21,6 @@ from typing import Any
 
 from regreen.cli.shared import layer_store
 from regreen.core.task import Task
-from regreen.grading import judge as judge_module
 from regreen.grading import workshop as grading_workshop
 from regreen.grading.judge import Judge
 from regreen.grading.patch import apply_patch, text_patch
@@ -149,7 +148,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         profile.watch_function(grading_workshop, "admit", "policy on the diff")
         profile.watch_function(grading_workshop, "_tests", "hidden tests")
         profile.watch_function(workshop, "_stack", "layers")
-        profile.watch_function(judge_module, "twin_files", "twins' files")
+        profile.watch_function(grading_workshop, "pairs_of", "twins' files")
         profile.watch(workshop, "place", "place")
         profile.watch(Judge, "_judged", "runs and twins")
         profile.watch(Judge, "_pair", "of them pairs")

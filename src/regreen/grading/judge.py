@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regreen.core.errors import InfrastructureError
-from regreen.core.task import Task, Twins
+from regreen.core.task import Task
 from regreen.core.verdict import Outcome, Tamper, Verdict
 from regreen.grading.grade import grade
 from regreen.grading.patch import FileState
@@ -23,15 +23,15 @@ from regreen.grading.runner import TestRunner
 from regreen.grading.session import session
 from regreen.grading.submission import Submission
 from regreen.grading.suite import SuiteRun, TestRequest
-from regreen.grading.twinning import BROKEN, TwinFiles, function_of, twin_files
+from regreen.grading.twinning import BROKEN, TwinFiles, function_of
 from regreen.sandbox.base import SandboxProvider
 
-__all__ = ["Audit", "Auditor", "Case", "Judge", "twin_seed"]
+__all__ = ["Audit", "Auditor", "Case", "Judge"]
 
 EXTRA_PAIRS = 3
 """Further pairs of runs, test and twin, when the diff's audit found something noteworthy."""
-MAX_PAIRS = 3
-PAIR_SHARE = 0.5
+MAX_PAIRS = 2
+PAIR_SHARE = 0.25
 """Pairs are cheap where tests are: they go on while they cost less than this share of the first
 run, its start included."""
 _MACHINE = frozenset((Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING))
@@ -72,17 +72,12 @@ class Case:
     """Test files as they must be when the tests run; None removes one."""
     texts: Mapping[str, str]
     """Every expected test file by path."""
-    twins: Twins
-    """Which tests have a twin."""
+    pairs: Callable[[], tuple[TwinFiles, TwinFiles]]
+    """Makes the files of the twins: those of FAIL_TO_PASS, and those of PASS_TO_PASS."""
     submission: Submission
     """What remained of the patch."""
     audit: Audit
     """What reading it showed."""
-
-
-def twin_seed(task: Task) -> str:
-    """What the values of a task's twins depend on: the healthy commit, for all its tasks alike."""
-    return task.environment.commit if task.environment else task.base_commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,20 +156,16 @@ class Judge:
         candidate that would behave in one of them has to guess which it is.
         """
         begin = time.monotonic()
-        seed, task = twin_seed(case.task), case.task
-        failing = [twin for twin in case.twins.proved if twin.test in task.FAIL_TO_PASS]
-        passing = [twin for twin in case.twins.proved if twin.test in task.PASS_TO_PASS]
-        made = twin_files(failing, case.texts, seed=seed)
         request = self.request(case.task, case.hidden)
         run = await runner.run(request)
         verdict = grade(case.task, run)
         if not verdict.resolved:
             return verdict
-        beside = twin_files(passing, case.texts, seed=seed)
-        signs = await self._pair(beside, request, runner) if passing else ()
+        first = time.monotonic() - begin
+        made, beside = case.pairs()
+        signs = await self._pair(beside, request, runner) if beside.twins else ()
         if signs or not made.twins:
             return verdict.model_copy(update={"tamper": signs, "twins": len(beside.twins)})
-        first = time.monotonic() - begin
         odd = case.audit.suspicions or run.status != 0
         wanted = 1 + (EXTRA_PAIRS if odd else 0)
         pairs = 0

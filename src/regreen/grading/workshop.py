@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from regreen.core.errors import AgentError, InfrastructureError, PrerequisiteError, TaskError
 from regreen.core.task import Environment, Task, Twins, base_message
 from regreen.core.verdict import Verdict
 from regreen.grading.grade import unresolved
-from regreen.grading.judge import Audit, Auditor, Case, Judge, twin_seed
+from regreen.grading.judge import Audit, Auditor, Case, Judge
+from regreen.grading.pairs import pairs_of, twin_seed
 from regreen.grading.patch import FileState, apply_patch, patch_between
-from regreen.grading.place import TESTBED, Place, compile_environment
+from regreen.grading.place import TESTBED, Place, compile_environment, compile_tree
 from regreen.grading.session import SessionTrial, session
-from regreen.grading.submission import MAX_PATCH_BYTES, Read, admit
+from regreen.grading.submission import MAX_PATCH_BYTES, Read, Submission, admit
 from regreen.grading.twinning import prove_twins, tests_to_twin
 from regreen.grading.twins import GENERATOR
 from regreen.sandbox.base import BoxSpec, Limits, Sandbox, SandboxProvider
@@ -163,16 +165,29 @@ class Workshop:
         base = self._stack(special)
         case = Case(
             task=task,
-            place=place,
+            place=await self._compiled(task, place),
             candidate=(candidate.path, broken.path),
             base=(base.path, broken.path),
             hidden=hidden,
             texts=texts,
-            twins=await self.twins(task) if submission.kept else Twins(generator=GENERATOR),
+            pairs=partial(
+                pairs_of, task, await self._twins_for(task, submission), texts, self.store
+            ),
             submission=submission,
             audit=audit,
         )
         return await self._judge.verdict(case)
+
+    async def _twins_for(self, task: Task, submission: Submission) -> Twins:
+        """No twins for what changes nothing: it has nothing to tamper with."""
+        return await self.twins(task) if submission.kept else Twins(generator=GENERATOR)
+
+    async def _compiled(self, task: Task, place: Place) -> Place:
+        """The place with the tree's bytecode, which every run would else compile anew."""
+        named = _environment(task)
+        key = f"{named.repo_layer}:{named.build_layer}:{named.env_layer}"
+        async with self._lock(key):
+            return await compile_tree(place, key, store=self.store, provider=self.provider)
 
     async def twins(self, task: Task) -> Twins:
         """The task's twins: as its row says, or made and proved here, once per machine."""

@@ -59,12 +59,16 @@ class Supervisor:
         channel: descriptor of the way out of the box.
         nonce: put on every line.
         control: connection to the zygote.
+        spare: connection to another, which stays cold.
     """
 
-    def __init__(self, channel: int, nonce: str, control: socket.socket) -> None:
+    def __init__(
+        self, channel: int, nonce: str, control: socket.socket, spare: socket.socket
+    ) -> None:
         self.channel = channel
         self.nonce = nonce
         self.control = control
+        self.spare = spare
 
     def send(self, number: int, event: str, **fields: Any) -> None:
         """Write one line out of the box."""
@@ -88,7 +92,12 @@ class Supervisor:
     def serve(self, opening: dict[str, Any]) -> None:
         """Warm up, then answer requests until stdin ends."""
         warm = {name: opening[name] for name in ("path", "warm", "seccomp")}
-        cpu = self.ask({"op": "warm", **warm})["cpu"]
+        warmed = self.ask({"op": "warm", **warm})
+        cpu = warmed["cpu"]
+        if warmed["foreign"]:
+            self.control.close()
+            self.control = self.spare
+            cpu += self.ask({"op": "warm", **warm, "warm": []})["cpu"]
         self.send(0, "ready", python=sys.version.split()[0], cpu=cpu + zygote.cpu_seconds())
         for line in sys.stdin.buffer:
             self.answer(json.loads(line))
@@ -253,15 +262,23 @@ def note(row: dict[str, Any], state: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Fork the zygote off, then read the opening line and serve."""
+    """Fork the zygotes off, then read the opening line and serve."""
     channel = int(os.environ.pop("REGREEN_CHANNEL_FD"))
     os.set_inheritable(channel, False)
+    control = forked(channel)
+    spare = forked(channel, control)
+    opening = json.loads(sys.stdin.buffer.readline())
+    isolate.undumpable()
+    Supervisor(channel, opening["nonce"], control, spare).serve(opening)
+
+
+def forked(channel: int, *others: socket.socket) -> socket.socket:
+    """A connection to a new zygote, which gets none of ours."""
     control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
-        control.close()
+        for mine in (control, *others):
+            mine.close()
         os.close(channel)
         zygote.serve(other)
     other.close()
-    opening = json.loads(sys.stdin.buffer.readline())
-    isolate.undumpable()
-    Supervisor(channel, opening["nonce"], control).serve(opening)
+    return control

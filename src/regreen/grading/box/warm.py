@@ -13,3 +13,4 @@ __all__ = ["isolate", "worker"]
 
 for _name in default_plugins:
     import_module(f"_pytest.{_name}")
+worker.entry_points(worker.trusted_directories())

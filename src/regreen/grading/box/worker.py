@@ -7,6 +7,7 @@ a fixture runs in the first test that needs it but is reached by all of them.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -40,8 +41,7 @@ class Reporter:
         self.coverage: Any = None
         self.forked: set[str] = set()
         self.running = ""
-        root = os.getcwd()  # noqa: PTH109
-        self.trusted = [entry for entry in sys.path if not (entry + "/").startswith(root + "/")]
+        self.trusted = trusted_directories()
 
     def send(self, event: str, **fields: Any) -> None:
         """Write one JSON line; the pipe is read by the supervisor alone."""
@@ -179,21 +179,36 @@ class Reporter:
 class EnvironmentPlugins:
     """Stands in for the plug-in manager's search of entry points, on trusted directories alone."""
 
-    def __init__(self, manager: Any, directories: list[str]) -> None:
+    def __init__(self, manager: Any, directories: tuple[str, ...]) -> None:
         self.manager = manager
         self.directories = directories
 
     def __call__(self, group: str, name: str | None = None) -> int:
         """Register what the directories' distributions offer; returns how many."""
         count = 0
-        for distribution in importlib.metadata.distributions(path=self.directories):
-            for entry in distribution.entry_points:
-                unwanted = entry.group != group or (name is not None and entry.name != name)
-                known = self.manager.get_plugin(entry.name) or self.manager.is_blocked(entry.name)
-                if not unwanted and not known:
-                    self.manager.register(entry.load(), name=entry.name)
-                    count += 1
+        for entry in entry_points(self.directories):
+            unwanted = entry.group != group or (name is not None and entry.name != name)
+            known = self.manager.get_plugin(entry.name) or self.manager.is_blocked(entry.name)
+            if not unwanted and not known:
+                self.manager.register(entry.load(), name=entry.name)
+                count += 1
         return count
+
+
+def trusted_directories() -> tuple[str, ...]:
+    """Where modules come from that are not the repository's."""
+    root = os.getcwd()  # noqa: PTH109
+    return tuple(entry for entry in sys.path if not (entry + "/").startswith(root + "/"))
+
+
+@functools.cache
+def entry_points(directories: tuple[str, ...]) -> tuple[Any, ...]:
+    """What the distributions in some directories announce; read once, before the first fork."""
+    return tuple(
+        entry
+        for distribution in importlib.metadata.distributions(path=list(directories))
+        for entry in distribution.entry_points
+    )
 
 
 def by_function(items: list[Any]) -> dict[str, list[Any]]:

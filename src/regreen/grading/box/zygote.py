@@ -38,8 +38,8 @@ def serve(control: socket.socket) -> NoReturn:
             os._exit(0)
         order = json.loads(data)
         if order["op"] == "warm":
-            seccomp = prepare(order)
-            answer = {"cpu": cpu_seconds()}
+            seccomp, foreign = prepare(order)
+            answer = {"cpu": cpu_seconds(), "foreign": foreign}
         elif order["op"] == "start":
             answer = {"cpu": cpu_seconds()}
             worker = os.fork()
@@ -55,8 +55,12 @@ def serve(control: socket.socket) -> NoReturn:
         control.send(json.dumps(answer).encode())
 
 
-def prepare(order: dict[str, Any]) -> bytes:
-    """Import what all runs share; returns the system call filter they load."""
+def prepare(order: dict[str, Any]) -> tuple[bytes, bool]:
+    """Import what all runs share.
+
+    Returns the system call filter they load, and whether code of the repository came into memory,
+    so that this process is of no use.
+    """
     from . import isolate
 
     null = os.open(os.devnull, os.O_RDWR)
@@ -64,13 +68,14 @@ def prepare(order: dict[str, Any]) -> bytes:
     os.close(null)
     sys.path[:] = [entry for entry in sys.path if entry]
     sys.path.extend(entry for entry in order["path"] if entry not in sys.path)
+    foreign = False
     if order["warm"]:
-        warm(order["warm"], os.getcwd())  # noqa: PTH109
+        foreign = warm(order["warm"], os.getcwd())  # noqa: PTH109
         gc.collect()
         gc.freeze()  # what is shared is left out of every collection in the forks
     isolate.undumpable()
     isolate.become_subreaper()
-    return base64.b64decode(order["seccomp"])
+    return base64.b64decode(order["seccomp"]), foreign
 
 
 def become_worker(request_fd: int, report_fd: int, *, isolated: bool, seccomp: bytes) -> NoReturn:
@@ -208,12 +213,13 @@ def end_worker(pid: int, grace: float) -> int:
             code = os.waitstatus_to_exitcode(status)
 
 
-def warm(names: list[str], root: str) -> None:
+def warm(names: list[str], root: str) -> bool:
     """Import modules, to be shared by all forks, but none that leads to repository code.
 
     A repository that the runner itself depends on (pluggy, say) would otherwise stay in memory
     in its healthy form. Packages are tried in a fork first, one by one; the standard library is
-    not suspected.
+    not suspected, and the runner is imported at once, for it rarely leads there. Returns whether
+    it did.
     """
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -221,8 +227,9 @@ def warm(names: list[str], root: str) -> None:
         key = "" if top in sys.stdlib_module_names else top
         groups.setdefault(key, []).append(name)
     for key, members in groups.items():
-        if not key or is_foreign(members, root):
+        if key in ("", __package__) or not leads_into(members, root):
             import_all(members)
+    return holds_code_of(root)
 
 
 def import_all(names: list[str]) -> None:
@@ -234,16 +241,21 @@ def import_all(names: list[str]) -> None:
             continue
 
 
-def is_foreign(names: list[str], root: str) -> bool:
-    """Whether importing modules loads nothing from ``root``, found out in a fork."""
+def holds_code_of(root: str) -> bool:
+    """Whether a module in memory comes from below ``root``."""
+    files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+    return any(name.startswith(root + "/") for name in files)
+
+
+def leads_into(names: list[str], root: str) -> bool:
+    """Whether importing modules loads something from ``root``, found out in a fork."""
     pid = os.fork()
     if pid == 0:
         inside = True
         try:
             quiet(keep_output=False)
             import_all(names)
-            files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
-            inside = any(name.startswith(root + "/") for name in files)
+            inside = holds_code_of(root)
         finally:
             os._exit(int(inside))
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0

@@ -1,0 +1,67 @@
+"""The files of a task's pairs, made once per machine: twins and the repeats that go with them.
+
+Writing them takes as long as a short run of the tests, and the same task is judged many times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+from regreen.core.task import Task, Twin, Twins
+from regreen.grading.twinning import TwinFiles, twin_files
+from regreen.sandbox.layers import LayerStore
+
+__all__ = ["pairs_of", "twin_seed"]
+
+
+def twin_seed(task: Task) -> str:
+    """What the values of a task's twins depend on: the healthy commit, for all its tasks alike."""
+    return task.environment.commit if task.environment else task.base_commit
+
+
+def pairs_of(
+    task: Task, twins: Twins, texts: Mapping[str, str], store: LayerStore
+) -> tuple[TwinFiles, TwinFiles]:
+    """Files of the twins of FAIL_TO_PASS, and of those of PASS_TO_PASS.
+
+    Args:
+        task: the task.
+        twins: which of its tests have one.
+        texts: its test files, by path.
+        store: keeps what was made.
+    """
+    found = []
+    for tests in (set(task.FAIL_TO_PASS), set(task.PASS_TO_PASS)):
+        some = tuple(twin for twin in twins.proved if twin.test in tests)
+        found.append(_kept(some, texts, twin_seed(task), twins.generator, store))
+    return found[0], found[1]
+
+
+def _kept(
+    twins: tuple[Twin, ...], texts: Mapping[str, str], seed: str, version: int, store: LayerStore
+) -> TwinFiles:
+    if not twins:
+        return TwinFiles(files={}, repeats={}, twins=())
+    asked = [twin.model_dump() for twin in twins]
+    whole = json.dumps([version, seed, asked, sorted(texts.items())]).encode()
+    key = f"pairs:1:{hashlib.sha256(whole).hexdigest()}"
+    known = store.alias(key)
+    if known is None:
+        made = twin_files(twins, texts, seed=seed)
+        staged = store.stage()
+        row = [_texts(made.files.items()), _texts(made.repeats.items())]
+        (staged / "pairs.json").write_text(json.dumps(row))
+        store.remember(key, store.commit(staged))
+        return made
+    files, repeats = json.loads((known.path / "pairs.json").read_bytes())
+    return TwinFiles(files=_bytes(files), repeats=_bytes(repeats), twins=twins)
+
+
+def _texts(files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    return {path: data.decode("latin-1") for path, data in files}
+
+
+def _bytes(files: Mapping[str, str]) -> dict[str, bytes]:
+    return {path: text.encode("latin-1") for path, text in files.items()}
