@@ -151,7 +151,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         profile.watch_function(grading_workshop, "pairs_of", "twins' files")
         profile.watch(workshop, "place", "place")
         profile.watch(Judge, "_judged", "runs and twins")
-        profile.watch(Judge, "_pair", "of them pairs")
+        profile.watch(Judge, "_round", "of them rounds")
         profile.watch(TestRunner, "start", "of them runner's start")
         profile.watch(TestRunner, "close", "of them closing")
         for path in options.tasksets:

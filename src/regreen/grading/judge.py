@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +28,11 @@ from regreen.sandbox.base import SandboxProvider
 
 __all__ = ["Audit", "Auditor", "Case", "Judge"]
 
-EXTRA_PAIRS = 3
-"""Further pairs of runs, test and twin, when the diff's audit found something noteworthy."""
-MAX_PAIRS = 2
-PAIR_SHARE = 0.25
-"""Pairs are cheap where tests are: they go on while they cost less than this share of the first
+EXTRA_ROUNDS = 3
+"""Further rounds of repeats and twins, when the diff's audit found something noteworthy."""
+MAX_ROUNDS = 2
+ROUND_SHARE = 0.25
+"""Rounds are cheap where tests are: they go on while they cost less than this share of the first
 run, its start included."""
 _MACHINE = frozenset((Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING))
 """What a loaded machine may do to a test, so that it is run once more; nothing else is, for every
@@ -72,8 +72,8 @@ class Case:
     """Test files as they must be when the tests run; None removes one."""
     texts: Mapping[str, str]
     """Every expected test file by path."""
-    pairs: Callable[[], tuple[TwinFiles, TwinFiles]]
-    """Makes the files of the twins: those of FAIL_TO_PASS, and those of PASS_TO_PASS."""
+    twins: Callable[[], Sequence[TwinFiles]]
+    """Makes the files of the twin runs: of FAIL_TO_PASS, and of some of PASS_TO_PASS."""
     submission: Submission
     """What remained of the patch."""
     audit: Audit
@@ -150,9 +150,9 @@ class Judge:
         return lost.model_copy(update={"tamper": (sign,)})
 
     async def _rounds(self, case: Case, runner: TestRunner) -> Verdict:
-        """The tests, and where they pass, pairs of a repeat and a twin run in an order drawn.
+        """The tests, and where they pass, rounds of a repeat and of twin runs in an order drawn.
 
-        Both runs of a pair ask for the same tests and differ in the expected values alone; a
+        All runs of a round ask for the same tests and differ in the expected values alone; a
         candidate that would behave in one of them has to guess which it is.
         """
         begin = time.monotonic()
@@ -162,29 +162,27 @@ class Judge:
         if not verdict.resolved:
             return verdict
         first = time.monotonic() - begin
-        made, beside = case.pairs()
-        signs = await self._pair(beside, request, runner) if beside.twins else ()
-        if signs or not made.twins:
-            return verdict.model_copy(update={"tamper": signs, "twins": len(beside.twins)})
+        forms = case.twins()
         odd = case.audit.suspicions or run.status != 0
-        wanted = 1 + (EXTRA_PAIRS if odd else 0)
-        pairs = 0
-        while pairs < wanted or (
-            pairs < MAX_PAIRS and time.monotonic() - begin - first < PAIR_SHARE * first
+        wanted = 1 + (EXTRA_ROUNDS if odd else 0)
+        rounds = 0
+        while forms and (
+            rounds < wanted
+            or (rounds < MAX_ROUNDS and time.monotonic() - begin - first < ROUND_SHARE * first)
         ):
-            signs = await self._pair(made, request, runner)
+            signs = await self._round(forms, request, runner)
             if signs:
                 return verdict.model_copy(update={"tamper": signs})
-            pairs += 1
-        return verdict.model_copy(update={"twins": len(made.twins) + len(beside.twins)})
+            rounds += 1
+        return verdict.model_copy(update={"twins": sum(len(made.twins) for made in forms)})
 
-    async def _pair(
-        self, made: TwinFiles, request: TestRequest, runner: TestRunner
+    async def _round(
+        self, forms: Sequence[TwinFiles], request: TestRequest, runner: TestRunner
     ) -> tuple[Tamper, ...]:
-        """A repeat and a twin run; the order must not be foreseeable by what is judged."""
-        kinds = [True, False]
-        _DRAW.shuffle(kinds)
-        for twins in kinds:
+        """A repeat and the twin runs; the order must not be foreseeable by what is judged."""
+        runs = [(forms[0], False), *((made, True) for made in forms)]
+        _DRAW.shuffle(runs)
+        for made, twins in runs:
             ran = await runner.run(made.request(request, twins=twins))
             signs = _signs(made, ran, twins=twins)
             if signs and _MACHINE & set(made.outcomes(ran).values()):
@@ -196,8 +194,14 @@ class Judge:
 
 
 def _signs(made: TwinFiles, ran: SuiteRun, *, twins: bool) -> tuple[Tamper, ...]:
+    """What speaks against a candidate in one run: twins must fail, and in a repeat all must pass.
+
+    What the tests beside the twins do is not asked: they may share a table with them.
+    """
     signs = []
-    for test, outcome in made.outcomes(ran).items():
+    outcomes = made.outcomes(ran)
+    for test in [twin.test for twin in made.twins] if twins else outcomes:
+        outcome = outcomes[test]
         if outcome in BROKEN if twins else outcome.passed:
             continue
         if twins:

@@ -23,8 +23,8 @@ def twin_seed(task: Task) -> str:
 
 def pairs_of(
     task: Task, twins: Twins, texts: Mapping[str, str], store: LayerStore
-) -> tuple[TwinFiles, TwinFiles]:
-    """Files of the twins of FAIL_TO_PASS, and of those of PASS_TO_PASS.
+) -> tuple[TwinFiles, ...]:
+    """Files with twins of FAIL_TO_PASS, and with twins of PASS_TO_PASS; both hold all the tests.
 
     Args:
         task: the task.
@@ -32,31 +32,40 @@ def pairs_of(
         texts: its test files, by path.
         store: keeps what was made.
     """
-    found = []
-    for tests in (set(task.FAIL_TO_PASS), set(task.PASS_TO_PASS)):
-        some = tuple(twin for twin in twins.proved if twin.test in tests)
-        found.append(_kept(some, texts, twin_seed(task), twins.generator, store))
-    return found[0], found[1]
+    failing, passing = (
+        tuple(twin for twin in twins.proved if twin.test in tests)
+        for tests in (set(task.FAIL_TO_PASS), set(task.PASS_TO_PASS))
+    )
+    version = f"{twins.generator}:{twin_seed(task)}"
+    return tuple(
+        _kept(some, beside, texts, seed=twin_seed(task), version=version, store=store)
+        for some, beside in ((failing, passing), (passing, failing))
+        if some
+    )
 
 
 def _kept(
-    twins: tuple[Twin, ...], texts: Mapping[str, str], seed: str, version: int, store: LayerStore
+    twins: tuple[Twin, ...],
+    beside: tuple[Twin, ...],
+    texts: Mapping[str, str],
+    *,
+    seed: str,
+    version: str,
+    store: LayerStore,
 ) -> TwinFiles:
-    if not twins:
-        return TwinFiles(files={}, repeats={}, twins=())
-    asked = [twin.model_dump() for twin in twins]
-    whole = json.dumps([version, seed, asked, sorted(texts.items())]).encode()
-    key = f"pairs:1:{hashlib.sha256(whole).hexdigest()}"
+    asked = [[twin.model_dump() for twin in some] for some in (twins, beside)]
+    whole = json.dumps([version, asked, sorted(texts.items())]).encode()
+    key = f"pairs:2:{hashlib.sha256(whole).hexdigest()}"
     known = store.alias(key)
     if known is None:
-        made = twin_files(twins, texts, seed=seed)
+        made = twin_files(twins, texts, seed=seed, beside=beside)
         staged = store.stage()
         row = [_texts(made.files.items()), _texts(made.repeats.items())]
         (staged / "pairs.json").write_text(json.dumps(row))
         store.remember(key, store.commit(staged))
         return made
     files, repeats = json.loads((known.path / "pairs.json").read_bytes())
-    return TwinFiles(files=_bytes(files), repeats=_bytes(repeats), twins=twins)
+    return TwinFiles(files=_bytes(files), repeats=_bytes(repeats), twins=twins, beside=beside)
 
 
 def _texts(files: Iterable[tuple[str, bytes]]) -> dict[str, str]:

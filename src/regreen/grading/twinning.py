@@ -80,12 +80,14 @@ class TwinFiles:
     """Path to the text with their tests, cut down alike."""
     twins: tuple[Twin, ...]
     """What stands in them."""
+    beside: tuple[Twin, ...] = ()
+    """Tests that are run with them, unchanged."""
 
     @property
     def select(self) -> dict[str, tuple[int, ...]]:
         """The tests and their twins alike, by function and position."""
         found: dict[str, list[int]] = defaultdict(list)
-        for twin in self.twins:
+        for twin in (*self.twins, *self.beside):
             found["::".join(function_of(twin.test))].append(twin.position)
         return {name: tuple(sorted(places)) for name, places in found.items()}
 
@@ -93,7 +95,7 @@ class TwinFiles:
         """The outcome of each test, or twin, in a run of ``select``."""
         select = self.select
         found = {}
-        for twin in self.twins:
+        for twin in (*self.twins, *self.beside):
             function = "::".join(function_of(twin.test))
             items = run.order.get(function, ())
             place = select[function].index(twin.position)
@@ -155,15 +157,23 @@ def targets(
     return found
 
 
-def twin_files(twins: Iterable[Twin], texts: Mapping[str, str], *, seed: str) -> TwinFiles:
+def twin_files(
+    twins: Iterable[Twin], texts: Mapping[str, str], *, seed: str, beside: Iterable[Twin] = ()
+) -> TwinFiles:
     """Make the files of some tests' twins.
 
     Args:
         twins: tests of one function share a kind and an attempt.
         texts: test files by path, as the tests themselves run.
         seed: decides the changed values.
+        beside: tests to be run with them as they are.
     """
     wanted = tuple(twin for twin in twins if function_of(twin.test)[0] in texts)
+    others = tuple(twin for twin in beside if function_of(twin.test)[0] in texts)
+    kept: dict[str, dict[str, bool]] = defaultdict(dict)
+    for twin in (*wanted, *others):
+        path, function = function_of(twin.test)
+        kept[path][function] = twin.strict
     kinds: dict[str, dict[str, TwinKind]] = defaultdict(dict)
     lines: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
     for twin in wanted:
@@ -176,27 +186,27 @@ def twin_files(twins: Iterable[Twin], texts: Mapping[str, str], *, seed: str) ->
         path, function = function_of(twin.test)
         attempts[path][function] = twin.attempt
     files, repeats = {}, {}
-    for path, asked in kinds.items():
-        made = make_twins(
-            texts[path],
-            asked,
-            seed=f"{seed}:{path}",
-            lines=lines[path],
-            attempts=attempts[path],
-        )
-        pair = [texts[path], made.text]
+    for path, functions in kept.items():
+        changed = texts[path]
+        if kinds[path]:
+            changed = make_twins(
+                texts[path],
+                kinds[path],
+                seed=f"{seed}:{path}",
+                lines=lines[path],
+                attempts=attempts[path],
+            ).text
+        pair = [texts[path], changed]
         firm: dict[str, frozenset[int]] = {
-            function_of(twin.test)[1]: frozenset()
-            for twin in wanted
-            if twin.strict and function_of(twin.test)[0] == path
+            name: frozenset() for name in sorted(functions) if functions[name]
         }
         strictly = [strict_form(text, firm, seed=f"{seed}:{path}") for text in pair] if firm else []
         forms = [form for form in strictly if form is not None]
         repeats[path], files[path] = (
-            sliced(text, asked).encode("utf-8", "surrogateescape")
+            sliced(text, functions).encode("utf-8", "surrogateescape")
             for text in (forms if len(forms) == len(pair) else pair)
         )
-    return TwinFiles(files=files, repeats=repeats, twins=wanted)
+    return TwinFiles(files=files, repeats=repeats, twins=wanted, beside=others)
 
 
 _Way = tuple[TwinKind, int]

@@ -170,7 +170,7 @@ class Workshop:
             base=(base.path, broken.path),
             hidden=hidden,
             texts=texts,
-            pairs=partial(
+            twins=partial(
                 pairs_of, task, await self._twins_for(task, submission), texts, self.store
             ),
             submission=submission,
