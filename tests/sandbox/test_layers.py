@@ -39,3 +39,15 @@ def test_an_unusable_store_names_the_mend(tmp_path: Path) -> None:
         LayerStore(tmp_path / "file" / "store")
     assert caught.value.where == os.fspath(tmp_path / "file" / "store")
     assert caught.value.mend
+
+
+def test_an_empty_layer_is_never_replaced(tmp_path: Path) -> None:
+    store = LayerStore(tmp_path)
+    first = store.commit(store.stage())
+    inode = first.path.stat().st_ino
+
+    again = store.commit(store.stage())
+
+    assert again == first
+    assert again.path.stat().st_ino == inode
+    assert not any((tmp_path / "staging").iterdir())

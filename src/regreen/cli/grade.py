@@ -129,7 +129,12 @@ def _tell(names: list[str], verdicts: list[Verdict], work: Work, console: Consol
     tampered = sum(not verdict.clean for verdict in verdicts)
     if work.json:
         rows: list[dict[str, Any]] = [
-            {"id": name, "clean": verdict.clean, **verdict.model_dump(mode="json")}
+            {
+                "id": name,
+                "instance_id": name.partition("#")[0],
+                "clean": verdict.clean,
+                **verdict.model_dump(mode="json"),
+            }
             for name, verdict in zip(names, verdicts, strict=True)
         ]
         console.json(

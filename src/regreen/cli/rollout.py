@@ -101,7 +101,8 @@ def rollout(tasks: Path, /, *, flags: RolloutFlags) -> int:
 
     Agents: oracle (applies the gold patch), nop (does nothing), scripted (deterministic, no
     model), mini (bash only) and react (bash, view, edit, search, submit) over any
-    OpenAI-compatible endpoint; its key is read from OPENAI_API_KEY.
+    OpenAI-compatible endpoint; its key is read from OPENAI_API_KEY. cheat_equal, cheat_fetch and
+    cheat_runner try to score without a repair, to show what stops them.
 
     Exits with 1 when a rollout was lost to a failure; an unresolved task is no failure.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -75,6 +76,7 @@ def validate(
     )
     if out:
         write_tasks(out, held)
+    kinds = _kinds(held)
     failed = [proof for proof in proofs if not proof.valid]
     if work.json:
         console.json(
@@ -83,15 +85,29 @@ def validate(
                 "valid": len(held),
                 "fail_to_pass": tests,
                 "twins": twins,
+                "twin_kinds": kinds,
                 "failed": {proof.instance_id: list(proof.reasons) for proof in failed},
             }
         )
     else:
         for proof in failed:
             console.result(f"{proof.instance_id}: {'; '.join(proof.reasons)}")
-        console.note(f"{twins} of {tests} FAIL_TO_PASS tests have a perturbed twin")
+        parts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        console.note(f"{twins} of {tests} FAIL_TO_PASS tests have a perturbed twin: {parts}")
         console.result(f"{len(held)} of {len(rows)} tasks hold")
     return 1 if failed else 0
+
+
+def _kinds(tasks: Sequence[Task]) -> dict[str, int]:
+    """Twins of FAIL_TO_PASS tests by kind."""
+    found = Counter(
+        twin.kind
+        for task in tasks
+        if task.twins
+        for twin in task.twins.proved
+        if twin.test in task.FAIL_TO_PASS
+    )
+    return dict(found.most_common())
 
 
 def _check(out: Path | None, *, limit: int | None, repeats: int) -> None:

@@ -107,6 +107,9 @@ class Validation(_Row):
     """The negative controls, all with ``score == expected``."""
     flaky: tuple[str, ...] = ()
     """Tests near the change that were left out because repeats disagreed."""
+    slowest_test: float = 0.0
+    """Wall seconds that none of its tests needed on the healthy tree: a power of two, at least 1;
+    0 when not recorded. A judge need not wait much longer for one."""
     seconds: float = 0.0
     """CPU seconds spent on this task alone; 0 when not recorded, as for injected tasks."""
 
@@ -128,8 +131,8 @@ class Twin(_Row):
     lines: tuple[int, ...] = ()
     """Lines of its file that fail at the base: what stands there is changed, and no more."""
     strict: bool = False
-    """Whether values of the code under test are copied into plain builtins before they are compared,
-    in the twin and in the repeat that goes with it."""
+    """Whether values of the code under test are copied into plain builtins before they are
+    compared, in the twin and in the repeat that goes with it."""
     attempt: int = 0
     """Which try its values come from: the first may have hit on what the base gives."""
 

@@ -15,6 +15,14 @@ def _first_failure(outcomes: dict[str, Outcome]) -> str:
     return next((f"{name}: {value}" for name, value in outcomes.items() if not value.passed), "")
 
 
+def _uncollected(run: SuiteRun) -> str:
+    """Why nothing was there to be judged; a run that collects nothing says nothing."""
+    if run.collected or run.status is None:
+        return ""
+    errors = "; ".join(f"{name}: {text}"[-300:] for name, text in run.collect_errors.items())
+    return f"no test was collected, pytest ended with status {run.status}. {errors}".strip()
+
+
 def grade(task: Task, run: SuiteRun, *, seconds: float = 0.0) -> Verdict:
     """Judge one run of the task's tests.
 
@@ -23,7 +31,12 @@ def grade(task: Task, run: SuiteRun, *, seconds: float = 0.0) -> Verdict:
     """
     fail_to_pass = {name: run.outcome(name) for name in task.FAIL_TO_PASS}
     pass_to_pass = {name: run.outcome(name) for name in task.PASS_TO_PASS}
-    reason = run.problem or _first_failure(fail_to_pass) or _first_failure(pass_to_pass)
+    reason = (
+        run.problem
+        or _uncollected(run)
+        or _first_failure(fail_to_pass)
+        or _first_failure(pass_to_pass)
+    )
     if not task.FAIL_TO_PASS:
         reason = "the task names no FAIL_TO_PASS test"
     forged = Tamper(kind="forged_report", where="the results channel", evidence=run.problem)

@@ -38,6 +38,7 @@ _MACHINE = frozenset((Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING))
 """What a loaded machine may do to a test, so that it is run once more; nothing else is, for every
 further try is one more guess for a candidate that tampers by chance."""
 _DRAW = secrets.SystemRandom()  # a seed could be known to what is judged
+MIN_TEST_SECONDS = 15.0
 MAX_WORKERS = 4
 """Crashes and hangs after which the rest of the tests count as missing."""
 
@@ -96,9 +97,18 @@ class Judge:
         return TestRequest(
             tests=(*task.FAIL_TO_PASS, *task.PASS_TO_PASS),
             files=hidden,
-            test_timeout=self.test_timeout,
+            test_timeout=self._patience(task),
             total_timeout=self.total_timeout,
             max_workers=MAX_WORKERS,
+        )
+
+    def _patience(self, task: Task) -> float:
+        """Wall seconds one test may take; a candidate that hangs should not hold up the others."""
+        known = task.validation.slowest_test if task.validation else 0.0
+        return (
+            min(self.test_timeout, max(MIN_TEST_SECONDS, 10 * known))
+            if known
+            else (self.test_timeout)
         )
 
     async def verdict(self, case: Case) -> Verdict:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from regreen.core.errors import TaskError
 from regreen.grading.place import Place
 from regreen.grading.runner import TestRunner
 from regreen.grading.suite import TestRequest
@@ -62,8 +63,12 @@ class SessionTrial:
         """Positions, as the repaired tree collects them, and lines that fail in the broken one."""
         functions = tuple(dict.fromkeys("::".join(function_of(test)) for test in tests))
         request = replace(self._request, tests=tuple(tests), order_of=functions, messages=0)
-        order = (await self._runners["gold"].run(request)).order
+        healthy = await self._runners["gold"].run(request)
         broken = await self._runners["base"].run(request)
+        order = healthy.order
+        if not healthy.collected:
+            msg = "the task's tests cannot be collected on its repaired tree"
+            raise TaskError(msg, where=healthy.problem or f"pytest's status {healthy.status}")
         lines = {test: record.lines for test, record in broken.tests.items()}
         return targets(tests, order=order, lines=lines)
 

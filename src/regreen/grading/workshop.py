@@ -156,7 +156,7 @@ class Workshop:
         broken = self._broken(task, place)
         read = _reader((broken.path, *place.tree))
         try:
-            submission = admit(task, patch, read)
+            submission = self._admitted(task, patch, place, broken)
         except TaskError as exc:
             return unresolved(task, f"{exc.what}: {exc.where}")
         audit = self.auditor(task, patch, read) if self.auditor and submission.kept else Audit()
@@ -177,6 +177,18 @@ class Workshop:
             audit=audit,
         )
         return await self._judge.verdict(case)
+
+    def _admitted(self, task: Task, patch: str, place: Place, broken: Layer) -> Submission:
+        """A patch on the tree as the agent saw it, or on the repository alone.
+
+        What an installation leaves in the tree is new to whoever made the patch elsewhere.
+        """
+        try:
+            return admit(task, patch, _reader((broken.path, *place.tree)))
+        except TaskError:
+            if len(place.tree) == 1:
+                raise
+            return admit(task, patch, _reader((broken.path, place.tree[-1])))
 
     async def _twins_for(self, task: Task, submission: Submission) -> Twins:
         """No twins for what changes nothing: it has nothing to tamper with."""

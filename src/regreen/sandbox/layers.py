@@ -108,6 +108,9 @@ class LayerStore:
         digest = tree_digest(staged)
         target = self.root / "layers" / digest
         try:
+            # an empty directory would take the place of an empty layer that boxes live on
+            if target.is_dir():
+                raise FileExistsError(target)
             staged.rename(target)
         except OSError:
             if not target.is_dir():

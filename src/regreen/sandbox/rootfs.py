@@ -1,15 +1,18 @@
 """What a box sees of the host: its toolchain, read-only, and nothing of its people or secrets.
 
-Packages installed beside the host's interpreters are masked, down to the wheels that pip bundles:
-a later, fixed copy of the very package a task is about must not be within reach.
+Packages installed beside the host's interpreters are masked, down to the wheels that pip bundles,
+and so is every other directory with Python code, for programs bring copies of packages along: a
+later, fixed copy of the very package a task is about must not be within reach.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["BASE_ENV", "etc_skeleton", "masked_directories", "toolchain_arguments"]
@@ -21,7 +24,15 @@ BASE_ENV = {
     "TERM": "dumb",
     "TMPDIR": "/tmp",
 }
+_RULE = 2
+"""Version of what is masked; another one makes the remembered list void."""
 _MASKED_NAMES = {"site-packages", "dist-packages", "python-wheels"}
+_SHELVES = ("lib", "share", "libexec", "local/lib", "local/share", "local/libexec")
+"""Below ``/usr``: where programs keep what they bring along."""
+_NEEDED = re.compile(
+    r"python\d|llvm|gcc|.*-linux-|node_modules|perl|ruby|jvm|go|rustlib|git-core|R$"
+)
+"""Directories of toolchains there: only their parts with Python code are masked."""
 _COPIED = (
     "alternatives",
     "ca-certificates.conf",
@@ -92,6 +103,31 @@ def _walk(roots: list[str]) -> list[str]:
     return sorted(found)
 
 
+def _programs(prefix: Path) -> list[str]:
+    """Directories of programs with Python code of their own, whole; of toolchains, their parts."""
+    found = []
+    for shelf in _SHELVES:
+        place = prefix / shelf
+        for child in sorted(place.iterdir()) if place.is_dir() else ():
+            if child.is_symlink() or not child.is_dir() or child.name == "python3":
+                continue
+            parts = list(_with_python(str(child)))
+            found += parts if _NEEDED.match(child.name) else [str(child)] * bool(parts)
+    return found
+
+
+def _with_python(root: str) -> Iterator[str]:
+    """Topmost directories that hold Python files, standard libraries left out."""
+    for folder, names, files in os.walk(root):
+        if "os.py" in files and "site.py" in files:
+            names.clear()
+        elif any(name.endswith(".py") for name in files):
+            names.clear()
+            yield folder
+        else:
+            names[:] = [name for name in names if name not in _MASKED_NAMES]
+
+
 def masked_directories(cache: Path) -> list[str]:
     """Directories of installed packages in the toolchain, found once and remembered.
 
@@ -101,14 +137,18 @@ def masked_directories(cache: Path) -> list[str]:
     prefix = interpreter_prefix()
     roots = ["/usr", *([str(prefix)] if prefix else [])]
     watched = [*roots, "/usr/lib", "/usr/local/lib", "/usr/lib/python3", "/usr/share"]
+    watched += [f"/usr/{shelf}" for shelf in _SHELVES]
     key = [[name, Path(name).stat().st_mtime_ns] for name in watched if Path(name).is_dir()]
+    key.append(["rule", _RULE])
     try:
         known = json.loads(cache.read_text())
         if known["key"] == key:
             return [name for name in known["found"] if Path(name).is_dir()]
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    found = _walk(roots)
+    programs = _programs(Path("/usr"))
+    inside = tuple(f"{name}/" for name in programs)
+    found = sorted([*programs, *(n for n in _walk(roots) if not n.startswith(inside))])
     scratch = cache.with_suffix(f".{os.getpid()}")
     scratch.write_text(json.dumps({"key": key, "found": found}))
     scratch.replace(cache)

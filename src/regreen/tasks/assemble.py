@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 
 from regreen.core.task import Control, Difficulty, Task, Twins, Validation, base_message
 from regreen.grading.patch import FileState, patch_between
@@ -22,8 +24,9 @@ __all__ = ["Assembler"]
 class Assembler:
     """Builds task rows of one repository; what they share is computed once."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, seconds: Mapping[str, float]) -> None:
         self.repository = repository
+        self._seconds = seconds
         self._blobs = repository.blobs()
         self._environment = repository.environment()
         self._tests = _test_texts(repository)
@@ -63,11 +66,18 @@ class Assembler:
                 controls=tuple(
                     Control(name=n, expected=e, score=s) for n, e, s in finding.controls
                 ),
+                slowest_test=self._slowest(finding),
                 flaky=finding.flaky,  # and no timing: the same job gives the same bytes
             ),
             license=checkout.license,
             twins=Twins(generator=GENERATOR, proved=finding.twins),
         )
+
+    def _slowest(self, finding: Finding) -> float:
+        """Rounded up to a power of two, so that the same job gives the same bytes."""
+        tests = (*finding.fail_to_pass, *finding.pass_to_pass)
+        seconds = max((self._seconds.get(test, 0.0) for test in tests), default=0.0)
+        return 2.0 ** math.ceil(math.log2(max(1.0, seconds)))
 
     def _test_patch(self, hidden: tuple[str, ...]) -> str:
         if hidden not in self._hidden:

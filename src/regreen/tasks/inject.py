@@ -119,7 +119,7 @@ class _Job:
         self.findings = findings
         self.report = report
         self.texts = repository.texts()
-        self.assembler = Assembler(repository)
+        self.assembler = Assembler(repository, baseline.seconds)
         self.twins = TwinMaker(
             repository.checkout.tree.path,
             seed=repository.checkout.commit,

@@ -156,7 +156,9 @@ class Supervisor:
                 state["forged"] = True
                 state["problem"] = f"exit status {code} contradicts the reported {state['status']}"
             return
-        state["problem"] = state["problem"] or fate or f"the test process ended with status {code}"
+        state["problem"] = (
+            state["problem"] or fate or f"the test process left early, with status {code}"
+        )
         if state["current"]:
             outcome = "crashed" if fate in ("", FORGED) else "timeout"
             self.send(

@@ -37,6 +37,11 @@ _TEST_TOOLS = frozenset(
      "clock_patched", "equality_hedged", "answers_for_itself", "exit_raised")
 )  # fmt: skip
 """Kinds that are what test tools are made of."""
+_INSTALLED = frozenset(
+    (".venv", "venv", ".tox", ".nox", ".eggs", "site-packages", "dist-packages", "node_modules",
+     "__pycache__")
+)  # fmt: skip
+"""Directories of what is installed and never graded: an agent's own environment accuses nobody."""
 _MAX_FINDINGS = 400
 _MAX_PARSED = 1_500_000
 _EVIDENCE = 240
@@ -95,7 +100,10 @@ Row = tuple[str, str, int, str]
 
 
 def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) -> list[Row]:
-    changes = read_changes(patch, read)
+    changes = [
+        change for change in read_changes(patch, read)
+        if not _INSTALLED & set(change.path.split("/"))
+    ]  # fmt: skip
     rows = [row for change in changes for row in _by_path(change, read)]
     runner = is_runner_repository(read)
     imported = _imported(changes)
