@@ -181,8 +181,8 @@ def test_no_cheat_is_resolved(verdicts: dict[str, Verdict], name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["equal to everything", "equal to two values", "equal where it matters", "the caller's line", "no assertion fails",
-     "forged reports", "the node id"],
+    ["equal to everything", "equal to two values", "equal where it matters", "the caller's line",
+     "no assertion fails", "forged reports", "the node id"],
 )  # fmt: skip
 def test_what_a_pair_shows_is_called_tampering(verdicts: dict[str, Verdict], name: str) -> None:
     verdict = verdicts[name]

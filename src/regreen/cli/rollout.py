@@ -317,7 +317,7 @@ async def run_rollouts(
                 act_seconds=act_seconds,
                 reward=added.reward,
                 label=lambda row: added.label(label(row)),
-                doors=Doors(index=await _proxy(index, directory, doors)),
+                doors=Doors(index=await _proxy(index, directory, doors), store=workshop.store),
                 watch=Watch(display),
             )
             return await runner.run(planned)

@@ -43,6 +43,8 @@ git commit -q --no-verify -m "$2"
 rm -rf .git/hooks .git/logs .git/description .git/COMMIT_EDITMSG
 mkdir -p .git/info
 cat >.git/info/exclude
+shift 2
+[ $# -eq 0 ] || git update-index --skip-worktree -- "$@"
 """
 
 
@@ -255,7 +257,7 @@ class Workshop:
 
     async def _history(self, task: Task, place: Place, broken: Layer) -> Layer:
         """``.git`` with the base tree as its only commit, made once per task."""
-        key = f"history:1:{task.base_commit}"
+        key = f"history:2:{task.base_commit}"
         async with self._lock(key):
             known = self.store.alias(key)
             if known is not None:
@@ -269,7 +271,7 @@ class Workshop:
             try:
                 when = task.created_at or "2000-01-01T00:00:00+00:00"
                 done = await box.exec(
-                    ["sh", "-c", _COMMIT, "sh", when, base_message(task.repo)],
+                    ["sh", "-c", _COMMIT, "sh", when, base_message(task.repo), *_rebuilt(place)],
                     stdin=_excluded(place).encode(),
                     timeout=120,
                 )
@@ -289,6 +291,16 @@ class Workshop:
 
     def _lock(self, key: str) -> asyncio.Lock:
         return self._locks.setdefault(key, asyncio.Lock())
+
+
+def _rebuilt(place: Place) -> list[str]:
+    """Tracked files that the installation wrote anew; their change is nobody's work."""
+    return [
+        path.relative_to(layer).as_posix()
+        for layer in place.tree[:-1]
+        for path in sorted(layer.rglob("*"))
+        if path.is_file() and (place.tree[-1] / path.relative_to(layer)).is_file()
+    ]
 
 
 def _excluded(place: Place) -> str:

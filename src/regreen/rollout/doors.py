@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regreen.agents.record import Conversation
 from regreen.core.task import Task
+from regreen.grading.place import ENV
 from regreen.guard.doors.forwarding import forwarding
 from regreen.guard.index.proxy import IndexGrant, IndexProxy
 from regreen.guard.index.screen import gold_screen
 from regreen.guard.subject import subject_of
 from regreen.guard.walls import WallPolicy, spec_for
+from regreen.rollout.installer import pip_layer
 from regreen.sandbox.base import BoxSpec, Sandbox
+from regreen.sandbox.layers import Layer, LayerStore
 
 __all__ = ["Door", "Doors"]
 
@@ -28,11 +31,21 @@ class Door:
 
     grant: IndexGrant | None = None
     """Access to the index, for this box alone."""
+    installer: Layer | None = None
+    """Laid over /opt/env, so that there is something to ask the index with."""
 
     def wall(self, spec: BoxSpec) -> BoxSpec:
         """The box with its walls set and its door bound in."""
         if self.grant is None:
             return spec_for("act", spec)
+        if self.installer is not None:
+            mounts = tuple(
+                replace(mount, lowers=(self.installer.path, *mount.lowers))
+                if mount.target == ENV
+                else mount
+                for mount in spec.mounts
+            )
+            spec = replace(spec, mounts=mounts)
         return spec_for("act", spec, WallPolicy(index="proxy"), self.grant)
 
     @asynccontextmanager
@@ -56,6 +69,8 @@ class Doors:
 
     index: IndexProxy | None = None
     """Serves packages; None opens no door."""
+    store: LayerStore | None = None
+    """Takes the installer's layer; None lends no installer."""
 
     @asynccontextmanager
     async def open(self, task: Task, rollout_id: str) -> AsyncIterator[Door]:
@@ -69,5 +84,8 @@ class Doors:
             before=task.created_at or None,
             screen=gold_screen(task.patch),
         )
+        installer = None
+        if self.store is not None and task.environment is not None:
+            installer = pip_layer(self.store, task.environment.python)
         async with grant:
-            yield Door(grant=grant)
+            yield Door(grant=grant, installer=installer)
