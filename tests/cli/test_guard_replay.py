@@ -37,7 +37,8 @@ def test_a_refusal_in_json() -> None:
     assert row["rule"] == "git-network"
     assert "prohibited" in str(row["message"])
     assert set(row) == {
-        "decision", "rule", "reason", "message", "evidence", "flags", "commands", "unread_files",
+        "decision", "rule", "reason", "message", "hacking", "evidence", "flags", "commands",
+        "unread_files",
     }  # fmt: skip
 
 
