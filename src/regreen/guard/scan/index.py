@@ -22,6 +22,7 @@ from regreen.guard.scan.hunks import parse_patch
 from regreen.guard.scan.places import Places
 from regreen.guard.scan.scanner import Reader, scan
 from regreen.guard.scan.text import LEAST, canonical_lines
+from regreen.guard.scan.walk import files_below
 
 __all__ = ["LineIndex", "line_index", "lines_of_patch", "seal_check"]
 
@@ -71,8 +72,8 @@ class LineIndex:
 def line_index(layer: Path) -> LineIndex:
     """Read a layer once."""
     reader = _Lines()
-    for path in sorted(layer.rglob("*")):
-        if path.is_file() and not path.is_symlink():
+    for path in files_below(layer):
+        if not path.is_symlink():
             reader.read(path.relative_to(layer).as_posix(), path)
     return reader.index()
 

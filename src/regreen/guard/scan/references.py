@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from regreen.guard.scan.walk import files_below
+
 __all__ = [
     "Reference",
     "config_findings",
@@ -101,8 +103,8 @@ def references(git_dir: Path) -> list[Reference]:
     _, current = head_commit(git_dir)
     found: dict[tuple[str, str], Reference] = {}
     pairs = list(_packed(git_dir))
-    for path in sorted((git_dir / "refs").rglob("*")):
-        text = _read(path).strip() if path.is_file() else ""
+    for path in files_below(git_dir / "refs"):
+        text = _read(path).strip()
         if _ID.fullmatch(text):
             pairs.append((path.relative_to(git_dir).as_posix(), text))
     for name, target in pairs:
@@ -123,8 +125,8 @@ def references(git_dir: Path) -> list[Reference]:
 def reflog_entries(git_dir: Path) -> Iterator[tuple[str, str, str]]:
     """File, object id and message of every reflog line."""
     logs = git_dir / "logs"
-    for path in sorted(logs.rglob("*")) if logs.is_dir() else ():
-        for line in _read(path).splitlines() if path.is_file() else ():
+    for path in files_below(logs):
+        for line in _read(path).splitlines():
             head, _, message = line.partition("\t")
             for identity in head.split()[:2]:
                 if _ID.fullmatch(identity) and not _ZERO.fullmatch(identity):

@@ -7,6 +7,7 @@ few that hold the fix.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,7 @@ from regreen.guard.scan.references import (
     references,
     reflog_entries,
 )
+from regreen.guard.scan.walk import files_below
 
 __all__ = ["Repository", "find_alternates", "git_dir_of", "is_git_dir"]
 
@@ -33,7 +35,7 @@ _NAMED_REFS = 200
 
 def is_git_dir(path: Path) -> bool:
     """Whether a directory looks like a repository's own."""
-    return (path / "HEAD").is_file() and (path / "objects").is_dir()
+    return os.path.isfile(path / "HEAD") and os.path.isdir(path / "objects")  # noqa: PTH112, PTH113 - never raise
 
 
 def git_dir_of(path: Path) -> Path | None:
@@ -171,9 +173,9 @@ class Repository:
             for kind, words in config_findings(self.git_dir / config):
                 out.add(kind, f"{self.label}/{config}", words, fix=False)
         for folder in ("remotes", "branches"):
-            for path in _files(self.git_dir / folder):
+            for path in files_below(self.git_dir / folder):
                 out.add("remote", self._inside(path), "a remote in the old form", fix=False)
-        for path in _files(self.git_dir / "hooks"):
+        for path in files_below(self.git_dir / "hooks"):
             if path.suffix != ".sample":
                 out.add("hook", self._inside(path), "a hook", fix=False)
         for name in ("alternates", "http-alternates"):
@@ -327,10 +329,6 @@ class Repository:
 
     def _inside(self, path: Path) -> str:
         return f"{self.label}/{path.relative_to(self.git_dir).as_posix()}"
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
 
 
 def _indexed(pack: Path) -> bool:

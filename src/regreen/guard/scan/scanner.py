@@ -20,9 +20,10 @@ from regreen.guard.scan.collecting import Collector
 from regreen.guard.scan.evidence import Evidence, Match, blob_ids
 from regreen.guard.scan.findings import Leak, ScanReport
 from regreen.guard.scan.hunks import FilePatch, applied, parse_patch
+from regreen.guard.scan.inventory import Inventory
 from regreen.guard.scan.places import Places, git_part_kind, secret_kind
 from regreen.guard.scan.references import config_findings
-from regreen.guard.scan.repository import Repository, is_git_dir
+from regreen.guard.scan.repository import Repository
 
 __all__ = ["scan", "scan_report"]
 
@@ -90,11 +91,11 @@ def scan_report(
         raise UsageError(msg, where=str(path), mend="give a directory or an image that exists")
     options = _Options(base, tuple(distributions), dict(forbidden or {}), only_fix)
     if not is_image(path):
-        found = _Inventory.of(path)
+        found = Inventory.of(path)
         with closing(found):
             return _searched(found, _prepared(found, files, options))
     with opened_image(path) as image:
-        found, aside = _Inventory.of(image.merged), _Inventory.of(image.hidden)
+        found, aside = Inventory.of(image.merged), Inventory.of(image.hidden)
         with closing(found), closing(aside):
             search = _prepared(found, files, options)
             report = _searched(found, search)
@@ -122,7 +123,7 @@ class _Search:
     hidden: bool = False
 
 
-def _prepared(found: _Inventory, files: tuple[FilePatch, ...], options: _Options) -> _Search:
+def _prepared(found: Inventory, files: tuple[FilePatch, ...], options: _Options) -> _Search:
     base = _find_base(files, found, options.base)
     repository = base.repository
     evidence = Evidence(
@@ -142,7 +143,7 @@ def _prepared(found: _Inventory, files: tuple[FilePatch, ...], options: _Options
     )
 
 
-def _searched(found: _Inventory, search: _Search) -> ScanReport:
+def _searched(found: Inventory, search: _Search) -> ScanReport:
     out = Collector(search.evidence, search.places, only_fix=search.only_fix)
     for note in found.notes:
         out.note(*note)
@@ -153,96 +154,21 @@ def _searched(found: _Inventory, search: _Search) -> ScanReport:
             repository.structure(out)
         repository.contents(out, search.base_ids)
     for path in found.files:
-        _look_at(path, found, search, out)
+        try:
+            _look_at(path, found, search, out)
+        except (
+            OSError,
+            ValueError,
+            ArithmeticError,
+            LookupError,
+            RuntimeError,
+            MemoryError,
+        ) as exc:
+            out.note(found.relative(path), f"cannot be looked at in full: {exc!r}")
     return out.report()
 
 
-@dataclass
-class _Inventory:
-    """What lies below a directory."""
-
-    root: Path
-    files: list[Path] = field(default_factory=list)
-    repositories: list[Repository] = field(default_factory=list)
-    notes: list[tuple[str, str]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, root: Path) -> _Inventory:
-        found = cls(root)
-        if root.is_file():
-            found.files.append(root)
-            return found
-        for folder, names, files in os.walk(root, onerror=found._failed):
-            here = Path(folder)
-            names.sort()
-            if is_git_dir(here):
-                found._add_repository(here)
-            found.files += [here / name for name in sorted(files)]
-            found._links(here, names)
-            if ".git" in files:
-                found._linked_git(here / ".git")
-        return found
-
-    def relative(self, path: Path) -> str:
-        """A path as it is shown."""
-        try:
-            return path.relative_to(self.root).as_posix() if path != self.root else path.name
-        except ValueError:
-            return str(path)
-
-    def close(self) -> None:
-        """Remove the scratch repositories."""
-        for repository in self.repositories:
-            repository.close()
-
-    def _failed(self, error: OSError) -> None:
-        self.notes.append((str(error.filename), error.strerror or "not readable"))
-
-    def _links(self, here: Path, names: list[str]) -> None:
-        for name in names:
-            path = here / name
-            if path.is_symlink() and not path.resolve().is_relative_to(self.root.resolve()):
-                target = path.readlink()
-                self.notes.append((self.relative(path), f"a link to {target}, not followed"))
-
-    def _add_repository(self, git_dir: Path, kind: str = "") -> None:
-        if any(known.git_dir.resolve() == git_dir.resolve() for known in self.repositories):
-            return
-        inside = git_dir.relative_to(self.root).parts if git_dir.is_relative_to(self.root) else ()
-        if not kind and ".git" in inside and "modules" in inside[inside.index(".git") :]:
-            kind = "submodule"
-        elif (
-            not kind
-            and inside not in ((), (".git",))
-            and any(
-                repository.root == self.root and repository.kind == ""
-                for repository in self.repositories
-            )
-        ):
-            kind = "nested_repository"
-        tree = git_dir.parent if git_dir.name == ".git" else None
-        label = self.relative(git_dir) if git_dir != self.root else "."
-        self.repositories.append(Repository(git_dir, label, self.root, kind, tree))
-
-    def _linked_git(self, path: Path) -> None:
-        """A ``.git`` file leads to a git directory elsewhere, and that one perhaps to another."""
-        text = path.read_text(errors="surrogateescape") if path.is_file() else ""
-        if not text.startswith("gitdir:"):
-            return
-        target = path.parent / text[7:].strip()
-        common = target / "commondir"
-        if common.is_file():
-            target = target / common.read_text(errors="surrogateescape").strip()
-        inside = target.resolve().is_relative_to(self.root.resolve())
-        if not is_git_dir(target):
-            self.notes.append(
-                (self.relative(path), f"leads to {target}, which is no git directory")
-            )
-        elif not inside:
-            self._add_repository(target.resolve(), "worktree")
-
-
-def _find_base(files: tuple[FilePatch, ...], found: _Inventory, base: Reader | None) -> _Base:
+def _find_base(files: tuple[FilePatch, ...], found: Inventory, base: Reader | None) -> _Base:
     """The tree a patch is for: given, in a repository, or lying somewhere as plain files."""
     if not files:
         return _Base()
@@ -286,7 +212,7 @@ def _tried(
     return _Base(before, after, repository)
 
 
-def _prefixes(files: tuple[FilePatch, ...], found: _Inventory) -> Iterator[Path]:
+def _prefixes(files: tuple[FilePatch, ...], found: Inventory) -> Iterator[Path]:
     """Directories below which the patched files lie."""
     wanted = next((file.new or file.old for file in files if file.old), None) or files[0].new or ""
     tail = "/" + wanted
@@ -310,7 +236,7 @@ def _reader(prefix: Path) -> Reader:
     return read
 
 
-def _names(found: _Inventory, base: _Base) -> Iterator[str]:
+def _names(found: Inventory, base: _Base) -> Iterator[str]:
     """Names of the package, from the files that packaging reads."""
     for name in ("pyproject.toml", "setup.cfg", "setup.py", "PKG-INFO"):
         data = base.repository.read(name) if base.repository else _reader(found.root)(name)
@@ -318,7 +244,7 @@ def _names(found: _Inventory, base: _Base) -> Iterator[str]:
         yield from (match for match in _NAME.findall(text)[:1])
 
 
-def _related(repository: Repository, files: tuple[FilePatch, ...], found: _Inventory) -> bool:
+def _related(repository: Repository, files: tuple[FilePatch, ...], found: Inventory) -> bool:
     """Whether a repository has to do with the patch; an image's tools may have their own."""
     top = repository.git_dir in (found.root, found.root / ".git")
     if top or not files or not repository.head:
@@ -334,7 +260,7 @@ def _related(repository: Repository, files: tuple[FilePatch, ...], found: _Inven
     )
 
 
-def _look_at(path: Path, found: _Inventory, search: _Search, out: Collector) -> None:
+def _look_at(path: Path, found: Inventory, search: _Search, out: Collector) -> None:
     where = found.relative(path)
     owner = _owner(path, found.repositories)
     inside = (

@@ -1,0 +1,98 @@
+"""Trees made to break a scan, and the corners where a fix was once overlooked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from regreen.guard.scan import scan, scan_report
+
+BASE = "def total(items, fee):\n    result = sum(items)\n    return result - fee\n"
+FIXED = BASE.replace("- fee", "+ fee")
+PATCH = """--- a/purse/money.py
++++ b/purse/money.py
+@@ -1,3 +1,3 @@
+ def total(items, fee):
+     result = sum(items)
+-    return result - fee
++    return result + fee
+"""
+ENV = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@b.c",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@b.c",
+}
+
+
+def git(root: Path, *arguments: str, stdin: str = "") -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments],
+        input=stdin, env=ENV, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def project(root: Path, text: str = BASE, *, repository: bool = True) -> Path:
+    (root / "purse").mkdir(parents=True)
+    (root / "purse" / "money.py").write_text(text)
+    if repository:
+        git(root, "init", "-q", "-b", "main")
+        git(root, "add", "-A")
+        git(root, "commit", "-q", "-m", "purse")
+    return root
+
+
+def remove(root: Path) -> None:
+    subprocess.run(["rm", "-rf", str(root)], check=True)
+
+
+def deep(root: Path, depth: int) -> None:
+    """Folders in folders, made step by step since the whole path is longer than allowed."""
+    at = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+
+
+def test_a_tree_deeper_than_python_recurses_is_scanned(tmp_path: Path) -> None:
+    root = project(tmp_path / "tree")
+    deep(root, 1500)
+    try:
+        (root / "z.py").write_text(FIXED)
+        report = scan_report(root, PATCH)
+    finally:
+        remove(root / "d")
+
+    assert [leak.where for leak in report.leaks] == ["z.py"]
+    assert report.unreadable == ()
+
+
+def test_paths_longer_than_the_system_takes_are_noted(tmp_path: Path) -> None:
+    root = project(tmp_path / "tree")
+    deep(root, 2200)
+    try:
+        report = scan_report(root, PATCH)
+    finally:
+        remove(root / "d")
+
+    assert report.leaks == ()
+    assert any("too long" in note for note in report.unreadable)
+
+
+def test_a_link_to_a_git_directory_is_followed(tmp_path: Path) -> None:
+    root = project(tmp_path / "tree")
+    git(root, "hash-object", "-w", "--stdin", stdin=FIXED)
+    (root / ".git").rename(tmp_path / "kept")
+    (root / ".git").symlink_to(tmp_path / "kept")
+
+    leaks = scan(root, PATCH, only_fix=True)
+
+    assert [leak.kind for leak in leaks] == ["worktree"]
+    assert "repaired content" in leaks[0].evidence
