@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import os
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from regreen.guard.scan import scan, scan_report
 
@@ -96,3 +100,37 @@ def test_a_link_to_a_git_directory_is_followed(tmp_path: Path) -> None:
 
     assert [leak.kind for leak in leaks] == ["worktree"]
     assert "repaired content" in leaks[0].evidence
+
+
+WRAPPED = base64.encodebytes(PATCH.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"hello world\n\n{WRAPPED}",
+        f"hello\n{WRAPPED}",
+        f"Content-Transfer-Encoding: base64\n\n{WRAPPED}",
+        f"Content-Transfer-Encoding: base64\r\n\r\n{WRAPPED}".replace("\n", "\r\n"),
+        f"a\n\n{WRAPPED}\n\nthanks\n",
+        f"src/x/{base64.b64encode(PATCH.encode()).decode()}",
+        f"key {base64.b64encode(PATCH.encode()).decode()}",
+        "hello world\n\n" + base64.encodebytes(gzip.compress(FIXED.encode(), mtime=0)).decode(),
+    ],
+)
+def test_words_before_base64_do_not_hide_it(tmp_path: Path, text: str) -> None:
+    root = project(tmp_path / "tree", repository=False)
+    (root / "mail.txt").write_bytes(text.encode())
+
+    assert {leak.kind for leak in scan(root, PATCH)} == {"encoded"}
+
+
+def test_a_compressed_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    root = project(tmp_path / "tree", repository=False)
+    filler = "".join(f"line {number * number}\n" for number in range(3000))
+    (root / "x.gz").write_bytes(gzip.compress((FIXED + filler).encode(), mtime=0)[:-2000])
+
+    report = scan_report(root, PATCH)
+
+    assert [leak.kind for leak in report.leaks] == ["archive"]
+    assert any("x.gz" in note for note in report.unreadable)

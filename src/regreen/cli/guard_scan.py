@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from regreen.cli.shared import Output
 from regreen.core.console import Console
-from regreen.core.errors import UsageError
+from regreen.core.errors import PrerequisiteError, UsageError
 from regreen.core.task import Task
 from regreen.guard.scan import ScanReport, scan_report
 from regreen.store.taskset import load_tasks
@@ -72,7 +72,13 @@ def scan(
         gold = row.patch
         names.append(row.repo.rpartition("/")[2])
         secrets |= _hidden_tests(row)
-    report = scan_report(path, gold, distributions=names, forbidden=secrets, only_fix=only_fix)
+    try:
+        report = scan_report(path, gold, distributions=names, forbidden=secrets, only_fix=only_fix)
+    except (UsageError, PrerequisiteError):
+        raise
+    except Exception as exc:  # 1 is the exit code of leaks, and nothing else may have it
+        msg = f"the scan could not be finished: {str(exc) or type(exc).__name__}"
+        raise UsageError(msg, where=str(path), mend="check that all of it can be read") from exc
     _tell(report, path, output.console(), as_json=output.json)
     return 1 if report.leaks else 0
 

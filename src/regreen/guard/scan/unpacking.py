@@ -39,6 +39,7 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\
 _PRINTABLE = bytes(range(33, 127)) + b"\r\n"
 _BASE85 = re.compile(rb"[0-9A-Za-z!#$%&()*+\-;<=>?@^_`{|}~]{40,}")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_TEXT = re.compile(rb"[\t\n\r\x20-\x7e]+")
 _DIGIT = re.compile(rb"[0-9]")
 _NOT_BASE64 = re.compile(rb"[!#$%&()*;<>?@^`{|}~]")
 _ASCII85 = re.compile(rb"(?:<~)?([!-uz]{40,})(?:~>)?")
@@ -99,7 +100,9 @@ _STREAMS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
 def _stream(file: IO[bytes]) -> Iterator[Part]:
     found = io.BytesIO()
     try:
-        while block := file.read(1 << 20):
+        # In one step each, for a longer read would throw away what it has when the file is cut off.
+        read = getattr(file, "read1", file.read)
+        while block := read(1 << 20):
             found.write(block)
             _bounded(found.tell())
     except (OSError, EOFError, zlib.error, lzma.LZMAError):
@@ -227,6 +230,7 @@ def _blobs(data: bytes) -> Iterator[bytes]:
             continue  # words; a blob of this length has digits
         if end - begin >= _ENCODED and _dense(run):
             yield run
+            yield from _blocks(run)
         if row and (begin - last > _GAP or len(row[-1]) != len(row[0])):
             if len(row) > 1:
                 yield b"".join(row)
@@ -235,6 +239,26 @@ def _blobs(data: bytes) -> Iterator[bytes]:
         last = end
     if len(row) > 1:
         yield b"".join(row)
+
+
+def _blocks(run: bytes) -> Iterator[bytes]:
+    """Lines of one length with a shorter last one, where a run has other lines as well.
+
+    Words right before a blob, as in ``Content-Transfer-Encoding: base64``, are letters of base64
+    too and would shift all that follows.
+    """
+    found: list[list[bytes]] = []
+    whole = True
+    for line in run.replace(b"\r\n", b"\n").split(b"\n"):
+        if found and line and not whole and len(line) <= len(found[-1][0]):
+            found[-1].append(line)
+            whole = len(line) < len(found[-1][0])
+        else:
+            found.append([line])
+            whole = not line
+    blocks = [b"".join(lines) for lines in found if lines[0]]
+    if len(blocks) > 1:
+        yield from (block for block in blocks if len(block) >= _ENCODED and _DIGIT.search(block))
 
 
 def _base85(run: bytes) -> Iterator[bytes]:
@@ -288,6 +312,19 @@ def _decodings(run: bytes) -> Iterator[tuple[str, bytes]]:
             yield "base32", base64.b32decode(with_padding)
     for piece in run.translate(_URL_SAFE).split(b"="):
         if len(piece) >= _SHORT and _DIGIT.search(piece):
-            body = piece[: len(piece) - (len(piece) % 4 == 1)]
-            with contextlib.suppress(binascii.Error):
-                yield "base64", base64.b64decode(body + b"=" * (-len(body) % 4))
+            for shift in (0, *_shifts(piece)):
+                body = piece[shift : len(piece) - ((len(piece) - shift) % 4 == 1)]
+                with contextlib.suppress(binascii.Error):
+                    yield "base64", base64.b64decode(body + b"=" * (-len(body) % 4))
+
+
+def _shifts(piece: bytes) -> Iterator[int]:
+    """Where else a blob may begin whose start has grown together with a word or a path.
+
+    Only text shows that it was read from the right letter on.
+    """
+    middle = len(piece) // 8 * 4
+    for shift in (1, 2, 3):
+        sample = piece[middle + shift : middle + shift + 24]
+        if len(sample) == 24 and _TEXT.fullmatch(base64.b64decode(sample)):
+            yield shift
