@@ -5,9 +5,9 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from regreen.guard.rules.packages import installed
 from regreen.guard.rules.places import Place
@@ -15,11 +15,12 @@ from regreen.guard.rules.table import Match, Rule
 from regreen.guard.rules.tables import Tables
 from regreen.guard.rules.targets import targets
 from regreen.guard.shell.command import Command
-from regreen.guard.shell.git import read_git
+from regreen.guard.shell.git import asks_help, read_git, revisions
 from regreen.guard.subject import Subject
 
 __all__ = ["Hit", "Look", "matches"]
 
+_RUN_AT_ONCE = frozenset({"uvx", "npx", "bunx", "pnpx"})
 _NEGATED = re.compile(r"^(--exclude|--ignore|--glob=!|-g!)")
 
 
@@ -79,6 +80,42 @@ class Look:
         return " ".join(words[:2])
 
     @cached_property
+    def revisions(self) -> list[str]:
+        """Revisions among git's arguments, without those the same call made."""
+        if self.command.program != "git":
+            return []
+        found = revisions(read_git(self.command.arguments))
+        return [each for each in found if each not in self.command.made]
+
+    @cached_property
+    def helps(self) -> bool:
+        """Whether it only shows its help; not so for one that hands ``--help`` on."""
+        words = self.command.arguments
+        if self.command.language != "shell" or "--help" not in words:
+            return False
+        if self.command.program == "git":
+            return words[0] == "--help" or asks_help(read_git(words))
+        known = any(
+            re.fullmatch(pattern, self.command.program)
+            for manager in self.tables.managers
+            for pattern in manager.programs
+        )
+        runs = bool({"run", "x", "exec", "dlx", "create", "shell", ""} & set(self.verb.split(" ")))
+        return words[0] == "--help" or (
+            known
+            and words[-1] == "--help"
+            and not runs
+            and self.command.program not in _RUN_AT_ONCE
+        )
+
+    def found(self, pattern: str, texts: Iterable[str]) -> bool:
+        """Whether a regular expression is found in one of the texts."""
+        regex = (
+            pattern.replace("@names", _spelled(self.subject)) if "@names" in pattern else pattern
+        )
+        return any(re.search(regex, text) for text in texts)
+
+    @cached_property
     def paths(self) -> tuple[str, ...]:
         """What it may read: arguments that are not excluded, redirections; made absolute."""
         words = [w for w in _read(self.command) if not _NEGATED.match(w)]
@@ -105,7 +142,7 @@ def matches(rules: Sequence[Rule], look: Look) -> Iterator[Hit]:
     """The rules that hold for a command."""
     for rule in rules:
         for match in rule.match:
-            if not match.tool and _holds(match, look):
+            if not match.tool and _holds(match, look) and (match.redirect or not look.helps):
                 yield Hit(rule, look.command.text or " ".join((look.command.program, *look.words)))
                 break
 
@@ -121,9 +158,10 @@ def _holds(match: Match, look: Look) -> bool:
         and not (match.not_subcommand and _starts(look.verb, match.not_subcommand))
         and (not match.flags or _flagged(look.words, match.flags))
         and not (match.not_flags and _flagged(look.words, match.not_flags))
-        and (not match.argument or any(re.search(match.argument, w) for w in look.words))
+        and (not match.argument or look.found(match.argument, look.words))
+        and (not match.revision or look.found(match.revision, look.revisions))
         and not (match.not_argument and any(re.search(match.not_argument, w) for w in look.words))
-        and (not match.path or any(re.search(match.path, path) for path in look.paths))
+        and (not match.path or look.found(match.path, look.paths))
         and (not match.redirect or any(re.search(match.redirect, t) for _, t in command.redirects))
         and (not match.assignment or _assigned(match.assignment, command))
         and (not match.feeds or (bool(command.feeds) and _any(match.feeds, command.feeds)))
@@ -157,3 +195,10 @@ def _flagged(words: Sequence[str], flags: Sequence[str]) -> bool:
 
 def _assigned(pattern: str, command: Command) -> bool:
     return any(re.search(pattern, f"{name}={value}") for name, value in command.assignments.items())
+
+
+@cache
+def _spelled(subject: Subject) -> str:
+    """The project's names as one regular expression; no name gives one that is never found."""
+    names = (re.escape(name).replace(r"\-", "[-_.]") for name in sorted(subject.distributions))
+    return f"(?i:{'|'.join(names) or '(?!)'})"

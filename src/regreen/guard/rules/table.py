@@ -62,7 +62,10 @@ class Manager(_Row):
 
 
 class Match(_Row):
-    """What a command has to be; all that is given has to hold."""
+    """What a command has to be; all that is given has to hold.
+
+    In a regular expression ``@names`` stands for any name of the protected project.
+    """
 
     program: tuple[str, ...] = ()
     """One of these programs, as patterns of ``fnmatch``."""
@@ -80,6 +83,9 @@ class Match(_Row):
     """An argument in which this regular expression is found."""
     not_argument: str = ""
     """No argument in which this one is found."""
+    revision: str = ""
+    """For git, a revision among its arguments in which this is found, and which the call itself
+    did not make."""
     path: str = ""
     """An argument, a redirection or a literal that is a path in which this is found."""
     redirect: str = ""
@@ -123,6 +129,8 @@ class Rule(_Row):
     hacking: bool = True
     """Whether a call it refuses reaches for the answer; False for what is merely not allowed, such
     as reading documentation, and does not count as an attempt to cheat."""
+    own_repository: bool = False
+    """True when it leaves alone a repository that the same call made outside the working copy."""
     reason: str
     """Why, for a reader of the rules."""
     message: str

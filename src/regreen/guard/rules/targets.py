@@ -56,7 +56,7 @@ def _of_program(
     positional = 0
     while words:
         word = words.pop(0)
-        if word in row.quiet:
+        if word in row.quiet and not (row.first_only and positional and word == "--help"):
             return []
         option, mark, value = word.partition("=")
         if word in row.values:

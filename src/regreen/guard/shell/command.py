@@ -46,6 +46,9 @@ class Command:
     remotes: frozenset[str] = frozenset()
     """Git remotes that the same call made from local directories."""
 
+    made: frozenset[str] = frozenset()
+    """Tags and branches that the same call made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:

@@ -96,6 +96,10 @@ def _note_copies(walker: Walker, name: str, arguments: Sequence[str]) -> None:
                 scope.remotes.add(words[1])
         elif verb == "clone" and words and not any(":" in word or HOLE in word for word in words):
             scope.remotes.add("origin")
+        elif verb in {"tag", "branch", "checkout", "switch"} and words:
+            making = {"-b", "-B", "-c", "-C", "--orphan", "--create"} & set(call.arguments)
+            if making or verb in {"tag", "branch"}:
+                scope.made.add(words[0])
     elif name == "hash" and len(arguments) > 2 and arguments[0] == "-p":
         scope.programs[arguments[2]] = posixpath.basename(arguments[1])
 

@@ -39,6 +39,8 @@ class Scope:
     """What the call itself wrote, by path."""
     remotes: set[str] = field(default_factory=set)
     """Git remotes that the call made from local directories."""
+    made: set[str] = field(default_factory=set)
+    """Tags and branches that the call made."""
     positional: tuple[str, ...] = ()
     """``$1`` and on."""
     wanted: dict[str, None] = field(default_factory=dict)
@@ -84,6 +86,9 @@ class Scope:
             "SHELL": "/bin/bash",
             "BASH": "/bin/bash",
             "_": "",
+            "!": "self",
+            "$": "self",
+            "BASHPID": "self",
         }
         return (known.get(name, HOLE),)
 

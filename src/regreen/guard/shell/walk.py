@@ -308,6 +308,7 @@ class Walker:
             cwd=self.scope.cwd,
             texts=self._texts(arguments),
             remotes=frozenset(self.scope.remotes),
+            made=frozenset(self.scope.made),
         )
         self.note(command)
         for hook in ("GIT_SSH_COMMAND", "GIT_PAGER", "PAGER", "GIT_EDITOR", "GIT_EXTERNAL_DIFF"):
