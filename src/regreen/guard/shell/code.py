@@ -21,7 +21,7 @@ _NETWORK = re.compile(
     |stream_socket_client|copy\s*\(\s*['"]https?|\bsocket\b|/inet6?/|Invoke-WebRequest
     |Invoke-RestMethod|\biwr\b|\birm\b|WebClient|download\.file|readLines\s*\(|\burl\s*\(|httr|RCurl
     |Downloads\.|\bHTTP\.(get|request)|HttpClient|openStream|openConnection|URLConnection|URLSession|:httpc|HTTPoison
-    |http\.Get|net\.Dial|reqwest|ureq|luasocket|http::geturl|Deno\.connect|Bun\.connect|WebSocket
+    |http\.(Get|Post|Head|NewRequest)|net\.Dial|reqwest|ureq|luasocket|http::geturl|Deno\.connect|Bun\.connect|WebSocket
     |getstore|url-retrieve|simpleHTTP""",
     re.VERBOSE,
 )
@@ -29,13 +29,15 @@ _RUNS = re.compile(
     r"""child_process|\b(exec|execSync|execFileSync|execFile|spawn|spawnSync)\s*\(|\bsystem\b|\bpopen\b
     |\bqx\b|`|IO\.popen|Open3|os\.execute|io\.popen|shell_exec|passthru|proc_open|\bexec\b|Runtime
     |ProcessBuilder|\bshell\b|:!|(?:^|[|;])\s*!|\|\s*getline|Deno\.(run|Command)|Bun\.spawn|\$`|%x|\bspawn\b|\brun\s*\(
-    |do\s+shell\s+script|terminal\(""",
+    |^\s*\\!|\be?syscmd\b|do\s+shell\s+script|terminal\(""",
     re.VERBOSE,
 )
 _LITERAL = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|`((?:[^`\\]|\\.)*)`""", re.DOTALL)
 _CONCATENATED = re.compile(r"""(['"`])\s*(?:\+|\.{1,2}|<>)\s*(['"`])""")
 _BARE = re.compile(
-    r"(?:qx|%x|q|qq)\s*[{(\[/!|]([^})\]/!|]+)[})\]/!|]|(?:^|[\s:|])!\s*([^\n]+)|shell\s+(.+)"
+    r"(?:qx|%x|q|qq)\s*[{(\[/!|]([^})\]/!|]+)[})\]/!|]|(?:^|[\s:|])!\s*([^\n]+)"
+    r"|(?:shell|^\s*\.system|\\!|\be?syscmd\(`?|\b(?:exec|spawn))\s*([^\n;\]]+)",
+    re.MULTILINE,
 )
 _BASE64 = re.compile(r"(?:atob|base64_decode|decode_base64|decode64|base64|unpack)", re.IGNORECASE)
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"`<>\\)]+", re.IGNORECASE)

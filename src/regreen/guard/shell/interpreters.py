@@ -16,6 +16,11 @@ _INTERPRETERS = {
     "scala": "code", "swift": "code", "awk": "code", "gawk": "code", "mawk": "code", "nawk": "code",
     "gdb": "code", "vim": "code", "vi": "code", "nvim": "code", "ex": "code", "emacs": "code",
     "jshell": "code", "kotlin": "code", "tsx": "code", "ts-node": "code", "irb": "code",
+    "go": "code", "java": "code", "rust-script": "code", "nim": "code", "crystal": "code",
+    "zig": "code", "dart": "code", "tcc": "code", "sqlite3": "code", "sqlite": "code",
+    "duckdb": "code", "psql": "code", "mysql": "code", "mariadb": "code", "wish": "code",
+    "gnuplot": "code", "m4": "code", "ed": "code", "dc": "code", "csi": "code", "yabasic": "code",
+    "clojure": "code", "bb": "code", "scheme": "code", "janet": "code", "nu": "code",
     "r": "code", "octave": "code", "ocaml": "code", "racket": "code", "raku": "code",
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from regreen.guard.shell.git import read_git
 from regreen.guard.shell.interpreters import SHELLS, interpreter
 from regreen.guard.shell.python import Found, read_python
 from regreen.guard.shell.scope import HOLE
-from regreen.guard.shell.wrappers import unwrap
+from regreen.guard.shell.wrappers import only_checks, unwrap
 
 if TYPE_CHECKING:
     from regreen.guard.shell.walk import Walker
@@ -23,7 +23,12 @@ __all__ = ["Program", "run_code", "run_program", "run_python"]
 
 _SYSTEM = ("/usr/", "/bin/", "/sbin/", "/opt/env/bin/", "/opt/venv/bin/")
 _PYTHON_VALUES = frozenset({"-W", "-X", "--check-hash-based-pycs", "-Q"})
-_SCRIPT = re.compile(r"\.(sh|bash|zsh|py|js|mjs|cjs|ts|pl|pm|rb|php|lua|r|jl|tcl|awk|exs?)$", re.I)
+_SCRIPT = re.compile(
+    r"\.(sh|bash|zsh|py|js|mjs|cjs|ts|pl|pm|rb|php|lua|r|jl|tcl|awk|exs?|go|java|kts?|rs|swift|cs|dart|nim|cr|zig|hs|ml|scala|groovy|sql|gp|m4)$",
+    re.I,
+)
+_BUILDERS = frozenset({"go", "zig", "dart", "crystal"})
+"""Programs that build, check and also run: only the last is followed."""
 _INLINE = re.compile(r"[\s()'\"`;:!|$]|\{")
 
 
@@ -113,6 +118,8 @@ def _text_of(walker: Walker, path: str) -> str | None:
 
 
 def _shell(walker: Walker, command: Command) -> str | None:
+    if only_checks(command.arguments):
+        return None
     words = [word for word in command.arguments if not word.startswith(("-", "+"))]
     reads_stdin = "-s" in command.arguments or not words or words[0] in {"-", "/dev/stdin"}
     if reads_stdin or command.program in {"at", "batch"}:
@@ -202,17 +209,22 @@ def run_python(walker: Walker, code: str, arguments: Sequence[str], command: Com
 
 
 def _code(walker: Walker, command: Command) -> str | None:
+    if command.program in _BUILDERS and command.arguments[:1] != ("run",):
+        return None
     awk = command.program.endswith("awk")
     texts = [word for word in command.arguments if _INLINE.search(word)]
     files = [
         word
         for word in command.arguments
-        if not word.startswith("-") and word not in texts and _SCRIPT.search(word)
+        if not word.startswith("-")
+        and word not in texts
+        and (_SCRIPT.search(word) or walker.scope.read(word) is not None)
     ]
     for path in files[:1]:
         text = _text_of(walker, path)
         if text is not None:
             texts = [text, *texts]
+    texts += [text for path in files[1:] if (text := walker.scope.read(path)) is not None]
     if not files and not awk and command.stdin is not None:
         texts.append(command.stdin)
     run_code(walker, "\n".join(texts), command)

@@ -13,7 +13,7 @@ from regreen.guard.shell.inner import Inner, inside_git
 from regreen.guard.shell.interpreters import SHELLS
 from regreen.guard.shell.scope import HOLE
 
-__all__ = ["unwrap"]
+__all__ = ["only_checks", "unwrap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,8 @@ def _env(arguments: Sequence[str]) -> list[Inner]:
 
 
 def _shell(arguments: Sequence[str]) -> list[Inner]:
+    if only_checks(arguments):
+        return []
     taking = frozenset(_SHELL_VALUES.split())
     words = list(arguments)
     while words:
@@ -202,6 +204,20 @@ def _shell(arguments: Sequence[str]) -> list[Inner]:
         elif not word.startswith(("-", "+")):
             return []
     return []
+
+
+def only_checks(arguments: Sequence[str]) -> bool:
+    """Whether a shell is asked to check syntax and run nothing, as with ``bash -n``."""
+    taking = frozenset(_SHELL_VALUES.split())
+    words = list(arguments)
+    letters = ""
+    while words and words[0].startswith(("-", "+")) and words[0] not in {"-", "--"}:
+        word = words.pop(0)
+        if word in taking and words:
+            letters += "n" if words.pop(0) == "noexec" and word == "-o" else ""
+        elif word.startswith("-"):
+            letters += "n" if word == "--no-execute" else word[1:] if word[1] != "-" else ""
+    return "n" in letters and "i" not in letters
 
 
 def _xargs(arguments: Sequence[str], stdin: str | None) -> list[Inner]:
