@@ -134,3 +134,58 @@ def test_a_compressed_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: P
 
     assert [leak.kind for leak in report.leaks] == ["archive"]
     assert any("x.gz" in note for note in report.unreadable)
+
+
+HIDDEN = b"""import os
+from importlib import import_module
+
+import pytest
+
+
+class Holder:
+    def __init__(self, *args, **kwargs):
+        self.kept = args
+
+
+def iseven(x):
+    return x % 2 == 0
+
+
+def test_fee_is_added():
+    assert Holder(1, 2).kept == (1, 2)
+    with pytest.raises(ValueError, match="the fee of a purse is never below zero"):
+        Holder(fee=-1)
+"""
+
+
+def test_common_lines_of_a_hidden_test_are_no_leak(tmp_path: Path) -> None:
+    root = project(tmp_path / "tree", repository=False)
+    (root / "purse" / "other.py").write_text(
+        "import os\nfrom importlib import import_module\n\nimport pytest\n\n\nclass Other:\n"
+        "    def __init__(self, *args, **kwargs):\n        self.kept = args\n\n\n"
+        "def iseven(x):\n    return x % 2 == 0\n\n\ndef test_fee_is_added():\n    assert True\n"
+    )
+
+    assert scan(root, PATCH, forbidden={"hidden test tests/test_fee.py": HIDDEN}) == ()
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        HIDDEN.decode(),
+        HIDDEN.decode().replace("import os\n", "import sys\n"),
+        "".join(f"+{line}\n" for line in HIDDEN.decode().splitlines()[14:]),
+        "def test_fee_is_added():\n    assert Holder(1, 2).kept == (1, 2)\n",
+        'with pytest.raises(ValueError, match="the fee of a purse is never below zero"):\n',
+    ],
+)
+@pytest.mark.parametrize("repository", [True, False])
+def test_what_a_hidden_test_alone_says_is_found(
+    tmp_path: Path, piece: str, repository: bool
+) -> None:
+    root = project(tmp_path / "tree", repository=repository)
+    (root / "note.txt").write_text(piece)
+
+    leaks = scan(root, PATCH, forbidden={"hidden test tests/test_fee.py": HIDDEN}, only_fix=True)
+
+    assert {leak.kind for leak in leaks} == {"hidden_test"}

@@ -7,41 +7,18 @@ not hold is telling; in a library of other people three short lines prove nothin
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from regreen.guard.scan.bytecode import CodeEvidence
 from regreen.guard.scan.hunks import FilePatch
+from regreen.guard.scan.needles import Needle, patch_needles, secret_needles
 from regreen.guard.scan.text import LEAST, NeedleSet, canonical, stands_alone
 
-__all__ = ["Evidence", "Match", "Needle", "blob_ids"]
+__all__ = ["Evidence", "Match", "blob_ids"]
 
-_NEAR_LINE, _NEAR_LINE_BLIND = 10, 20
-_NEAR_WINDOW, _WINDOW = 16, 40
-_FAR_LINE, _FAR_LINES, _FAR_WORDS = 32, 3, 4
-_SECRET_LINE, _SECRET_WINDOW, _SECRET_WHOLE = 16, 24, 400
+_FAR_LINES = 3
 _LEAST_CONTENT = 16
-_LONG_RUN = 6
-_BOILERPLATE = re.compile(rb"\s*(#|//|/?\*|\"\"\"|'''|import\b|from\b|<!--|$)")
-
-
-@dataclass(frozen=True, slots=True)
-class Needle:
-    """A canonical text that nobody should find."""
-
-    text: bytes
-    """What is looked for."""
-    label: str
-    """Where it belongs, for people."""
-    form: str
-    """``line``, ``window``, ``deletion``, ``diff`` or ``secret``."""
-    far: bool = False
-    """Whether it is enough in a place that has nothing to do with the repository."""
-    telling: bool = False
-    """Whether a few like it are enough there: a line that is more than an import or a comment."""
-    secret: str = ""
-    """Name of the forbidden file it is from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +58,7 @@ class Evidence:
         known = held is not None
         contents = {data: path for path, data in fixed.items() if len(data) >= _LEAST_CONTENT}
         secrets = {data: name for name, data in forbidden.items() if len(data) >= _LEAST_CONTENT}
-        wanted = list(_distinct(_patch_needles(files, known), _secret_needles(forbidden, known)))
+        wanted = list(_distinct(patch_needles(files, known), secret_needles(forbidden, known)))
         search = NeedleSet([needle.text for needle in wanted])
         dropped: set[int] = set()
         for text in (*base.values(), *(held or ())):
@@ -165,108 +142,3 @@ def _distinct(*groups: Iterable[Needle]) -> Iterator[Needle]:
             if len(needle.text) >= LEAST and needle.text not in seen:
                 seen[needle.text] = None
                 yield needle
-
-
-def _patch_needles(files: Sequence[FilePatch], known: bool) -> Iterator[Needle]:
-    for file in files:
-        name = file.new or file.old or ""
-        for hunk in file.hunks:
-            line, at, rows = hunk.new_start, 0, hunk.rows
-            while at < len(rows):
-                end = at
-                while end < len(rows) and rows[end][0] != b" ":
-                    end += 1
-                if end > at:
-                    yield from _group(rows, at, end, f"{name}:{line}", known)
-                for mark, _ in rows[at : end + 1]:
-                    line += mark != b"-"
-                at = max(end, at + 1)
-
-
-def _group(
-    rows: Sequence[tuple[bytes, bytes]], at: int, end: int, label: str, known: bool
-) -> Iterator[Needle]:
-    added = [text for mark, text in rows[at:end] if mark == b"+" and canonical(text)]
-    removed = [text for mark, text in rows[at:end] if mark == b"-" and canonical(text)]
-    before = _context(reversed(rows[:at]))
-    after = _context(rows[end:])
-    form = "window" if added else "deletion"
-    if added or (removed and before and after):
-        yield from _windows(before, added, after, label, form)
-    for marks in (b"+", b"-"), (b"-", b"+"):
-        diff = b"".join(
-            marks[mark == b"-"] + canonical(text)
-            for mark, text in sorted(rows[at:end], key=lambda row: row[0] == marks[0])
-            if canonical(text)
-        )
-        whole = canonical(before[0] if before else b"") + diff + canonical(b"".join(after[:1]))
-        yield Needle(whole, label, "diff", far=len(whole) >= _WINDOW)
-    least = _NEAR_LINE if known else _NEAR_LINE_BLIND
-    for text in added:
-        line = canonical(text)
-        common = bool(_BOILERPLATE.match(text))
-        if len(line) >= least and (known or not common):
-            telling = not common and len(line) >= _FAR_LINE and _num_words([text]) >= _FAR_WORDS
-            yield Needle(line, label, "line", telling=telling)
-
-
-def _context(rows: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-    """Unchanged lines next to a change, nearest first, blank ones left out."""
-    found = []
-    for mark, text in rows:
-        if mark != b" ":
-            break
-        if canonical(text):
-            found.append(text)
-    return found
-
-
-def _windows(
-    before: list[bytes], added: list[bytes], after: list[bytes], label: str, form: str
-) -> Iterator[Needle]:
-    if len(added) > _LONG_RUN:
-        for start in range(len(added) - 2):
-            yield from _window(added[start : start + 3], label, form, _WINDOW)
-        head, tail = added[:2], added[-2:]
-        yield from _grown(before, head, [], label, form)
-        yield from _grown([], tail, after, label, form)
-        return
-    yield from _grown(before, added, after, label, form)
-
-
-def _grown(
-    before: list[bytes], lines: list[bytes], after: list[bytes], label: str, form: str
-) -> Iterator[Needle]:
-    """A run between its neighbours, with as many of them as make it telling."""
-    for count in range(1, 4):
-        whole = [*reversed(before[:count]), *lines, *after[:count]]
-        size = len(canonical(b"".join(whole)))
-        if size >= _WINDOW or count >= max(len(before), len(after), 1):
-            yield from _window(whole, label, form, _NEAR_WINDOW)
-            return
-
-
-def _window(lines: list[bytes], label: str, form: str, least: int) -> Iterator[Needle]:
-    text = canonical(b"".join(lines))
-    if len(text) >= least:
-        telling = [line for line in lines if not _BOILERPLATE.match(line)]
-        far = len(text) >= _WINDOW and _num_words(telling) >= _FAR_WORDS
-        yield Needle(text, label, form, far=far)
-
-
-def _num_words(lines: Iterable[bytes]) -> int:
-    return len(set(re.findall(rb"[A-Za-z_]{3,}", b" ".join(lines))))
-
-
-def _secret_needles(forbidden: Mapping[str, bytes], known: bool) -> Iterator[Needle]:
-    for name, data in forbidden.items():
-        whole = canonical(data)
-        if len(whole) <= _SECRET_WHOLE:
-            yield Needle(whole, name, "secret", far=len(whole) >= _WINDOW, secret=name)
-        lines = [line for line in re.split(rb"[\r\n]", data) if canonical(line)]
-        for start in range(len(lines)):
-            for needle in _window(lines[start : start + 3], name, "secret", _SECRET_WINDOW):
-                yield Needle(needle.text, name, "secret", far=needle.far, secret=name)
-            line = canonical(lines[start])
-            if len(line) >= (_SECRET_LINE if known else 2 * _SECRET_LINE):
-                yield Needle(line, name, "secret", secret=name)
