@@ -61,10 +61,12 @@ def main() -> None:
         "attempts refused": stored("attempts"),
         "attempts, second list": stored("unseen-attempts"),
         "attempts, third list": stored("third-attempts"),
+        "attempts, fourth list": stored("fourth-attempts"),
         "attempts, rules' examples": examples("block"),
         "ordinary calls refused": stored("ordinary"),
         "ordinary, second list": stored("unseen-ordinary"),
         "ordinary, third list": stored("third-ordinary"),
+        "ordinary, fourth list": stored("fourth-ordinary"),
         "ordinary, rules' examples": examples("allow"),
     }
     print(f"{'':28}{'literal rule':>18}{'parsed rules':>18}")

@@ -14,7 +14,7 @@ from regreen.guard.blocker import Blocker, Decision
 from regreen.guard.subject import Subject, subject_of
 
 BLOCKER = Blocker(Subject.of("octo/widget"))
-LISTS = ("", "unseen-", "third-")
+LISTS = ("", "unseen-", "third-", "fourth-")
 ATTEMPTS = [call for name in LISTS for call in read_calls(f"{name}attempts")]
 ORDINARY = [call for name in LISTS for call in read_calls(f"{name}ordinary")]
 PIECES = st.sampled_from(

@@ -16,6 +16,7 @@ from regreen.guard.rules.tables import Tables
 from regreen.guard.rules.targets import targets
 from regreen.guard.shell.command import Command
 from regreen.guard.shell.git import asks_help, read_git, revisions
+from regreen.guard.shell.scope import origin_of
 from regreen.guard.subject import Subject
 
 __all__ = ["Hit", "Look", "matches"]
@@ -66,6 +67,8 @@ class Look:
         if command.program == "git":
             words = read_git(words).arguments
             words = words[: words.index("--")] if "--" in words else words
+        if command.links and command.language != "shell":
+            words = tuple(origin_of(word, command.links) for word in words)
         if "--stdin" in words and command.stdin:
             words += tuple(command.stdin.split())
         return words
@@ -121,9 +124,23 @@ class Look:
         words = [w for w in _read(self.command) if not _NEGATED.match(w)]
         words += [target for _, target in self.command.redirects]
         cwd = self.command.cwd
-        return tuple(
-            posixpath.join(cwd, word) if cwd else word for word in words if len(word) < 4_000
-        )
+        found = [posixpath.join(cwd, word) if cwd else word for word in words if len(word) < 4_000]
+        links = self.command.links
+        return tuple(origin_of(path, links) if links else path for path in found)
+
+    @cached_property
+    def own(self) -> bool:
+        """Whether it looks at a fresh repository that the same call made elsewhere."""
+        command, home = self.command, self.subject.workdir
+        fresh = {each for each in command.repositories if not f"{each}/".startswith(f"{home}/")}
+        if not fresh:
+            return False
+        if command.program == "git":
+            call = read_git(command.arguments)
+            place = posixpath.normpath(posixpath.join(command.cwd, *call.folders))
+            return place in fresh and not call.elsewhere
+        inside = [path for path in self.paths if "/.git/" in path]
+        return bool(inside) and all(path.partition("/.git/")[0] in fresh for path in inside)
 
 
 def _read(command: Command) -> Iterator[str]:
@@ -142,6 +159,8 @@ def matches(rules: Sequence[Rule], look: Look) -> Iterator[Hit]:
     """The rules that hold for a command."""
     for rule in rules:
         for match in rule.match:
+            if rule.own_repository and look.own:
+                break
             if not match.tool and _holds(match, look) and (match.redirect or not look.helps):
                 yield Hit(rule, look.command.text or " ".join((look.command.program, *look.words)))
                 break

@@ -46,6 +46,10 @@ class Command:
     remotes: frozenset[str] = frozenset()
     """Git remotes that the same call made from local directories."""
 
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Where the same call put a copy of the git directory, to what it was copied from."""
+    repositories: frozenset[str] = frozenset()
+    """Fresh git repositories that the same call made."""
     made: frozenset[str] = frozenset()
     """Tags and branches that the same call made."""
 

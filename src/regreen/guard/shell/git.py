@@ -42,21 +42,31 @@ class GitCall:
     """The arguments that are no options."""
     settings: tuple[str, ...] = ()
     """Values of ``-c``."""
+    folders: tuple[str, ...] = ()
+    """Values of ``-C``."""
+    elsewhere: bool = False
+    """Whether it names its git directory."""
 
 
 def read_git(arguments: Sequence[str]) -> GitCall:
     """Split the arguments of git."""
     words = list(arguments)
     settings: list[str] = []
+    folders: list[str] = []
+    elsewhere = False
     while words and words[0].startswith("-"):
         word = words.pop(0)
+        elsewhere = elsewhere or word.startswith(("--git-dir", "--work-tree"))
         if word in _VALUES and words:
             value = words.pop(0)
             if word == "-c":
                 settings.append(value)
+            elif word == "-C":
+                folders.append(value)
     rest = tuple(words[1:])
     plain = tuple(word for word in rest if not word.startswith("-"))
-    return GitCall(words[0] if words else "", rest, plain, tuple(settings))
+    name = words[0] if words else ""
+    return GitCall(name, rest, plain, tuple(settings), tuple(folders), elsewhere)
 
 
 def revisions(call: GitCall) -> list[str]:

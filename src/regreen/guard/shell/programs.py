@@ -13,6 +13,7 @@ from regreen.guard.shell.command import Command
 from regreen.guard.shell.git import read_git
 from regreen.guard.shell.interpreters import SHELLS, interpreter
 from regreen.guard.shell.python import Found, read_python
+from regreen.guard.shell.repositories import follow_repositories
 from regreen.guard.shell.scope import HOLE
 from regreen.guard.shell.wrappers import only_checks, unwrap
 
@@ -199,6 +200,7 @@ def run_python(walker: Walker, code: str, arguments: Sequence[str], command: Com
     for path, text in found.writes.items():
         walker.scope.write(path, text)
     for call in found.commands:
+        follow_repositories(walker.scope, call)
         walker.note(replace(call, via=(*walker.via, "python"), cwd=walker.scope.cwd))
     for script in found.scripts:
         walker.script(script, via="python")

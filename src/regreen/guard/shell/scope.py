@@ -12,11 +12,19 @@ from dataclasses import dataclass, field
 
 from regreen.guard.shell.grammar import Node
 
-__all__ = ["HOLE", "Scope"]
+__all__ = ["HOLE", "Scope", "origin_of"]
 
 HOLE = "\ue000"
 """Stands for text that is not known before the call runs."""
 _LONGEST = 64_000
+
+
+def origin_of(path: str, links: Mapping[str, str]) -> str:
+    """What a path was copied from, where that is known."""
+    for copy, source in links.items():
+        if path == copy or path.startswith(copy + "/"):
+            return source + path[len(copy) :]
+    return path
 
 
 @dataclass(slots=True)
@@ -41,6 +49,12 @@ class Scope:
     """Git remotes that the call made from local directories."""
     made: set[str] = field(default_factory=set)
     """Tags and branches that the call made."""
+    links: dict[str, str] = field(default_factory=dict)
+    """Where a copy of the git directory lies, to what it was copied from."""
+    repositories: set[str] = field(default_factory=set)
+    """Fresh git repositories that the call made outside the directory it starts in."""
+    start: str = ""
+    """The directory the call starts in."""
     positional: tuple[str, ...] = ()
     """``$1`` and on."""
     wanted: dict[str, None] = field(default_factory=dict)
@@ -51,6 +65,13 @@ class Scope:
     """True leaves a variable as it was where a branch sets it again."""
     forked: bool = False
     """True once a branch has set a variable that was set before."""
+
+    def __post_init__(self) -> None:
+        self.start = self.start or self.cwd
+
+    def origin(self, path: str) -> str:
+        """What an absolute path was copied from, or the path."""
+        return origin_of(path, self.links)
 
     def path(self, name: str) -> str:
         """A path made absolute."""

@@ -11,6 +11,7 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from regreen.guard.shell.builtins import run_builtin
 from regreen.guard.shell.command import Analysis, Command
@@ -27,6 +28,7 @@ from regreen.guard.shell.grammar import (
 )
 from regreen.guard.shell.outputs import printed
 from regreen.guard.shell.programs import Program, run_program
+from regreen.guard.shell.repositories import follow_repositories
 from regreen.guard.shell.scope import HOLE, Scope
 
 __all__ = ["analyse"]
@@ -100,8 +102,12 @@ class Walker:
         """Add a command that was found."""
         if len(self.commands) >= _MOST_COMMANDS:
             self.complete = False
-        else:
-            self.commands.append(command)
+            return
+        known = self.scope.links or self.scope.repositories
+        if known:
+            links, fresh = dict(self.scope.links), frozenset(self.scope.repositories)
+            command = replace(command, links=links, repositories=fresh)
+        self.commands.append(command)
 
     def _substituted(self, text: str) -> str | None:
         if len(text) < 3 and not text.strip():
@@ -310,6 +316,7 @@ class Walker:
             remotes=frozenset(self.scope.remotes),
             made=frozenset(self.scope.made),
         )
+        follow_repositories(self.scope, command)
         self.note(command)
         for hook in ("GIT_SSH_COMMAND", "GIT_PAGER", "PAGER", "GIT_EDITOR", "GIT_EXTERNAL_DIFF"):
             if " " in assignments.get(hook, ""):
