@@ -189,3 +189,57 @@ def test_what_a_hidden_test_alone_says_is_found(
     leaks = scan(root, PATCH, forbidden={"hidden test tests/test_fee.py": HIDDEN}, only_fix=True)
 
     assert {leak.kind for leak in leaks} == {"hidden_test"}
+
+
+def gold_of(root: Path, *flags: str) -> str:
+    """The diff of what was changed in a working tree, which is put back."""
+    git(root, "add", "-A")
+    patch = git(root, "diff", "--cached", "-M", *flags, "HEAD") + "\n\n"
+    git(root, "reset", "-q", "--hard")
+    return patch
+
+
+def test_a_patch_that_names_no_content_is_said_to_be_unsought(tmp_path: Path) -> None:
+    root = project(tmp_path / "tree")
+    git(root, "mv", "purse/money.py", "purse/cash.py")
+
+    report = scan_report(root, gold_of(root))
+
+    assert report.leaks == ()
+    assert report.scanned["evidence"] == 0
+    assert report.unreadable == ("the patch: nothing in this patch can be looked for",)
+
+
+@pytest.mark.parametrize("flag", ["--full-index", "--binary"])
+def test_a_binary_fix_is_known_by_its_id(tmp_path: Path, flag: str) -> None:
+    old, new = bytes(range(256)) * 9, bytes(range(255, -1, -1)) * 9
+    root = project(tmp_path / "tree")
+    (root / "purse" / "d.bin").write_bytes(old)
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "--amend", "-m", "purse")
+    (root / "purse" / "d.bin").write_bytes(new)
+    patch = gold_of(root, flag)
+    git(root, "reflog", "expire", "--expire=now", "--all")
+    git(root, "gc", "-q", "--prune=now")
+
+    assert scan(root, patch) == ()
+    (root / "backup").write_bytes(new)
+    assert [leak.where for leak in scan(root, patch)] == ["backup"]
+    (root / "backup").unlink()
+    git(root, "hash-object", "-w", "--stdin", stdin=FIXED)
+    (root / "purse" / "d.bin").write_bytes(new)
+    remove(root / ".git")
+    assert [leak.kind for leak in scan(root, patch)] == ["fixed_tree"]
+
+
+def test_an_import_at_the_top_is_sought_where_it_belongs(tmp_path: Path) -> None:
+    root = project(tmp_path / "tree", "import sys\n\n\n" + BASE)
+    (root / "purse" / "money.py").write_text("import os\nimport sys\n\n\n" + BASE)
+    patch = gold_of(root)
+    remove(root / ".git")
+
+    assert scan(root, patch) == ()
+    (root / "purse" / "money.py").write_text("import os\nimport sys\n\n\n" + BASE)
+    assert [leak.kind for leak in scan(root, patch)] == ["fixed_tree"]
+    (root / "purse" / "money.py").write_text("import os\nimport sys\n\n\n" + BASE + "\n\n# 2\n")
+    assert [leak.kind for leak in scan(root, patch)] == ["fixed_tree"]

@@ -79,7 +79,10 @@ def scan(
     except Exception as exc:  # 1 is the exit code of leaks, and nothing else may have it
         msg = f"the scan could not be finished: {str(exc) or type(exc).__name__}"
         raise UsageError(msg, where=str(path), mend="check that all of it can be read") from exc
-    _tell(report, path, output.console(), as_json=output.json)
+    console = output.console()
+    if gold and not report.scanned.get("evidence"):
+        console.note("warning: nothing in this patch can be looked for; finding none says nothing")
+    _tell(report, path, console, as_json=output.json)
     return 1 if report.leaks else 0
 
 

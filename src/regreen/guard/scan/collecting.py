@@ -51,8 +51,7 @@ class Collector:
 
     def report(self) -> ScanReport:
         """What was found so far."""
-        evidence = self.evidence
-        self.counts["evidence"] = len(evidence.needles) + len(evidence.ids) + len(evidence.secrets)
+        self.counts["evidence"] = len(self.evidence)
         return ScanReport(
             leaks=tuple(self._leaks.values()),
             scanned=dict(sorted(self.counts.items())),

@@ -6,19 +6,19 @@ not hold is telling; in a library of other people three short lines prove nothin
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from regreen.guard.scan.bytecode import CodeEvidence
-from regreen.guard.scan.hunks import FilePatch
+from regreen.guard.scan.hunks import FilePatch, blob_ids
 from regreen.guard.scan.needles import Needle, patch_needles, secret_needles
 from regreen.guard.scan.text import LEAST, NeedleSet, canonical, stands_alone
 
-__all__ = ["Evidence", "Match", "blob_ids"]
+__all__ = ["Evidence", "Match"]
 
 _FAR_LINES = 3
 _LEAST_CONTENT = 16
+_FULL = (40, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ class Evidence:
     ) -> None:
         known = held is not None
         contents = {data: path for path, data in fixed.items() if len(data) >= _LEAST_CONTENT}
+        contents |= {file.binary: file.new for file in files if file.binary and file.new}
+        prefixes = {file.new_id: file.new or "" for file in files if file.new_id}
+        full = {start for start in prefixes if len(start) in _FULL}
+        known_ids = set(blob_ids(b""))
         secrets = {data: name for name, data in forbidden.items() if len(data) >= _LEAST_CONTENT}
         wanted = list(_distinct(patch_needles(files, known), secret_needles(forbidden, known)))
         search = NeedleSet([needle.text for needle in wanted])
@@ -65,12 +69,20 @@ class Evidence:
             dropped |= search.hits(canonical(text))
             contents.pop(text, None)
             secrets.pop(text, None)
+            known_ids.update(blob_ids(text) if full else ())
+        known_ids.update(name for text in base.values() for name in blob_ids(text))
         kept = [number for number in range(len(wanted)) if number not in dropped]
         self.needles = tuple(wanted[number] for number in kept)
         self.contents = contents
         self.secrets = secrets
         self.paths = tuple({path for file in files for path in (file.old, file.new) if path})
-        self.prefixes = {file.new_id: file.new or "" for file in files if file.new_id}
+        self.prefixes = {
+            start: path
+            for start, path in prefixes.items()
+            if not any(name.startswith(start) for name in known_ids)
+        }
+        """Starts of the ids of repaired contents."""
+        self._full = {start: self.prefixes[start] for start in full & self.prefixes.keys()}
         self.ids = {
             identity: path for data, path in contents.items() for identity in blob_ids(data)
         }
@@ -81,6 +93,9 @@ class Evidence:
 
     def __bool__(self) -> bool:
         return bool(self.needles or self.contents or self.secrets or self.prefixes)
+
+    def __len__(self) -> int:
+        return len(self.needles) + len(self.ids) + len(self.secrets) + len(self.prefixes)
 
     def find(self, data: bytes, *, name: str = "", near: bool = True) -> Match | None:
         """The best recognition in some bytes.
@@ -96,6 +111,8 @@ class Evidence:
             if data in self.secrets:
                 found = self.secrets[data]
                 return Match("content", f"the content of {found}", secret=found)
+        for found in set(blob_ids(data)) & self._full.keys() if self._full else ():
+            return Match("content", f"the repaired content of {self._full[found]}")
         if data[2:4] == b"\r\n" and (words := self.code.match(name, data)):
             return Match("bytecode", words)
         if not self.needles:
@@ -114,13 +131,6 @@ class Evidence:
             if line is not None:
                 return Match(hit.form, _words(hit), line, hit.secret)
         return None
-
-
-def blob_ids(data: bytes) -> tuple[str, str]:
-    """Git's ids of a content, in both object formats."""
-    whole = b"blob %d\0" % len(data) + data
-    sha1 = hashlib.sha1(whole, usedforsecurity=False).hexdigest()
-    return sha1, hashlib.sha256(whole).hexdigest()
 
 
 def _words(needle: Needle) -> str:

@@ -7,12 +7,13 @@ it. As with ``git apply``, a hunk may have moved but every one of its lines must
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["FilePatch", "Hunk", "applied", "parse_patch"]
+__all__ = ["FilePatch", "Hunk", "applied", "blob_ids", "parse_patch"]
 
 _HUNK = re.compile(rb"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _INDEX = re.compile(rb"^index [0-9a-f]+\.\.([0-9a-f]{7,64})")
@@ -50,6 +51,11 @@ class FilePatch:
     """Start of the new content's git id, from the ``index`` row."""
     binary: bytes | None = field(default=None, repr=False)
     """The new content of a binary file, where the patch holds it in full."""
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the new content is named by its git id alone."""
+        return bool(self.new_id) and not self.hunks and self.binary is None
 
 
 def parse_patch(patch: str) -> tuple[FilePatch, ...]:
@@ -178,9 +184,19 @@ def _literal(lines: list[bytes], at: int) -> bytes | None:
 
 
 def applied(
-    files: tuple[FilePatch, ...], read: Callable[[str], bytes | None], *, reverse: bool = False
+    files: tuple[FilePatch, ...],
+    read: Callable[[str], bytes | None],
+    *,
+    reverse: bool = False,
+    exact: bool = False,
 ) -> dict[str, bytes | None] | None:
     """Contents after a patch, by path; None for removed files.
+
+    Args:
+        files: the patch.
+        read: contents before, by path.
+        reverse: take the patch back.
+        exact: every hunk has to stand where it says.
 
     Returns:
         None when some hunk finds no place, or the patch changes nothing.
@@ -191,7 +207,7 @@ def applied(
         data = read(before) if before else b""
         if data is None or (before is None and after and read(after) is not None):
             return None
-        result = _patched(data, file, reverse=reverse)
+        result = _patched(data, file, reverse=reverse, exact=exact)
         if result is None:
             return None
         if before and before != after:
@@ -201,9 +217,14 @@ def applied(
     return found or None
 
 
-def _patched(data: bytes, file: FilePatch, *, reverse: bool) -> bytes | None:
-    if file.binary is not None:
-        return data if reverse and data == file.binary else None if reverse else file.binary
+def _patched(data: bytes, file: FilePatch, *, reverse: bool, exact: bool) -> bytes | None:
+    if file.binary is not None or file.unseen:
+        repaired = data == file.binary or (
+            file.unseen and any(found.startswith(file.new_id) for found in blob_ids(data))
+        )
+        if reverse:
+            return b"" if repaired else None  # what it was before is not in the patch
+        return None if repaired else data if file.binary is None else file.binary
     lines = data.splitlines(keepends=True) if b"\r" not in data else _lines(data)
     shift, out, taken = 0, list[bytes](), 0
     for hunk in file.hunks:
@@ -212,12 +233,19 @@ def _patched(data: bytes, file: FilePatch, *, reverse: bool) -> bytes | None:
         if reverse:
             old, new, start = new, old, hunk.new_start
         place = _place(lines, old, max(taken, start - (1 if old else 0) + shift), taken)
-        if place is None:
+        if place is None or (exact and place != start - (1 if old else 0)):
             return None
         shift = place - (start - (1 if old else 0))
         out += lines[taken:place] + new
         taken = place + len(old)
     return b"".join(out + lines[taken:])
+
+
+def blob_ids(data: bytes) -> tuple[str, str]:
+    """Git's ids of a content, in both object formats."""
+    whole = b"blob %d\0" % len(data) + data
+    sha1 = hashlib.sha1(whole, usedforsecurity=False).hexdigest()
+    return sha1, hashlib.sha256(whole).hexdigest()
 
 
 def _lines(data: bytes) -> list[bytes]:

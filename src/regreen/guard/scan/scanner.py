@@ -17,9 +17,9 @@ from pathlib import Path
 
 from regreen.core.errors import UsageError
 from regreen.guard.scan.collecting import Collector
-from regreen.guard.scan.evidence import Evidence, Match, blob_ids
+from regreen.guard.scan.evidence import Evidence, Match
 from regreen.guard.scan.findings import Leak, ScanReport
-from regreen.guard.scan.hunks import FilePatch, applied, parse_patch
+from regreen.guard.scan.hunks import FilePatch, applied, blob_ids, parse_patch
 from regreen.guard.scan.inventory import Inventory
 from regreen.guard.scan.places import Places, git_part_kind, secret_kind
 from regreen.guard.scan.references import config_findings
@@ -137,10 +137,26 @@ def _prepared(found: Inventory, files: tuple[FilePatch, ...], options: _Options)
     if files and not base.before and not base.after:
         reason = "no tree here fits the patch, so short lines of it were not sought"
         found.notes.append((found.relative(found.root), reason))
+    found.notes += _unsought(files, evidence, any_objects=bool(found.repositories))
     ids = {row.id for row in repository.head_tree.values()} if repository else set()
     return _Search(
         files, base, evidence, Places.of(evidence.paths, names), frozenset(ids), options.only_fix
     )
+
+
+def _unsought(
+    files: tuple[FilePatch, ...], evidence: Evidence, *, any_objects: bool
+) -> Iterator[tuple[str, str]]:
+    """What of a patch no scan can find."""
+    others = len(evidence) - len(evidence.prefixes)
+    usable = others or any_objects or any(len(start) >= 40 for start in evidence.prefixes)
+    if files and not (evidence and usable):
+        yield "the patch", "nothing in this patch can be looked for"
+        return
+    for file in files:
+        if file.unseen and file.new_id in evidence.prefixes and len(file.new_id) < 40:
+            reason = "the patch has a short id of its content only, which is sought among objects"
+            yield file.new or "", reason
 
 
 def _searched(found: Inventory, search: _Search) -> ScanReport:
@@ -178,22 +194,38 @@ def _find_base(files: tuple[FilePatch, ...], found: Inventory, base: Reader | No
     for repository in found.repositories:
         if not repository.head:
             continue
-        forward = _tried(files, repository.read, repository)
+        forward, backward = _either(files, repository.read, repository)
         if forward is not None and (best is None or best.repository is None):
             best = forward
-        backward = _tried(files, repository.read, repository, reverse=True)
-        if forward is None and backward is not None:
+        if backward is not None:
             late = late or backward
             fixed.append(f"{repository.label} HEAD")
     for prefix in _prefixes(files, found):
         read = _reader(prefix)
-        forward = _tried(files, read, None)
+        forward, backward = _either(files, read, None)
         best = best or forward
-        if forward is None and (backward := _tried(files, read, None, reverse=True)) is not None:
+        if backward is not None:
             late = late or backward
             fixed.append(found.relative(prefix) if prefix != found.root else ".")
     chosen = best or late or _Base()
     return _Base(chosen.before, chosen.after, chosen.repository if best else None, tuple(fixed))
+
+
+def _either(
+    files: tuple[FilePatch, ...], read: Reader, repository: Repository | None
+) -> tuple[_Base | None, _Base | None]:
+    """The tree as base or as repaired one, never both.
+
+    A small patch may apply a second time a few lines further; then its line numbers decide.
+    """
+    forward = _tried(files, read, repository)
+    backward = _tried(files, read, repository, reverse=True)
+    if forward and backward:
+        twice = not applied(files, read, exact=True) and applied(
+            files, read, reverse=True, exact=True
+        )
+        return (None, backward) if twice else (forward, None)
+    return forward, backward
 
 
 def _tried(
