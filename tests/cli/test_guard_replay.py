@@ -95,3 +95,26 @@ def test_a_call_that_is_none_is_a_usage_error(arguments: tuple[str, ...]) -> Non
     assert code == 2
     assert out == ""
     assert "mend:" in err
+
+
+@pytest.mark.parametrize("repo", ["", "not a repo", "/", "a//b", "o/n; ls"])
+def test_a_repository_that_is_none_is_a_usage_error(repo: str) -> None:
+    code, out, err = run("--command", "ls", "--repo", repo)
+
+    assert (code, out) == (2, "")
+    assert "OWNER/NAME" in err
+    assert len(err.strip().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "repo", ["o/n", "flask", "https://github.com/o/n.git", "git@github.com:o/n", "o.x/n-m_k/"]
+)
+def test_a_repository_by_name_or_address(repo: str) -> None:
+    assert judged("--command", "ls", "--repo", repo)["decision"] == "allow"
+
+
+def test_a_command_that_is_no_text_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO(b"echo '\xff\xfe'; git reflog\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(raw, encoding="utf-8"))
+
+    assert judged("--command", "-", "--repo", "o/n")["rule"] == "history-all"

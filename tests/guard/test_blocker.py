@@ -67,6 +67,21 @@ def test_deep_nesting_ends(opener: str) -> None:
     assert judge(opener * 5_000).decision in {"allow", "block"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["echo 'abc", 'git commit -m "x', "(" * 3_000, "echo $(ls", "if true; then echo", "f() { x",
+     "case x in a) b", "x=(1 2", "cat <(ls", "echo `ls", "for i in 1; do x"],
+)  # fmt: skip
+def test_text_that_a_shell_would_not_run_is_flagged(text: str) -> None:
+    assert judge(text).flags == ("unreadable",)
+    assert judge(f"curl https://example.org; {text}").blocked
+
+
+@pytest.mark.parametrize("command", ORDINARY)
+def test_ordinary_work_is_readable(command: str) -> None:
+    assert "unreadable" not in judge(command).flags
+
+
 def test_a_huge_call_is_bounded_and_still_judged() -> None:
     noise = "\n".join(f"echo {number}" for number in range(50_000))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from regreen.guard.blocker import Blocker, Decision
 from regreen.guard.subject import Subject
 
 __all__ = ["replay"]
+
+_REPOSITORY = re.compile(r"(?=.*\w)([\w.+-]+://|[\w.+-]+@)?[\w.@:~+-]+(/[\w.~+-]+)*/?")
 
 
 @Parameter(name="*")
@@ -61,6 +64,18 @@ class Call(Output):
             raise UsageError(msg, where="--arguments", mend='give for example \'{"url": "..."}\'')
         return self.tool, arguments
 
+    def subject(self) -> Subject:
+        """Whose answer is protected.
+
+        Raises:
+            UsageError: the repository's name is none.
+        """
+        if self.repo is not None and not _REPOSITORY.fullmatch(self.repo):
+            msg = f"{self.repo!r} names no repository: it must be OWNER/NAME or an address"
+            mend = "give OWNER/NAME, for example --repo pallets/flask"
+            raise UsageError(msg, where="--repo", mend=mend)
+        return Subject.of(self.repo or "", distributions=self.distribution)
+
     def texts(self) -> dict[str, str]:
         """The given files, by the name they were given by.
 
@@ -91,7 +106,7 @@ def replay(*, call: Call | None = None) -> int:
     call = call or Call()
     console = call.console()
     tool, arguments = call.read()
-    blocker = Blocker(Subject.of(call.repo or "", distributions=call.distribution))
+    blocker = Blocker(call.subject())
     files = call.texts()
     decision = blocker.judge(tool, arguments, files)
     wanted = [path for path in blocker.wanted_files(tool, arguments) if not _given(path, files)]
@@ -103,7 +118,10 @@ def replay(*, call: Call | None = None) -> int:
 
 
 def _text(given: str) -> str:
-    return sys.stdin.read() if given == "-" else given
+    if given != "-":
+        return given
+    raw = getattr(sys.stdin, "buffer", None)
+    return sys.stdin.read() if raw is None else raw.read().decode("utf-8", "replace")
 
 
 def _given(path: str, files: dict[str, str]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from regreen.guard.rules import Hit, Look, Rule, load, matches
@@ -95,10 +95,12 @@ class Blocker:
         if named is not None:
             return named
         try:
-            commands, _, complete = self._commands(tool, arguments, files or {})
+            commands, _, complete, closed = self._commands(tool, arguments, files or {})
         except RecursionError:
             return self._unread(arguments)
         decision = self._decided(commands)
+        if not closed:
+            decision = replace(decision, flags=(*decision.flags, "unreadable"))
         if complete or decision.blocked:
             return decision
         literal = self._unread(arguments)
@@ -126,18 +128,18 @@ class Blocker:
 
     def _commands(
         self, tool: str, arguments: Mapping[str, Any], files: Mapping[str, str]
-    ) -> tuple[list[Command], tuple[str, ...], bool]:
-        """What a call comes down to, the files it would run, and whether all of it was read."""
+    ) -> tuple[list[Command], tuple[str, ...], bool, bool]:
+        """What a call comes down to, the files it would run; if all was read; if it parses."""
         cwd = next(
             (str(arguments[key]) for key in _FOLDER_KEYS if isinstance(arguments.get(key), str)),
             self.subject.workdir,
         )
         cwd = cwd if cwd.startswith("/") else f"{self.subject.workdir}/{cwd}"
         if _CALM.match(tool.lower()):
-            return [], (), True
+            return [], (), True, True
         found: list[Command] = []
         wanted: list[str] = []
-        complete = True
+        complete = closed = True
         for key, value in arguments.items():
             for text, kind in _parts(tool.lower(), key, value):
                 if kind == "shell":
@@ -145,6 +147,7 @@ class Blocker:
                     found += analysis.commands
                     wanted += analysis.wanted
                     complete = complete and analysis.complete
+                    closed = closed and analysis.closed
                 elif kind == "python":
                     walker = Walker(Scope(cwd, files))
                     run_python(walker, text, (), Command(program="python"))
@@ -155,7 +158,7 @@ class Blocker:
                     found.append(
                         Command(program=program, arguments=(text,), text=f"{tool}: {text}", cwd=cwd)
                     )
-        return found, tuple(dict.fromkeys(wanted)), complete
+        return found, tuple(dict.fromkeys(wanted)), complete, closed
 
     def _decided(self, commands: Sequence[Command]) -> Decision:
         tables = load()

@@ -64,3 +64,5 @@ class Analysis:
     """Files that the call would run and whose text was not at hand."""
     complete: bool = True
     """False when the call is too large to be read to its end."""
+    closed: bool = True
+    """False when it leaves a quotation or a bracket open, so that a shell would not run it."""

@@ -11,7 +11,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from regreen.guard.shell.scan import end_of_parens, heredoc_body, heredoc_word, is_arithmetic, past
+from regreen.guard.shell.scan import (
+    end_of_parens,
+    heredoc_body,
+    heredoc_word,
+    is_arithmetic,
+    is_open,
+    past,
+)
 
 __all__ = ["Block", "Function", "Loop", "Node", "Pipeline", "Redirect", "Simple", "parse"]
 
@@ -72,6 +79,8 @@ class Block:
     """True when it may not run."""
     redirects: tuple[Redirect, ...] = ()
     """Of the whole block."""
+    closed: bool = True
+    """False for a script that leaves a quotation or a bracket open, or nests too deeply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +119,14 @@ def parse(text: str) -> Block:
         items += reader.block(frozenset()).items
         if reader.at == start:
             reader.at += 1
-    return Block(tuple(items))
+    return Block(tuple(items), closed=reader.closed)
 
 
 class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.closed = True
         self._depth = 0
         self._after: dict[int, int] = {}
 
@@ -166,6 +176,7 @@ class _Reader:
     def _command(self) -> Node | None:
         if self._depth >= MOST_DEPTH:
             self.at = len(self.text)
+            self.closed = False
             return None
         self._depth += 1
         try:
@@ -212,7 +223,8 @@ class _Reader:
                 break
             self.at += len(word)
             if word == closer:
-                break
+                return Block(tuple(items), redirects=self._redirects())
+        self.closed = self.closed and not self.done()
         return Block(tuple(items), redirects=self._redirects())
 
     def _loop(self) -> Node:
@@ -253,8 +265,11 @@ class _Reader:
         if self._keyword() == "in":
             self.at += 2
         items: list[Node] = [Simple(("case", subject), (), f"case {subject}")]
-        while not self.done():
+        while True:
             self._skip_separators()
+            if self.done():
+                self.closed = False
+                break
             if self._keyword() == "esac":
                 self.at += 4
                 break
@@ -354,14 +369,20 @@ class _Reader:
         while not self.done():
             char = self.text[self.at]
             if char in "<>" and self._process_substitution():
-                self.at = end_of_parens(self.text, self.at + 1)
+                self._parens(self.at + 1)
             elif char == "(" and self._glued(start):
-                self.at = end_of_parens(self.text, self.at)
+                self._parens(self.at)
             elif char in _META:
                 break
             else:
-                self.at = past(self.text, self.at)
+                before, self.at = self.at, past(self.text, self.at)
+                if self.done() and is_open(self.text, before):
+                    self.closed = False
         return self.text[start : self.at]
+
+    def _parens(self, start: int) -> None:
+        self.at = end_of_parens(self.text, start)
+        self.closed = self.closed and end_of_parens(self.text + " ", start) <= len(self.text)
 
     def _glued(self, start: int) -> bool:
         """Whether a parenthesis belongs to the word before it: an array or a pattern."""
@@ -381,6 +402,8 @@ class _Reader:
         self._skip_separators()
         if self._peek(text):
             self.at += len(text)
+        elif self.done():
+            self.closed = False
 
     def _keyword(self) -> str:
         """The plain word that begins here, or nothing."""

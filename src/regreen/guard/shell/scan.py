@@ -15,6 +15,7 @@ __all__ = [
     "heredoc_body",
     "heredoc_word",
     "is_arithmetic",
+    "is_open",
     "past",
 ]
 
@@ -162,3 +163,8 @@ def _past(text: str, at: int, *, quoted: bool = False) -> int:  # noqa: PLR0911
 def past(text: str, at: int) -> int:
     """One past the unquoted piece at ``at``."""
     return min(_past(text, at), len(text))
+
+
+def is_open(text: str, at: int) -> bool:
+    """Whether the quotation or expansion at ``at`` is never closed."""
+    return text[at] != "\\" and _past(text + " ", at) > len(text)

@@ -60,7 +60,9 @@ def analyse(text: str, *, cwd: str, files: Mapping[str, str] | None = None) -> A
         walkers.append(second)
     commands = tuple(command for walker in walkers for command in walker.commands)
     wanted = dict.fromkeys(path for walker in walkers for path in walker.scope.wanted)
-    return Analysis(commands, tuple(wanted), all(walker.complete for walker in walkers))
+    return Analysis(
+        commands, tuple(wanted), all(walker.complete for walker in walkers), first.closed
+    )
 
 
 class Walker:
@@ -74,6 +76,7 @@ class Walker:
         self.scope = scope
         self.commands: list[Command] = []
         self.complete = len(scope.given) < 1_000
+        self.closed = True
         self.via: tuple[str, ...] = ()
         self.text = ""
         self._depth = 0
@@ -93,7 +96,9 @@ class Walker:
         self._depth += 1
         self.via = (*self.via, via) if via else self.via
         try:
-            return self._node(parse(text), stdin, "")
+            tree = parse(text)
+            self.closed = self.closed and (tree.closed or self._depth > 1)
+            return self._node(tree, stdin, "")
         finally:
             self._depth -= 1
             self.via, self.text = before
