@@ -243,3 +243,14 @@ def test_an_import_at_the_top_is_sought_where_it_belongs(tmp_path: Path) -> None
     assert [leak.kind for leak in scan(root, patch)] == ["fixed_tree"]
     (root / "purse" / "money.py").write_text("import os\nimport sys\n\n\n" + BASE + "\n\n# 2\n")
     assert [leak.kind for leak in scan(root, patch)] == ["fixed_tree"]
+
+
+@pytest.mark.parametrize("name", ["index", "config"])
+def test_what_git_cannot_read_of_its_own_is_noted(tmp_path: Path, name: str) -> None:
+    root = project(tmp_path / "tree")
+    assert scan_report(root, PATCH).unreadable == ()
+    (root / ".git" / name).write_text("[[[ no such thing\n")
+
+    report = scan_report(root, PATCH)
+
+    assert [note.partition(":")[0] for note in report.unreadable] == [f".git/{name}"]

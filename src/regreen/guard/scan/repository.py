@@ -234,6 +234,25 @@ class Repository:
         title = data.partition(b"\n\n")[2].strip().partition(b"\n")[0][:80]
         return f"{kind} “{title.decode('utf-8', 'replace')}”"
 
+    def settings(self, out: Collector) -> None:
+        """Note what git itself cannot read: it may hold what it does not show."""
+        for config in ("config", "config.worktree"):
+            path = self.git_dir / config
+            self._asked(out, path, "config", "--file", str(path.resolve()), "--no-includes", "-l")
+        for index in (self.git_dir / "index", *self.git_dir.glob("worktrees/*/index")):
+            self._asked(out, index, "ls-files", "--stage", "-z", index=index)
+
+    def _asked(
+        self, out: Collector, path: Path, *arguments: str, index: Path | None = None
+    ) -> None:
+        if not os.path.isfile(path):  # noqa: PTH113 - never raises
+            return
+        env = {"GIT_INDEX_FILE": str(index.resolve())} if index else None
+        try:
+            self.store.run(*arguments, env=env)
+        except RegreenError as exc:
+            out.note(self._inside(path), f"git cannot read it: {exc.what}")
+
     def contents(self, out: Collector, base_ids: Iterable[str]) -> None:
         """Report every object that holds the fix, and what reaches it."""
         known = set(base_ids)

@@ -168,6 +168,7 @@ def _searched(found: Inventory, search: _Search) -> ScanReport:
     for repository in found.repositories:
         if _related(repository, search.files, found):
             repository.structure(out)
+        repository.settings(out)
         repository.contents(out, search.base_ids)
     for path in found.files:
         try:
