@@ -36,6 +36,8 @@ __all__ = ["analyse"]
 _MOST_COMMANDS = 3_000
 _MOST_DEPTH = 12
 _MOST_TEXT = 256_000
+_SIEVES = frozenset({"head", "tail", "sort", "uniq", "tac", "nl"})
+"""Programs that hand on lines as they are."""
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[([^\]]*)\])?(\+?)=(.*)", re.DOTALL)
 _HIDEABLE = (
     "curl", "wget", "git", "gh", "nc", "ncat", "ssh", "scp", "rsync", "ftp", "pip", "aria2c",
@@ -158,11 +160,9 @@ class Walker:
     def _pipeline(self, parts: Sequence[Node], stdin: str | None, feeds: str) -> str | None:
         out = stdin
         for place, part in enumerate(parts):
-            following = parts[place + 1] if place + 1 < len(parts) else None
-            name = feeds
-            if following is not None:
-                name = _first_word(following)
-            out = self._node(part, out, name)
+            following = [_first_word(each) for each in parts[place + 1 :]]
+            name = next((each for each in following if each not in _SIEVES), "")
+            out = self._node(part, out, name or feeds or "".join(following[:1]))
         return out
 
     def _loop(self, node: Loop, stdin: str | None, feeds: str) -> str | None:
@@ -371,4 +371,4 @@ def _together(outs: Sequence[str | None]) -> str | None:
 def _first_word(node: Node) -> str:
     if isinstance(node, Simple) and node.words:
         return posixpath.basename(node.words[0])
-    return ""
+    return "while" if isinstance(node, Block | Loop) else ""
