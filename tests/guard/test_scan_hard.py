@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import gzip
 import os
+import quopri
+import sqlite3
 import subprocess
+import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -254,3 +259,44 @@ def test_what_git_cannot_read_of_its_own_is_noted(tmp_path: Path, name: str) -> 
     report = scan_report(root, PATCH)
 
     assert [note.partition(":")[0] for note in report.unreadable] == [f".git/{name}"]
+
+
+def uuencoded(data: bytes) -> bytes:
+    lines = (binascii.b2a_uu(data[at : at + 45]) for at in range(0, len(data), 45))
+    return b"begin 644 fix\n" + b"".join(lines) + b"`\nend\n"
+
+
+def dump(data: bytes) -> bytes:
+    rows = (
+        f"{at:08x}: {data[at : at + 16].hex(' ', 2)}  {'.' * 16}\n"
+        for at in range(0, len(data), 16)
+    )
+    return "".join(rows).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        uuencoded(PATCH.encode()),
+        b"Subject: fix\n\n"
+        + quopri.encodestring(("wide = 1 # " * 9 + "\n" + FIXED).encode(), True),
+        quopri.encodestring(FIXED.replace("+", "\u00e9 +").encode()),
+        dump(PATCH.encode()),
+        "".join(f"\\u{ord(letter):04x}" for letter in FIXED).encode(),
+        "".join(f"\\x{ord(letter):02x}" for letter in FIXED).encode(),
+    ],
+)
+def test_older_disguises_are_seen_through(tmp_path: Path, data: bytes) -> None:
+    root = project(tmp_path / "tree", repository=False)
+    (root / "x.txt").write_bytes(data)
+
+    assert scan(root, PATCH)
+
+
+def test_deflated_values_of_a_data_base_are_read(tmp_path: Path) -> None:
+    root = project(tmp_path / "tree", repository=False)
+    with closing(sqlite3.connect(root / "x.db")) as base, base:
+        base.execute("create table t (a, b)")
+        base.execute("insert into t values ('k', ?)", (zlib.compress(PATCH.encode()),))
+
+    assert [leak.kind for leak in scan(root, PATCH)] == ["archive"]

@@ -25,6 +25,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from regreen.guard.scan.dumps import dumped, embedded_streams
+
 __all__ = ["MAX_DEPTH", "MAX_PART", "Part", "parts"]
 
 MAX_DEPTH = 6
@@ -207,6 +209,10 @@ def _written(data: bytes) -> Iterator[Part]:
             noise.append(found)
     if noise:
         yield Part("!text", b"\n".join(noise), encoded=True, final=True)
+    for name, found in dumped(data):
+        yield Part(f"!{name}", found, encoded=True)
+    for number, found in enumerate(embedded_streams(data)):
+        yield Part(f"!zlib[{number}]", found)
     if b"%0A" in data or b"%0a" in data or data.count(b"%20") > 2:
         unquoted = urllib.parse.unquote_to_bytes(data.replace(b"+", b" "))
         yield Part("!percent", unquoted, encoded=True, final=True)
