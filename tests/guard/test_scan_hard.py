@@ -267,10 +267,8 @@ def uuencoded(data: bytes) -> bytes:
 
 
 def dump(data: bytes) -> bytes:
-    rows = (
-        f"{at:08x}: {data[at : at + 16].hex(' ', 2)}  {'.' * 16}\n"
-        for at in range(0, len(data), 16)
-    )
+    pieces = [(at, data[at : at + 16]) for at in range(0, len(data), 16)]
+    rows = (f"{at:08x}: {piece.hex(' ', 2)}  {'.' * 16}\n" for at, piece in pieces)
     return "".join(rows).encode()
 
 
@@ -280,7 +278,7 @@ def dump(data: bytes) -> bytes:
         uuencoded(PATCH.encode()),
         b"Subject: fix\n\n"
         + quopri.encodestring(("wide = 1 # " * 9 + "\n" + FIXED).encode(), True),
-        quopri.encodestring(FIXED.replace("+", "\u00e9 +").encode()),
+        quopri.encodestring((FIXED + "# caf\u00e9\n").encode()),
         dump(PATCH.encode()),
         "".join(f"\\u{ord(letter):04x}" for letter in FIXED).encode(),
         "".join(f"\\x{ord(letter):02x}" for letter in FIXED).encode(),

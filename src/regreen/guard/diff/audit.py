@@ -26,6 +26,7 @@ from regreen.guard.diff.runner import runner_findings
 from regreen.guard.diff.searching import searching_findings
 from regreen.guard.diff.source import Finding, Source, parse
 from regreen.guard.diff.special import Examples, special_findings
+from regreen.guard.diff.unchanged import without_unchanged
 
 __all__ = ["audit_diff"]
 
@@ -109,6 +110,8 @@ def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) ->
     imported = _imported(changes)
     after: dict[tuple[str, str], list[Row]] = defaultdict(list)
     parts: dict[str, Part] = {}
+    olds: dict[str, str] = {}
+    compares = False
     for change in changes:
         part = Part.PRODUCT
         if change.path.endswith(".py"):
@@ -119,6 +122,9 @@ def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) ->
         if change.deleted or change.binary:
             continue
         text, numbers = _text_of(change)
+        if change.before is not None and change.after is not None:
+            olds[change.path], text = without_unchanged(change.before, change.after)
+        compares = compares or (part is Part.PRODUCT and "__eq__" in text)
         lines = text.splitlines()
         for finding in _findings(change.path, text, part, examples, runner):
             evidence = lines[finding.line - 1].strip() if finding.line <= len(lines) else ""
@@ -132,7 +138,11 @@ def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) ->
             for change in changes
             if change.before is not None
             for finding in _findings(
-                change.path, change.before, parts[change.path], examples, runner
+                change.path,
+                olds.get(change.path, change.before),
+                parts[change.path],
+                examples,
+                runner,
             )
         )
     used = {kind for kind, _ in before}
@@ -144,7 +154,8 @@ def _new(patch: str, read: Callable[[str], bytes | None], examples: Examples) ->
         added = {(change.path, number) for change in changes for number, _ in change.added}
         fresh = [row for row in new if (row[1], row[2]) in added] or new
         rows += fresh[-surplus:]
-    rows += _own_answers(changes, parts)
+    if compares:
+        rows += _own_answers(changes, parts)
     return rows
 
 
@@ -154,8 +165,6 @@ def _own_answers(changes: Iterable[FileChange], parts: Mapping[str, Part]) -> It
         change for change in changes
         if parts.get(change.path) is Part.PRODUCT and change.path.endswith(".py")
     ]  # fmt: skip
-    if not any("__eq__" in (change.after or "") for change in product):
-        return
     sides = [(_read(change.before), _read(change.after)) for change in product]
     try:
         found = list(own_answers(sides))
