@@ -210,7 +210,8 @@ def _written(data: bytes) -> Iterator[Part]:
     if noise:
         yield Part("!text", b"\n".join(noise), encoded=True, final=True)
     for name, found in dumped(data):
-        yield Part(f"!{name}", found, encoded=True)
+        again = name in {"uuencode", "hexdump"}
+        yield Part(f"!{name}", found, encoded=True, final=not again)
     for number, found in enumerate(embedded_streams(data)):
         yield Part(f"!zlib[{number}]", found)
     if b"%0A" in data or b"%0a" in data or data.count(b"%20") > 2:
