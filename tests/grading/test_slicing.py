@@ -83,6 +83,13 @@ def test_what_cannot_be_cut_stays() -> None:
     assert ast.parse(sliced(text, {"test_b"}))
 
 
+def test_a_body_that_begins_with_a_decorator_is_emptied_whole() -> None:
+    inner = "    @deco\n    def inner():\n        pass\n    inner()\n"
+    text = f"def test_a():\n{inner}\ndef test_b(): pass\n"
+
+    assert sliced(text, {"test_b"}).split("\n")[:3] == ["def test_a():", "    pass", ""]
+
+
 def test_line_ends_are_kept() -> None:
     text = "def test_a():\r\n    assert 1\r\n    assert 2\r\n\r\ndef test_b():\r\n    assert 3\r\n"
 

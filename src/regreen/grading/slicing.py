@@ -8,6 +8,7 @@ else, order and line numbers included, is as it was.
 from __future__ import annotations
 
 import ast
+import io
 from collections.abc import Collection, Iterator
 
 __all__ = ["sliced"]
@@ -28,9 +29,7 @@ def sliced(text: str, keep: Collection[str]) -> str:
         return text
     names = {name.rpartition("::")[2] for name in keep}
     used = _read(tree)
-    lines = text.splitlines(keepends=True)
-    if len(lines) != text.count("\n") + (not text.endswith("\n")):
-        return text  # form feeds and the like: lines are not what the parser counts
+    lines = io.StringIO(text, newline="").readlines()  # ends lines where the parser does
     for function in _tests(tree):
         if function.name not in names and function.name not in used:
             _empty(function, lines)
@@ -68,7 +67,9 @@ def _read(tree: ast.AST) -> set[str]:
 
 def _empty(function: _Function, lines: list[str]) -> None:
     first, last = function.body[0], function.body[-1]
-    start, end = first.lineno - 1, (last.end_lineno or last.lineno) - 1
+    decorators = getattr(first, "decorator_list", [])
+    start = min([first.lineno, *(each.lineno for each in decorators)]) - 1
+    end = (last.end_lineno or last.lineno) - 1
     head = function.lineno - 1
     if start <= head or any(line.rstrip().endswith("\\") for line in lines[start : end + 1]):
         return
