@@ -132,9 +132,15 @@ def function_of(test: str) -> tuple[str, str]:
 
 
 def tests_to_twin(failing: Sequence[str], passing: Sequence[str]) -> tuple[str, ...]:
-    """All of FAIL_TO_PASS, and a sample of PASS_TO_PASS from functions that have none of those."""
+    """All of FAIL_TO_PASS, and a sample of PASS_TO_PASS from functions that have none of those.
+
+    The sample is of the same files where it can be: a further file costs its collection, and theirs
+    are hidden from who made the patch.
+    """
     taken = {function_of(test) for test in failing}
+    files = {path for path, _ in taken}
     beside = [test for test in passing if function_of(test) not in taken]
+    beside.sort(key=lambda test: function_of(test)[0] not in files)
     return (*failing, *beside[:PASSING_TWINS])
 
 
