@@ -29,7 +29,7 @@ from regreen.guard.monitor import (
     with_incidents,
 )
 from regreen.guard.monitor.spans import message_text
-from regreen.store.foreign import read_foreign
+from regreen.store.foreign import read_foreign, trajectory_places
 from regreen.store.run import RunDirectory
 from regreen.store.taskset import load_tasks
 
@@ -92,7 +92,9 @@ def guard_audit(
     by_id = {task.instance_id: task for task in load_tasks(tasks)} if tasks else {}
     if write:
         _check_runs(paths)
-    rows = [row for path in paths for row in read_foreign(path)]
+    places = [place for path in paths for place in trajectory_places(path)]
+    pairs = [(place, row) for place in places for row in read_foreign(place)]
+    rows = [row for _, row in pairs]
     opinions = _opinions(rows, base_url, model, known)
     audited = _audited(rows, by_id, known, opinions)
     if write:
@@ -100,7 +102,10 @@ def guard_audit(
             _write(path, by_id, known, opinions)
     counts = count_hacks(one.trajectory for one in audited)
     if output.json:
-        console.json(_report(audited, counts, known))
+        report = _report(audited, counts, known)
+        for (place, _), row in zip(pairs, report["trajectories"], strict=True):
+            row["path"] = str(place)
+        console.json(report)
         return 0
     _show(audited, counts, known, console)
     return 0

@@ -22,7 +22,7 @@ from regreen.store.rows import to_record
 from regreen.store.run import RunDirectory
 from regreen.store.trajectory_sets import read_trajectories
 
-__all__ = ["FORMATS", "read_document", "read_foreign"]
+__all__ = ["FORMATS", "read_document", "read_foreign", "trajectory_places"]
 
 Reader = Callable[[Mapping[str, Any], str, str], Trajectory]
 
@@ -82,23 +82,32 @@ def read_foreign(path: Path) -> Iterator[Trajectory]:
     Raises:
         UsageError: nothing is there, a file cannot be read, or no reader knows it.
     """
-    if not path.is_dir():
-        yield from _file(path)
-    elif (path / "lock.json").exists():
-        with RunDirectory.open(path) as run:
-            yield from run.trajectories()
-    else:
-        found = sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix in _SUFFIXES and file.is_file() and file.name not in _NO_TRAJECTORY
-        )
-        if not found:
-            what = "this directory holds no trajectories"
-            mend = f"name one with files that end in {', '.join(_SUFFIXES)}"
-            raise UsageError(what, where=str(path), mend=mend)
-        for file in found:
-            yield from _file(file)
+    for place in trajectory_places(path):
+        if place.is_dir():
+            with RunDirectory.open(place) as run:
+                yield from run.trajectories()
+        else:
+            yield from _file(place)
+
+
+def trajectory_places(path: Path) -> list[Path]:
+    """The run or the files that a path stands for.
+
+    Raises:
+        UsageError: a directory holds none.
+    """
+    if not path.is_dir() or (path / "lock.json").exists():
+        return [path]
+    found = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix in _SUFFIXES and file.is_file() and file.name not in _NO_TRAJECTORY
+    )
+    if not found:
+        what = "this directory holds no trajectories"
+        mend = f"name one with files that end in {', '.join(_SUFFIXES)}"
+        raise UsageError(what, where=str(path), mend=mend)
+    return found
 
 
 def _file(path: Path) -> Iterator[Trajectory]:
