@@ -55,7 +55,7 @@ def _kept(
 ) -> TwinFiles:
     asked = [[twin.model_dump() for twin in some] for some in (twins, beside)]
     whole = json.dumps([version, asked, sorted(texts.items())]).encode()
-    key = f"pairs:3:{hashlib.sha256(whole).hexdigest()}"
+    key = f"pairs:4:{hashlib.sha256(whole).hexdigest()}"
     known = store.alias(key)
     if known is None:
         made = twin_files(twins, texts, seed=seed, beside=beside)

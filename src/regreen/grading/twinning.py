@@ -202,14 +202,14 @@ def twin_files(
                 lines=lines[path],
                 attempts=attempts[path],
             ).text
-        pair = [texts[path], changed]
+        pair = [sliced(text, functions) for text in (texts[path], changed)]
         firm: dict[str, frozenset[int]] = {
             name: frozenset() for name in sorted(functions) if functions[name]
         }
         strictly = [strict_form(text, firm, seed=f"{seed}:{path}") for text in pair] if firm else []
         forms = [form for form in strictly if form is not None]
         repeats[path], files[path] = (
-            sliced(text, functions).encode("utf-8", "surrogateescape")
+            text.encode("utf-8", "surrogateescape")
             for text in (forms if len(forms) == len(pair) else pair)
         )
     return TwinFiles(files=files, repeats=repeats, twins=wanted, beside=others)
