@@ -132,15 +132,12 @@ def function_of(test: str) -> tuple[str, str]:
 
 
 def tests_to_twin(failing: Sequence[str], passing: Sequence[str]) -> tuple[str, ...]:
-    """All of FAIL_TO_PASS, and a sample of PASS_TO_PASS from functions that have none of those.
+    """All of FAIL_TO_PASS, and a sample of PASS_TO_PASS from other files.
 
-    The sample is of the same files where it can be: a further file costs its collection, and theirs
-    are hidden from who made the patch.
+    They are run apart but proved together, which is the same only where they share no table.
     """
-    taken = {function_of(test) for test in failing}
-    files = {path for path, _ in taken}
-    beside = [test for test in passing if function_of(test) not in taken]
-    beside.sort(key=lambda test: function_of(test)[0] not in files)
+    files = {function_of(test)[0] for test in failing}
+    beside = [test for test in passing if function_of(test)[0] not in files]
     return (*failing, *beside[:PASSING_TWINS])
 
 
@@ -281,9 +278,11 @@ async def prove_twins(
             left = [one for one in left if function_of(one.test) in lost]
             if not strict:
                 found += spare
-    if len({twin.strict for twin in found}) > 1:
+    tried_together = len(found) == len(wanted) and len({twin.strict for twin in found}) == 1
+    while found and not tried_together:
         held = await _held(found, texts, seed=seed, trial=trial)
         held &= await _passing(found, texts, seed=seed, trial=trial)
+        tried_together = len(held) == len(found)
         found = [twin for twin in found if twin.test in held]
     order = {one.test: place for place, one in enumerate(wanted)}
     return Twins(generator=GENERATOR, proved=tuple(sorted(found, key=lambda t: order[t.test])))
