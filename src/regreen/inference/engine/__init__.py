@@ -1,0 +1,1 @@
+"""Engines that extend sequences of token ids: in this process, or behind HTTP."""
