@@ -59,8 +59,18 @@ guard = App(
         regreen guard replay --command "git log --all" --repo pallets/flask
     """,
 )
+train = App(
+    name="train",
+    help="""Train a model: on packed trajectories, or on the rewards of its own rollouts.
+
+    For example:
+
+        regreen train sft packed --model 1m --run runs/sft
+    """,
+)
 app.command(tasks)
 app.command(model)
+app.command(train)
 app.command(guard)
 app.command("regreen.cli.quickstart:quickstart", name="quickstart")
 app.command("regreen.cli.rollout:rollout", name="rollout")
