@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from regreen.model import Borders, Decoder
+from regreen.model import Borders, Decoder, Output
 from regreen.model.moe import Routing
 from regreen.model.precision import widened
 
@@ -63,6 +63,8 @@ class Scores:
     """Entropy in nats of the distribution it comes from, without a gradient."""
     routings: list[Routing]
     """What the routers did, for the balance loss."""
+    output: Output
+    """What the model computed, for the layer that predicts the token after the next."""
 
 
 def flatten(
@@ -100,7 +102,7 @@ def score(model: Decoder, flat: Flat, *, temperature: float = 1.0) -> Scores:
     step = max(1, _LOGITS // model.config.vocab_size)
     if len(hidden_MD) <= step:
         logprob_M, entropy_M = _score(model, hidden_MD, flat.target_M, temperature)
-        return Scores(logprob_M, entropy_M, output.routings)
+        return Scores(logprob_M, entropy_M, output.routings, output)
     parts = [
         checkpoint(
             _score, model, hidden_MD[at : at + step], flat.target_M[at : at + step], temperature,
@@ -109,7 +111,7 @@ def score(model: Decoder, flat: Flat, *, temperature: float = 1.0) -> Scores:
         for at in range(0, len(hidden_MD), step)
     ]  # fmt: skip
     logprobs, entropies = zip(*parts, strict=True)
-    return Scores(torch.cat(logprobs), torch.cat(entropies), output.routings)
+    return Scores(torch.cat(logprobs), torch.cat(entropies), output.routings, output)
 
 
 def _score(
