@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from regreen.model.config import ModelConfig
 from regreen.model.decoder import Decoder
 from regreen.model.layout import pieces
 
-__all__ = ["CheckpointError", "load_checkpoint", "save_checkpoint", "tensors_of"]
+__all__ = ["CheckpointError", "load_checkpoint", "parameters_of", "save_checkpoint", "tensors_of"]
 
 _WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 _ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -32,10 +32,16 @@ class CheckpointError(ValueError):
 
 
 def tensors_of(model: Decoder, *, dtype: torch.dtype | None = None) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of the checkpoint under its name on disk, parameter by parameter."""
+    """Every tensor of the checkpoint under its name on disk, parameter by parameter.
+
+    A parameter that is cut over processes is put together, in which all of them must take part.
+    """
     parameters = dict(model.named_parameters())
     for piece in pieces(model.config):
-        parts = piece.cut(parameters[piece.name].detach())
+        value = parameters[piece.name].detach()
+        if hasattr(value, "full_tensor"):
+            value = value.full_tensor()
+        parts = piece.cut(value)
         for name, part in zip(piece.tensors, parts, strict=True):
             yield name, part.to(dtype or part.dtype).cpu()
 
@@ -46,6 +52,7 @@ def save_checkpoint(
     *,
     shard_bytes: int = 5_000_000_000,
     dtype: torch.dtype | None = None,
+    tensors: Iterable[tuple[str, Tensor]] | None = None,
 ) -> None:
     """Write `config.json` and the weights, in shards of at most `shard_bytes` where one is short.
 
@@ -57,6 +64,7 @@ def save_checkpoint(
         folder: made if missing; an older checkpoint in it is replaced, other files stay.
         shard_bytes: a shard's size, unless a single tensor is larger.
         dtype: the type on disk; None keeps that in memory.
+        tensors: `tensors_of` the model, where the caller must see it through to its end.
 
     Raises:
         OSError: the folder cannot be written.
@@ -74,7 +82,7 @@ def save_checkpoint(
         shards.append((path, list(waiting)))
         waiting.clear()
 
-    for name, tensor in tensors_of(model, dtype=dtype):
+    for name, tensor in tensors or tensors_of(model, dtype=dtype):
         size = tensor.numel() * tensor.element_size()
         if waiting and held + size > shard_bytes:
             flush()
@@ -122,21 +130,39 @@ def load_checkpoint(
         CheckpointError: no checkpoint, a configuration that this model does not compute, a tensor
             missing, too many, or of the wrong shape.
     """
+    config, values = parameters_of(folder)
+    with torch.device("meta"):
+        model = Decoder(config)
+    for name, stored in values:
+        value = stored.to(device=device, dtype=dtype or stored.dtype).contiguous()
+        owner, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(owner), attribute, torch.nn.Parameter(value))
+    return model
+
+
+def parameters_of(folder: Path) -> tuple[ModelConfig, Iterator[tuple[str, Tensor]]]:
+    """The configuration of a checkpoint, and each parameter's name in `Decoder` and its value.
+
+    Values are read one by one as they are asked for, in the type on disk, possibly as views.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`; of a wrong tensor only when its turn comes.
+    """
     config, places = _config(folder), _places(folder)
     has_next = any(name.startswith("mtp.") for name in places)
     config = config.model_copy(update={"num_nextn_predict_layers": int(has_next)})
     _check_names(config, places, folder)
+    return config, _values(config, places)
+
+
+def _values(config: ModelConfig, places: Mapping[str, Path]) -> Iterator[tuple[str, Tensor]]:
     with torch.device("meta"):
         model = Decoder(config)
     reader = _Reader(places)
     for piece in pieces(config):
         expected = piece.cut(model.get_parameter(piece.name).detach())
         pairs = zip(piece.tensors, expected, strict=True)
-        value = piece.join([reader.read(name, part.shape) for name, part in pairs])
-        value = value.to(device=device, dtype=dtype or value.dtype).contiguous()
-        owner, _, attribute = piece.name.rpartition(".")
-        setattr(model.get_submodule(owner), attribute, torch.nn.Parameter(value))
-    return model
+        yield piece.name, piece.join([reader.read(name, part.shape) for name, part in pairs])
 
 
 def _config(folder: Path) -> ModelConfig:
