@@ -1,0 +1,269 @@
+"""Several processes as one trainer: who is here, what is added up, how the weights are cut.
+
+A world of one is a world like any other, so no caller asks whether the run is distributed. A loss
+is normalised over the whole batch before it is split; therefore gradients of ranks are added, never
+averaged, and a rank without work computes one token that counts for nothing: the others wait for
+its part of every collective.
+
+Weights are cut by torch's `fully_shard`, one group per layer and one for what stands outside them.
+That group stays whole between a forward and its backward, because `Decoder.unembed` is called in
+between.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+from regreen.core.errors import InfrastructureError, UsageError
+from regreen.model import Decoder
+from regreen.packing import CostModel, Plan, balance
+from regreen.packing.best_fit import best_fit
+
+__all__ = ["World", "idle", "joined", "reshard", "shard", "split", "world"]
+
+_Value = TypeVar("_Value")
+
+_TIME_OUT = 600.0
+"""Seconds that a rank waits for the others; longer than any honest micro-batch or checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The processes that train together, seen from one of them."""
+
+    rank: int = 0
+    """This process, from 0."""
+    size: int = 1
+    """How many there are."""
+    device: torch.device = torch.device("cpu")  # noqa: RUF009
+    """Where this process computes."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes what is written once."""
+        return self.rank == 0
+
+    def add_up(self, values: Tensor) -> Tensor:
+        """Add a tensor of the same shape over all ranks, in place."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def sum(self, *values: float) -> tuple[float, ...]:
+        """Add numbers over all ranks, in float64."""
+        if self.size == 1:
+            return tuple(map(float, values))
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        return tuple(self.add_up(total).tolist())
+
+    def broadcast(self, value: _Value) -> _Value:
+        """What the first rank holds, on every rank; anything that can be pickled."""
+        if self.size == 1:
+            return value
+        held: list[Any] = [value]
+        dist.broadcast_object_list(held, src=0, device=self.device)
+        found: _Value = held[0]
+        return found
+
+    def gather(self, value: _Value) -> list[_Value]:
+        """What every rank holds, on every rank, first to last."""
+        if self.size == 1:
+            return [value]
+        held: list[Any] = [None] * self.size
+        dist.all_gather_object(held, value)
+        return held
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def joined() -> World:
+    """The world this process has joined; a world of one where there is none."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return World()
+    rank, size = dist.get_rank(), dist.get_world_size()
+    if dist.get_backend() == "gloo":
+        return World(rank, size)
+    return World(rank, size, torch.device("cuda", torch.cuda.current_device()))
+
+
+@contextmanager
+def world(*, device: str | None = None, timeout_seconds: float = _TIME_OUT) -> Iterator[World]:
+    """Join the process group that `torchrun` announces in the environment, else be alone.
+
+    Args:
+        device: `cpu` or `cuda`; None takes an accelerator where there is one.
+        timeout_seconds: how long a rank waits for another.
+
+    Raises:
+        UsageError: a device that this machine lacks.
+        InfrastructureError: another rank is gone, or did not come in time.
+    """
+    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if kind not in {"cpu", "cuda"} or (kind == "cuda" and not torch.cuda.is_available()):
+        msg = f"there is no device {kind!r} here"
+        raise UsageError(msg, where="device", mend="cpu" if kind == "cuda" else "cpu or cuda")
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        yield World(device=torch.device(kind))
+        return
+    place = torch.device(kind)
+    if kind == "cuda":
+        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(place)
+    with _named_loss():
+        dist.init_process_group(
+            "nccl" if kind == "cuda" else "gloo",
+            timeout=timedelta(seconds=timeout_seconds),
+            device_id=place if kind == "cuda" else None,
+        )
+    try:
+        with _named_loss():
+            yield World(dist.get_rank(), dist.get_world_size(), place)
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _named_loss() -> Iterator[None]:
+    """Say in three lines that another rank is gone."""
+    try:
+        yield
+    except RuntimeError as error:  # torch raises plain ones for a closed or silent connection
+        if not _is_lost(error):
+            raise
+        rank, size = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
+        what = f"another process of the job is gone or silent: {str(error).splitlines()[0]}"
+        mend = "start the job again with --resume; the ended process's own output says why it ended"
+        raise InfrastructureError(what, where=f"rank {rank} of {size}", mend=mend) from error
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    if isinstance(error, dist.DistError):
+        return True
+    text = str(error).lower()
+    return any(mark in text for mark in ("gloo", "nccl", "connection closed", "timed out waiting"))
+
+
+def shard(model: Decoder, here: World, *, compute: torch.dtype | None = None) -> Decoder:
+    """Cut a model's weights over the ranks, in place.
+
+    Args:
+        model: the same on every rank; its weights are those of the first rank afterwards.
+        here: the world.
+        compute: the type that layers compute in, gradients added up in float32; None leaves the
+            weights' own. A world of one is left as it is.
+
+    Returns:
+        The same model.
+    """
+    if here.size == 1:
+        return model
+    _first_ranks(model)
+    mesh = init_device_mesh(here.device.type, (here.size,))
+    policy = MixedPrecisionPolicy()
+    if compute is not None:
+        policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32)
+    for layer in model.layers:
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    if model.next_token is not None:
+        fully_shard(model.next_token, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
+    return model
+
+
+@torch.no_grad()
+def _first_ranks(model: Decoder) -> None:
+    for parameter in model.parameters():
+        dist.broadcast(parameter.detach(), src=0)
+
+
+def reshard(model: Decoder) -> None:
+    """Put back what a forward without a backward left whole, so that parameters are shards again.
+
+    Called before weights are changed from outside; harmless at any time.
+    """
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
+def idle(model: Decoder) -> Tensor:
+    """A loss of exactly 0 that takes part in every collective of a micro-batch.
+
+    Its gradients are zeros of every parameter that the trunk reads.
+    """
+    device = model.norm.weight.device
+    tokens_BT = torch.zeros(1, 1, dtype=torch.int64, device=device)
+    output = model(tokens_BT, chosen=slice(None))
+    loss: Tensor = output.logits.sum() * 0.0
+    return loss
+
+
+def split(
+    lengths: Sequence[int], num_ranks: int, *, capacity: int, cost: CostModel
+) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """Give every sequence of a batch to a micro-batch of a rank, so that ranks finish together.
+
+    Args:
+        lengths: tokens of each sequence.
+        num_ranks: how many ranks.
+        capacity: tokens of a micro-batch; a longer sequence is one by itself.
+        cost: what a sequence costs (`CostModel.of(config)`).
+
+    Returns:
+        For each rank its micro-batches, each the places of its sequences, ascending. All ranks have
+        equally many; an empty one is `idle`. The result is a function of the arguments.
+
+    Raises:
+        UsageError: a length or a capacity below 1, fewer than one rank.
+    """
+    if num_ranks < 1 or capacity < 1 or any(length < 1 for length in lengths):
+        msg = f"cannot split {len(lengths)} sequences over {num_ranks} ranks by {capacity} tokens"
+        raise UsageError(msg, where="split", mend="at least one rank, and lengths of at least 1")
+    if not lengths:
+        return ((),) * num_ranks
+    sizes = np.asarray(lengths, np.int64)
+    room = max(capacity, int(sizes.max()))
+    # Best fit may not join anything to a sequence that is longer than a micro-batch.
+    items, rows = best_fit(np.where(sizes > capacity, room, sizes), room)
+    ranks = balance(_plan(sizes, items, rows, room), num_ranks, cost)
+    found: list[list[tuple[int, ...]]] = [[] for _ in range(num_ranks)]
+    for row, rank in enumerate(ranks.tolist()):
+        found[rank].append(tuple(sorted(items[rows[row] : rows[row + 1]].tolist())))
+    most = max(map(len, found))
+    return tuple(tuple(own) + ((),) * (most - len(own)) for own in found)
+
+
+def _plan(sizes: np.ndarray[Any, Any], items: Any, rows: Any, room: int) -> Plan:
+    """Rows of whole sequences."""
+    none = np.zeros(len(items), np.int64)
+    return Plan(
+        capacity=room,
+        policy="whole",
+        lengths=sizes,
+        document=items,
+        start=none,
+        stop=sizes[items],
+        head=none,
+        seen=none,
+        forced=np.zeros(len(items), np.bool_),
+        rows=rows,
+    )

@@ -1,0 +1,308 @@
+"""Checkpoints from which a run goes on as if nothing had happened.
+
+A checkpoint is a folder `step-000100`: the model in the Hugging Face layout, which engines and
+other tools read; the optimiser by `torch.distributed.checkpoint`, one format for one process and
+many, so that a run may go on with another number of ranks; and `state.json`, in which the loop
+keeps what it needs to draw the same next batch. It is written under another name, synchronised, and
+renamed as the last act: a folder with the right name is whole, any other is left from a run that
+was ended.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+
+from regreen.core.errors import InfrastructureError, RegreenError, UsageError
+from regreen.model import Decoder
+from regreen.model.checkpoint import save_checkpoint, tensors_of
+from regreen.store.atomic import disk_error, sync_directory
+from regreen.train.optim import Optimiser
+from regreen.train.parallel import World, joined, reshard
+from regreen.train.weights import fill
+
+__all__ = ["Checkpoints"]
+
+_WHOLE = re.compile(r"step-(\d{6,})")
+_WRITING, _REMOVING, _REPLACED = ".writing-", ".removing-", ".replaced-"
+_FAILURES = (OSError, SafetensorError, RuntimeError, CheckpointException)
+"""How a disk that fails shows itself; the last is no `Exception`."""
+_OPTIMISER, _STATE = "optimiser", "state.json"
+
+
+class _State(BaseModel):
+    """The content of `state.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_name: str = "regreen.checkpoint"
+    version: int = 1
+    step: int
+    ranks: int
+    step_number: int
+    refused: int
+    rng: list[dict[str, str]]
+    extra: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    In a run of several ranks each of them calls every method, in the same order.
+
+    Args:
+        folder: where they lie; made at the first save.
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        if keep < 1:
+            msg = f"cannot keep {keep} checkpoints"
+            raise UsageError(msg, where="keep", mend="keep at least one")
+        self.folder = folder
+        self.keep = keep
+
+    def save(
+        self, step: int, model: Decoder, optimiser: Optimiser, extra: Mapping[str, Any]
+    ) -> Path:
+        """Write a checkpoint, then remove the oldest beyond `keep`.
+
+        Args:
+            step: updates that were made; names the folder. One of the same step is replaced.
+            model: whole or cut over ranks.
+            optimiser: of this model.
+            extra: what the loop needs to go on, as JSON; the first rank's is kept.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InfrastructureError: the disk is full or failing; older checkpoints are untouched.
+            UsageError: the folder cannot be written, or `extra` is not JSON.
+        """
+        here = joined()
+        reshard(model)
+        final = self.folder / f"step-{step:06}"
+        writing = self.folder / f"{_WRITING}{final.name}"
+        rng = here.gather(_rng(here))
+        with _together(here, writing):
+            if here.first:
+                self._clear()
+                writing.mkdir(parents=True)
+        _save_model(model, writing, here)
+        state = optimiser.state_dict()
+        with _together(here, writing), _alone_is_meant():
+            target = writing / _OPTIMISER
+            save(state["moments"], checkpoint_id=target, no_dist=here.size == 1)
+        with _together(here, writing):
+            if here.first:
+                counters = {name: state[name] for name in ("step_number", "refused")}
+                kept = _State(step=step, ranks=here.size, rng=rng, extra=dict(extra), **counters)
+                (writing / _STATE).write_text(_json(kept), encoding="utf-8")
+                self._publish(writing, final)
+        return final
+
+    def latest(self) -> Path | None:
+        """The newest whole checkpoint; None where there is none."""
+        here = joined()
+        if here.first:
+            self._undo_replacement()
+        found = self._whole() if here.first else []
+        return here.broadcast(found[-1] if found else None)
+
+    def load(self, path: Path, model: Decoder, optimiser: Optimiser) -> dict[str, Any]:
+        """Put model, optimiser and torch's random numbers where a checkpoint left them.
+
+        Args:
+            path: one of this or another folder.
+            model: of the same shape; it may be cut over another number of ranks.
+            optimiser: of this model.
+
+        Returns:
+            What was given as `extra`.
+
+        Raises:
+            UsageError: no whole checkpoint, or one of another model.
+        """
+        here = joined()
+        state = _read_state(path)
+        fill(model, path)
+        known = optimiser.state_dict()
+        try:
+            with _alone_is_meant():
+                load(known["moments"], checkpoint_id=path / _OPTIMISER, no_dist=here.size == 1)
+        except (CheckpointException, OSError, RuntimeError) as error:
+            msg = f"the optimiser's state cannot be read: {_reason(error)}"
+            raise UsageError(msg, where=str(path), mend="resume from another one") from error
+        counters = {"step_number": state.step_number, "refused": state.refused}
+        optimiser.load_state_dict({**known, **counters})
+        if here.rank < len(state.rng):
+            _set_rng(state.rng[here.rank], here)
+        return state.extra
+
+    def _whole(self) -> list[Path]:
+        """Whole checkpoints, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        found = [p for p in self.folder.iterdir() if _WHOLE.fullmatch(p.name)]
+        whole = [path for path in found if (path / _STATE).is_file()]
+        return sorted(whole, key=lambda path: int(path.name.removeprefix("step-")))
+
+    def _clear(self) -> None:
+        """Remove what ended runs left unfinished."""
+        self._undo_replacement()
+        if self.folder.is_dir():
+            for left in self.folder.iterdir():
+                if left.name.startswith((_WRITING, _REMOVING, _REPLACED)):
+                    shutil.rmtree(left)
+
+    def _undo_replacement(self) -> None:
+        """A run that ended between two renames left the older checkpoint under another name."""
+        if not self.folder.is_dir():
+            return
+        for left in self.folder.glob(f"{_REPLACED}step-*"):
+            final = self.folder / left.name.removeprefix(_REPLACED)
+            if not final.exists():
+                left.rename(final)
+
+    def _publish(self, writing: Path, final: Path) -> None:
+        _synchronise(writing)
+        replaced = self.folder / f"{_REPLACED}{final.name}"
+        if final.exists():
+            final.rename(replaced)
+        writing.rename(final)
+        sync_directory(self.folder)
+        doomed = [replaced] if replaced.exists() else []
+        oldest = self._whole()[: -self.keep]
+        doomed += [old.rename(self.folder / f"{_REMOVING}{old.name}") for old in oldest]
+        for path in doomed:
+            shutil.rmtree(path)
+
+
+def _save_model(model: Decoder, folder: Path, here: World) -> None:
+    """The first rank writes, the others help to put each parameter together, whatever happens."""
+    tensors = tensors_of(model)
+    with _together(here, folder):
+        try:
+            if here.first:
+                save_checkpoint(model, folder, tensors=tensors)
+        finally:
+            for _ in tensors:
+                pass
+
+
+@contextmanager
+def _together(here: World, path: Path) -> Iterator[None]:
+    """If the block fails on one rank it fails on all, with an error that a person can act on."""
+    failure: RegreenError | None = None
+    try:
+        yield
+    except RegreenError as error:
+        failure = error
+    except _FAILURES as error:
+        failure = _named(error, path)
+    for other in here.gather(None if failure is None else _plain(failure)):
+        if other is not None:
+            raise _rebuilt(other) from failure
+
+
+@contextmanager
+def _alone_is_meant() -> Iterator[None]:
+    """Torch warns of a single process even where it is told of one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+        yield
+
+
+def _plain(error: RegreenError) -> tuple[type[RegreenError], str, str, str]:
+    return type(error), error.what, error.where, error.mend
+
+
+def _rebuilt(plain: tuple[type[RegreenError], str, str, str]) -> RegreenError:
+    kind, what, where, mend = plain
+    return kind(what, where=where, mend=mend)
+
+
+def _named(error: BaseException, path: Path) -> RegreenError:
+    cause: BaseException | None = error
+    if isinstance(error, CheckpointException):
+        cause = next(iter(error.failures.values()))[0]
+    if isinstance(cause, OSError):
+        return disk_error(cause, path)
+    mend = "free some disk space, then run the same command with --resume"
+    what = f"the checkpoint cannot be written: {_reason(error)}"
+    return InfrastructureError(what, where=str(path), mend=mend)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, CheckpointException):
+        error = next(iter(error.failures.values()))[0]
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _synchronise(folder: Path) -> None:
+    """Files first, then the folders that name them."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            sync_directory(path)
+    sync_directory(folder)
+
+
+def _json(state: _State) -> str:
+    try:
+        return json.dumps(state.model_dump(), indent=1) + "\n"
+    except (TypeError, ValueError) as error:
+        msg = f"what a checkpoint is to remember is not JSON: {error}"
+        raise UsageError(msg, where="extra", mend="give plain numbers, texts and lists") from error
+
+
+def _read_state(path: Path) -> _State:
+    try:
+        state = _State.model_validate_json((path / _STATE).read_bytes())
+    except OSError as error:
+        msg = "this is no whole checkpoint: state.json cannot be read"
+        raise UsageError(msg, where=str(path), mend="name a folder step-…") from error
+    except ValidationError as error:
+        msg = f"state.json is not understood: {error.errors()[0]['msg']}"
+        raise UsageError(msg, where=str(path), mend="use the version that wrote it") from error
+    if (state.schema_name, state.version) != ("regreen.checkpoint", 1):
+        msg = f"state.json is {state.schema_name} version {state.version}, not one this reads"
+        raise UsageError(msg, where=str(path), mend="use the version that wrote it")
+    return state
+
+
+def _rng(here: World) -> dict[str, str]:
+    states = {"cpu": torch.get_rng_state()}
+    if here.device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(here.device)
+    return {
+        name: base64.b64encode(state.numpy().tobytes()).decode() for name, state in states.items()
+    }
+
+
+def _set_rng(states: Mapping[str, str], here: World) -> None:
+    setters: dict[str, Callable[[torch.Tensor], None]] = {"cpu": torch.set_rng_state}
+    if here.device.type == "cuda":
+        setters["cuda"] = lambda state: torch.cuda.set_rng_state(state, here.device)
+    for name, setter in setters.items():
+        if name in states:
+            raw = bytearray(base64.b64decode(states[name]))
+            setter(torch.frombuffer(raw, dtype=torch.uint8))
