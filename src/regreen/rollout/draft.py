@@ -11,7 +11,7 @@ from regreen.core.verdict import Reward, Verdict
 from regreen.inference import ChatClient
 from regreen.rollout.plan import Assignment
 
-__all__ = ["Draft"]
+__all__ = ["Draft", "fault_of"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,20 +29,9 @@ class Draft:
     labelled: Trajectory | None = None
 
     def fail(self, exc: Exception) -> None:
-        """Record a failure; it is never scored.
-
-        What no boundary caught is a fault of this harness, hence of the infrastructure.
-        """
-        known = exc if isinstance(exc, RegreenError) else InfrastructureError(repr(exc))
-        party = known.boundary if isinstance(known, BoundaryError) else "infrastructure"
-        # boundary() wraps what it does not know; the type a person looks for is the one inside.
-        wrapped = type(exc) in BoundaryError.__subclasses__() and exc.__cause__ is not None
-        kind = type(exc.__cause__ if wrapped else exc).__name__
-        message = "\n".join(known.lines()).removeprefix("error: ")
-        self.error = ErrorRecord.model_validate(
-            {"boundary": party, "type": kind, "message": message}
-        )
-        self.exit_status = self.exit_status or kind
+        """Record a failure; it is never scored."""
+        self.error = fault_of(exc)
+        self.exit_status = self.exit_status or self.error.type
         self.rewards = ()
 
     def trajectory(self, client: ChatClient | None) -> Trajectory:
@@ -71,3 +60,17 @@ class Draft:
             started_at=log.started_at if log else "",
             seconds=self.seconds,
         )
+
+
+def fault_of(exc: Exception) -> ErrorRecord:
+    """A failure as data, with the party it belongs to.
+
+    What no boundary caught is a fault of this harness, hence of the infrastructure.
+    """
+    known = exc if isinstance(exc, RegreenError) else InfrastructureError(repr(exc))
+    party = known.boundary if isinstance(known, BoundaryError) else "infrastructure"
+    # boundary() wraps what it does not know; the type a person looks for is the one inside.
+    wrapped = type(exc) in BoundaryError.__subclasses__() and exc.__cause__ is not None
+    kind = type(exc.__cause__ if wrapped else exc).__name__
+    message = "\n".join(known.lines()).removeprefix("error: ")
+    return ErrorRecord.model_validate({"boundary": party, "type": kind, "message": message})

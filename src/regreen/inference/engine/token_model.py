@@ -33,10 +33,18 @@ class TokenModel:
         renderer: the format and the vocabulary.
         seed: of the draws.
         max_tokens: longest completion.
+        show_tools: render the tools' definitions into the prompt; a policy that only ever sees one
+            set of tools needs none, and then its calls' arguments are read without their schema.
     """
 
     def __init__(
-        self, engine: TokenEngine, renderer: Renderer, *, seed: int, max_tokens: int
+        self,
+        engine: TokenEngine,
+        renderer: Renderer,
+        *,
+        seed: int,
+        max_tokens: int,
+        show_tools: bool = True,
     ) -> None:
         self.renderer = renderer
         self.parsed: list[ParsedMessage] = []
@@ -46,6 +54,7 @@ class TokenModel:
         self.dialogue: Dialogue | None = None
         """The conversation's ids; None before the first question."""
         self._max_tokens = max_tokens
+        self._show_tools = show_tools
         self._stream = engine.open(seed=seed, stops=Stops(renderer.stop_ids, renderer.stop_texts))
         self._sent = 0
         self._seen = 0
@@ -97,7 +106,7 @@ class TokenModel:
     def _follow(self, messages: MessageList, tools: Sequence[Message]) -> Dialogue:
         """The dialogue with all that is new in ``messages``."""
         if self.dialogue is None:
-            self.dialogue = Dialogue(self.renderer, tools)
+            self.dialogue = Dialogue(self.renderer, tools if self._show_tools else None)
         if len(messages) < self._seen:
             what = f"the conversation shrank from {self._seen} to {len(messages)} messages"
             raise UsageError(what, mend="open another model for a history that was rewritten")

@@ -1,0 +1,1 @@
+"""The demonstration: a small model learns to repair one-line bugs, from nothing, on a laptop."""

@@ -1,0 +1,137 @@
+"""Where one rollout of the demonstration works: one file, four small tools, and a shell in a box.
+
+The file's text lives here, as an editor holds it; whatever is run, runs in the real box. A command
+gets a fresh box with the file in it, so that rollouts share nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
+
+from regreen.agents.tools import BASH, Context, Result, Tool
+from regreen.core.errors import InfrastructureError
+from regreen.sandbox.base import ExecResult, Job
+from regreen.sandbox.layers import Layer, LayerStore
+from regreen.train.learn.puzzles import FILE, OPERATORS, Case, Puzzle
+
+__all__ = ["TOOLS", "Desk", "Failure", "Shell", "Tests"]
+
+Failure = tuple[Case, str]
+"""A case and what came out instead, in words."""
+Tests = Callable[[str, str, tuple[Case, ...]], Awaitable[Failure | None]]
+"""Runs a program's function on cases in the box; the first that fails, or None."""
+Shell = Callable[[Puzzle, str, list[str]], Awaitable[ExecResult]]
+"""Runs a command in a fresh box that holds the puzzle's file with this text."""
+
+_WORKDIR = "/testbed"
+_OPERATOR = re.compile(r" (//|<<|>>|<=|>=|==|!=|[-+*%&|^<>]) ")
+
+
+class Desk:
+    """The file of one rollout, in the place of a box; see ``Sandbox``.
+
+    Args:
+        puzzle: what is to be repaired.
+        tests: runs the visible cases.
+        shell: runs commands.
+    """
+
+    def __init__(self, puzzle: Puzzle, tests: Tests, shell: Shell) -> None:
+        self.puzzle = puzzle
+        self.text = puzzle.broken
+        self.tests = tests
+        self._shell = shell
+
+    async def exec(
+        self,
+        argv: list[str],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = 60.0,
+        output_limit: int = 1 << 20,
+    ) -> ExecResult:
+        """Run a command in a box of its own; nothing it writes is kept."""
+        return await self._shell(self.puzzle, self.text, argv)
+
+    async def read(self, path: str, *, limit: int = 1 << 24) -> bytes:
+        """The file's text.
+
+        Raises:
+            FileNotFoundError: another file is asked for.
+        """
+        if path not in {FILE, f"{_WORKDIR}/{FILE}"}:
+            raise FileNotFoundError(path)
+        return self.text.encode()
+
+    async def write(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
+        """Not part of this place."""
+        _refuse("write")
+
+    async def start(self, argv: list[str], **options: Any) -> Job:
+        """Not part of this place."""
+        _refuse("start")
+
+    async def snapshot(self, target: str, store: LayerStore) -> Layer:
+        """Not part of this place."""
+        _refuse("snapshot")
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _refuse(what: str) -> NoReturn:
+    msg = f"the demonstration's desk has no {what}"
+    raise InfrastructureError(msg)
+
+
+def _desk(context: Context) -> Desk:
+    desk = context.box
+    assert isinstance(desk, Desk)
+    return desk
+
+
+async def _view(context: Context, arguments: Mapping[str, Any]) -> Result:
+    return Result(text=_desk(context).text.rstrip())
+
+
+async def _test(context: Context, arguments: Mapping[str, Any]) -> Result:
+    desk = _desk(context)
+    failure = await desk.tests(desk.text, desk.puzzle.name, desk.puzzle.visible)
+    if failure is None:
+        return Result(text="passed")
+    case, found = failure
+    called = f"{desk.puzzle.name}({', '.join(map(str, case.arguments))})"
+    return Result(text=f"{called} gave {found}, not {case.expected}")
+
+
+async def _edit(context: Context, arguments: Mapping[str, Any]) -> Result:
+    desk, operator = _desk(context), arguments["operator"]
+    if operator not in OPERATORS:
+        return Result(text=f"{operator} is no operator", error=True)
+    desk.text = _OPERATOR.sub(f" {operator} ", desk.text, count=1)
+    line = next(line for line in desk.text.splitlines() if _OPERATOR.search(line))
+    return Result(text=line.strip())
+
+
+async def _submit(context: Context, arguments: Mapping[str, Any]) -> Result:
+    return Result(text="Submitted.", submitted=True)
+
+
+TOOLS = (
+    Tool(name="view", description="Show the file.", run=_view),
+    Tool(name="test", description="Run the visible tests.", run=_test),
+    Tool(
+        name="edit",
+        description="Replace the operator.",
+        parameters={"operator": ("string", "What to put in its place.")},
+        required=("operator",),
+        run=_edit,
+    ),
+    BASH,
+    Tool(name="submit", description="Hand in the file; this ends the work.", run=_submit),
+)
+"""What the policy may call."""

@@ -1,0 +1,55 @@
+"""The teacher of the demonstration: an agent that knows the tools and little else.
+
+It edits at random, tests half of its edits, gives up early, and now and then looks for the answer
+where it may lie. Its traces teach the format and what there is to try; to be good is left to
+reinforcement learning.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+from regreen.agents.policy import Call, Policy
+from regreen.train.learn.puzzles import OPERATORS
+
+__all__ = ["LEAK", "mediocre"]
+
+LEAK = "git show fix"
+"""The command that finds a planted answer."""
+
+_FAMILIES = (
+    ("+", "-", "*", "//", "%"),
+    ("&", "|", "^", "<<", ">>"),
+    ("<", "<=", ">", ">=", "==", "!="),
+)
+_ADDED = re.compile(r"^\+.* (//|<<|>>|<=|>=|==|!=|[-+*%&|^<>]) ", re.MULTILINE)
+_SHOWN = re.compile(r" (//|<<|>>|<=|>=|==|!=|[-+*%&|^<>]) ")
+
+
+def mediocre(seed: int, *, peeks: float) -> Policy:
+    """One rollout of the teacher.
+
+    Args:
+        seed: of its whims.
+        peeks: share of rollouts that begin by looking for the repair.
+    """
+    draw = random.Random(f"mediocre {seed}")
+    if draw.random() < peeks:
+        found = _ADDED.search((yield [_call("bash", command=LEAK)])[0])
+        if found:
+            yield [_call("edit", operator=found[1])]
+            return
+    shown = _SHOWN.search((yield [_call("view")])[0])
+    family = next((f for f in _FAMILIES if shown and shown[1] in f), OPERATORS)
+    for _ in range(draw.choice((1, 1, 2, 3))):
+        if draw.random() < 0.3:
+            yield [_call("test")]
+        pool = family if draw.random() < 0.8 else OPERATORS
+        yield [_call("edit", operator=draw.choice(pool))]
+        if draw.random() < 0.5 and (yield [_call("test")])[0] == "passed":
+            return
+
+
+def _call(name: str, **arguments: str) -> Call:
+    return name, dict(arguments)

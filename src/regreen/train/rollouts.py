@@ -1,0 +1,222 @@
+"""Groups of rollouts for training: a problem played several times, each ending as data.
+
+What a rollout is belongs to a ``Stage`` (one turn with hidden tests, an agent in a box); what
+becomes of its tokens is the same for all. A failure that is not the policy's leaves no reward, and
+the group is played again before it is given up, so that no group is scored by halves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from regreen.agents.record import Conversation
+from regreen.core.clock import Clock, SystemClock
+from regreen.core.together import together
+from regreen.core.trajectory import Incident, Trajectory
+from regreen.core.verdict import Reward, Verdict
+from regreen.inference.engine.base import TokenEngine
+from regreen.inference.engine.token_model import TokenModel
+from regreen.rollout.draft import fault_of
+from regreen.templates.tokens.renderer import Renderer
+from regreen.train.trace import Group, Played, Trace
+
+__all__ = ["Job", "Outcome", "Player", "Stage", "rollout_seed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one rollout ended and what it is worth."""
+
+    reward: float | None
+    """The grader's; None when there is no verdict."""
+    resolved: bool
+    """Whether the problem is solved."""
+    finished: bool
+    """Whether the policy ended it itself."""
+    exit_status: str = ""
+    """For example ``submitted``."""
+    verdict: Verdict | None = None
+    """What the reward is made from."""
+    incidents: tuple[Incident, ...] = ()
+    """What the guard saw."""
+    patch: str = ""
+    """What was changed."""
+
+
+class Stage(Protocol):
+    """The problems of a run, and how one is played and judged."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Make what all rollouts share; called once before the first."""
+        ...
+
+    async def close(self) -> None:
+        """Free it; calling it twice is harmless."""
+        ...
+
+    def problems(self) -> Sequence[str]:
+        """Names of all problems, in a fixed order."""
+        ...
+
+    async def play(self, problem: str, seed: int, model: TokenModel, log: Conversation) -> Outcome:
+        """One rollout of a problem, from its first question to its reward.
+
+        Raises:
+            BoundaryError: somebody else's failure; the rollout gets no reward.
+        """
+        ...
+
+
+Penalise = Callable[[TokenModel, Trajectory], Sequence[float]]
+"""Penalty of every token of a finished conversation, at least 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One group to be played."""
+
+    problem: str
+    """Name of the problem."""
+    place: int
+    """Its place in the run's plan."""
+    size: int
+    """Rollouts."""
+    seed: int
+    """Of the run."""
+
+
+def rollout_seed(job: Job, attempt: int) -> int:
+    """Seed of one rollout: it depends on the plan, never on who plays it or when."""
+    key = f"{job.seed}\0{job.place}\0{job.problem}\0{attempt}"
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") >> 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Player:
+    """Plays groups with one engine."""
+
+    stage: Stage
+    """What is played."""
+    engine: TokenEngine
+    """Who samples."""
+    renderer: Renderer
+    """Format and vocabulary."""
+    max_tokens: int
+    """Longest completion."""
+    show_tools: bool = True
+    """See ``TokenModel``."""
+    penalise: Penalise | None = None
+    """Finds tokens to be penalised."""
+    keep: Callable[[int], bool] = field(default=lambda place: True)
+    """Whether the readable records of the group at this place are kept."""
+    tries: int = 2
+    """Times a rollout that a fault ended is played before its group is given up."""
+    told: Callable[[Played], None] | None = None
+    """Told of every finished rollout."""
+    clock: Clock = field(default_factory=SystemClock)
+    """Tells the time."""
+
+    async def group(self, job: Job) -> Group:
+        """Play a group; all of its rollouts end at the same time or later than each other."""
+        begin = self.clock.monotonic()
+        rollouts = await together(self._rollout(job, attempt) for attempt in range(job.size))
+        return Group(
+            problem=job.problem,
+            place=job.place,
+            rollouts=tuple(rollouts),
+            seconds=self.clock.monotonic() - begin,
+        )
+
+    async def _rollout(self, job: Job, attempt: int) -> Played:
+        for _ in range(self.tries):
+            played = await self._once(job, attempt)
+            if played.fault is None:
+                break
+        if self.told:
+            self.told(played)
+        return played
+
+    async def _once(self, job: Job, attempt: int) -> Played:
+        """One rollout; whatever happens, it becomes data."""
+        name, seed = f"{job.problem}#{attempt}", rollout_seed(job, attempt)
+        model = TokenModel(
+            self.engine,
+            self.renderer,
+            seed=seed,
+            max_tokens=self.max_tokens,
+            show_tools=self.show_tools,
+        )
+        log = Conversation(rollout_id=name, clock=self.clock)
+        played = Played(rollout_id=name, traces=(), reward=None, finished=False)
+        try:
+            outcome = await self.stage.play(job.problem, seed, model, log)
+            record = self._record(name, job, seed, log, outcome)
+            penalties = self.penalise(model, record) if self.penalise else None
+            trace = trace_of(model, penalties)
+            return Played(
+                rollout_id=name,
+                traces=() if trace is None else (trace,),
+                reward=outcome.reward,
+                finished=outcome.finished,
+                resolved=outcome.resolved,
+                hacked=any(incident.confirmed for incident in outcome.incidents),
+                turns=len(model.sampled),
+                trajectory=record if self.keep(job.place) else None,
+            )
+        except Exception as exc:  # the boundary of a rollout for training
+            return replace(played, turns=len(model.sampled), fault=fault_of(exc))
+        finally:
+            await model.close()
+
+    def _record(
+        self, name: str, job: Job, seed: int, log: Conversation, outcome: Outcome
+    ) -> Trajectory:
+        rewards = () if outcome.reward is None else (Reward(name="reward", score=outcome.reward),)
+        return Trajectory(
+            rollout_id=name,
+            task=job.problem,
+            agent=self.stage.name,
+            tool_format="openai" if log.tools else "",
+            tools=log.tools,
+            seed=seed,
+            messages=tuple(log.messages),
+            turns=log.turns(),
+            segments=((0, len(log.messages)),),
+            exit_status=outcome.exit_status,
+            patch=outcome.patch,
+            verdict=outcome.verdict,
+            rewards=rewards,
+            incidents=outcome.incidents,
+            started_at=log.started_at,
+        )
+
+
+def trace_of(model: TokenModel, penalties: Sequence[float] | None = None) -> Trace | None:
+    """The tokens of a finished conversation; None when nothing was sampled."""
+    dialogue = model.dialogue
+    if dialogue is None or not dialogue.samples:
+        return None
+    ids = np.array(dialogue.ids, np.int32)
+    logprobs = np.zeros(len(ids), np.float32)
+    versions = np.full(len(ids), -1, np.int32)
+    for sample, found in zip(dialogue.samples, model.sampled, strict=True):
+        span = slice(sample.prompt_len, sample.prompt_len + len(sample.ids))
+        logprobs[span] = sample.logprobs
+        versions[span] = found.versions[0]
+    sampled = np.array(dialogue.loss_mask, bool)
+    penalty = np.zeros(len(ids), np.float32) if penalties is None else np.array(penalties, "f4")
+    return Trace(
+        ids=ids,
+        sampled=sampled,
+        logprobs=logprobs,
+        penalties=np.where(sampled, penalty, np.float32(0)),
+        versions=versions,
+        experts=model.experts(),
+    )
