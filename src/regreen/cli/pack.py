@@ -50,6 +50,16 @@ class PackFlags(Output):
     they are inferred from the calls."""
     weight: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """Weight of a role in the loss, for example assistant=1,tool=0.1; may be changed at reading."""
+    drop: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """Faults for which a trajectory is put aside: no_finish, failed, unverified, malformed_call,
+    infrastructure, hacked; or none (default infrastructure,hacked)."""
+    mask_repeats: int | None = None
+    """Keep what at least this many texts or files hold in common (licence headers, generated
+    settings), masked from the loss (default 0: mask nothing)."""
+    repeat_characters: int | None = None
+    """Characters a stretch must have to count as repeated (default 100)."""
+    special: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """Special tokens that the vocabulary bytes holds beside those of the formats."""
     shard_tokens: int | None = None
     """Tokens of a file of rows (default 33554432)."""
     limit: Annotated[int | None, Parameter(alias="-n")] = None
@@ -72,6 +82,7 @@ class PackFlags(Output):
         Raises:
             UsageError: one that cannot be used.
         """
+        from regreen.packing.filters import chosen
         from regreen.packing.planner import POLICIES
         from regreen.packing.settings import PackConfig
         from regreen.store.packed_header import role_weights
@@ -86,6 +97,10 @@ class PackFlags(Output):
             "tokenizer": self.tokenizer,
             "weights": _weights(self.weight) or None,
             "shard_tokens": self.shard_tokens,
+            "drop": _names(self.drop),
+            "mask_repeats": self.mask_repeats,
+            "repeat_characters": self.repeat_characters,
+            "specials": _names(self.special),
         }
         found = resolve_config(
             PackConfig, file=self.config, table="pack", environ=dict(os.environ), flags=given
@@ -99,7 +114,8 @@ class PackFlags(Output):
             where = "--tool-format" if self.tool_format else "tool_format"
             raise UsageError(error.what, where=where, mend=error.mend) from error
         role_weights(found.weights)
-        return found.model_copy(update={"tool_format": str(Draw.read(found.tool_format))})
+        update = {"tool_format": str(Draw.read(found.tool_format)), "drop": chosen(found.drop)}
+        return found.model_copy(update=update)
 
     def diversity(self, seed: int) -> DiversityConfig | None:
         """How formats are drawn; None where they are not.
@@ -144,7 +160,9 @@ class PackFlags(Output):
         formats = formats_used(config, diversity)
         rendering = Rendering(
             config=config,
-            vocabulary=record_vocabulary(config.tokenizer, formats, config.end_of_text),
+            vocabulary=record_vocabulary(
+                config.tokenizer, formats, config.end_of_text, config.specials
+            ),
             diversity=diversity,
             source=self.came_as or "",
             tools=read_tools(self.tools),
@@ -166,7 +184,8 @@ def pack(
     Documents that fit a row are not cut. One that does not is cut between messages, never in a
     call, and every continuation begins with the system turn and the tool definitions again, masked
     from the loss. The same sources, settings and seed give the same bytes. A trajectory that cannot
-    be rendered is written, with the reason, to OUT/rejected.jsonl; the report is OUT/report.md.
+    be rendered, or that --drop names, is written, with the reason, to OUT/rejected.jsonl; the
+    report is OUT/report.md.
 
     Exits with 1 when not one row of the sources became a document.
 
@@ -174,7 +193,9 @@ def pack(
 
         regreen pack runs/mini runs/react --capacity 32768 -o packed
         regreen pack chats.jsonl --tokenizer tokenizer.json --diverse --seed 1 -o packed
+        regreen pack runs/mini --drop no_finish,failed,malformed_call,infrastructure,hacked -o sft
         regreen pack books.jsonl --tokenizer bytes --capacity 2048 --weight text=1 -o packed
+        regreen pack texts.jsonl --mask-repeats 10 --capacity 262144 -o packed
 
     Parameters
     ----------
@@ -224,6 +245,12 @@ class _Told:
         if now - self._last >= _EVERY:
             self._last = now
             self._console.note(text)
+
+
+def _names(given: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Names that stand one a flag or with commas between them; None where none is given."""
+    found = tuple(name.strip() for part in given for name in part.split(",") if name.strip())
+    return found or None
 
 
 def _weights(given: tuple[str, ...]) -> dict[str, float]:

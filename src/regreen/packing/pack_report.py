@@ -17,6 +17,7 @@ from regreen.store.packed_spool import SpooledDocuments
 __all__ = ["measure", "report_text"]
 
 _BAR = 40
+_QUOTED = 72
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -109,6 +110,7 @@ def report_text(header: PackedHeader) -> str:
         "",
         "## Templates",
         *_templates(told["templates"]),
+        *_repeats(told.get("repeats")),
     ]
     return "\n".join(lines) + "\n"
 
@@ -157,6 +159,20 @@ def _templates(templates: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     for name, row in sorted(templates.items(), key=lambda pair: -pair[1]["tokens"]):
         drawn = f" in {row['templates']:,} templates" if row["templates"] > 1 else ""
         yield f"{name:>18}  {row['documents']:,} documents, {row['tokens']:,} tokens{drawn}"
+
+
+def _repeats(told: Mapping[str, Any] | None) -> Iterator[str]:
+    """What was masked because many places hold it: the stretches with the most characters."""
+    if told is None:
+        return
+    yield from ("", "## Repeated text, masked from the loss")
+    yield (
+        f"{told['masked_characters']:,} of {told['characters']:,} characters "
+        f"({_share(told['share'])}) in {told['stretches']:,} stretches"
+    )
+    for row in told["top"]:
+        said = " ".join(row["text"].split())
+        yield f"{row['times']:>7,} times {row['characters']:>7,} characters: {said[:_QUOTED]!r}"
 
 
 def _share(part: float) -> str:

@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Trajectory, Turn
 from regreen.packing.cut_places import cut_places, head_length, text_places
+from regreen.packing.filters import dropped
 from regreen.packing.planner import DEFAULT_POLICY
+from regreen.packing.repeats import Repeats
 from regreen.packing.sampled import with_sampled_ids
 from regreen.packing.settings import PackConfig
+from regreen.packing.text_tokens import text_tokens
 from regreen.packing.vocabulary import open_vocabulary
 from regreen.store.packed_header import LOSS, ROLES, VocabularyRecord
 from regreen.store.texts import TextRow
@@ -101,13 +104,16 @@ class Rendering:
     """Format of the sources, where rows do not say it rightly."""
     tools: tuple[dict[str, Any], ...] = ()
     """Tools, where rows do not say them."""
+    repeats: Repeats | None = None
+    """What many texts hold; None masks nothing of it."""
 
     def __call__(self, unit: Unit) -> Made | Refused:
         """The documents of a unit, or why there are none."""
         try:
             if isinstance(unit, TextRow):
                 return Made([self._text(unit)], [_SURROGATES] if _torn(unit.text) else [])
-            return self._trajectory(unit)
+            found = dropped(unit, self.config.drop, self.source or unit.tool_format)
+            return Refused(*found) if found else self._trajectory(unit)
         except Unconvertible as error:
             return Refused(error.what, error.where)
         except UsageError as error:
@@ -129,19 +135,20 @@ class Rendering:
         )
 
     def _text(self, row: TextRow) -> Document:
-        ids = self._tokenizer.encode(row.text)
-        labels = np.full(len(ids), _ROLE["text"] | LOSS, np.uint8)
+        repeated = self.repeats.stretches(row) if self.repeats else ()
+        ids, trained = text_tokens(row, self._tokenizer, repeated)
+        labels = np.where(trained, _ROLE["text"] | LOSS, _ROLE["context"]).astype(np.uint8)
         end = self.vocabulary.end_of_text
-        if end is not None:
-            ids = [*ids, end]
+        if end is not None and not row.closed:
+            ids = np.append(ids, np.uint32(end))
             labels = np.append(labels, np.uint8(_ROLE["end"] | LOSS))
-        if not ids:
+        if not len(ids):
             what = "the text is empty"
             raise Unconvertible(what)
         places = _NO_PLACES
         if len(ids) > self.config.capacity:
             places = text_places(len(ids), self.config.capacity)
-        return Document(np.array(ids, np.uint32), labels, 0, places, "", 0)
+        return Document(ids, labels, 0, places, "", 0)
 
     def _trajectory(self, row: Trajectory) -> Made:
         source = source_format(self.source or row.tool_format)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from regreen.packing.documents import MAX_CAPACITY
+from regreen.packing.filters import DEFAULT_DROP
 from regreen.packing.planner import DEFAULT_POLICY
 
 __all__ = ["PackConfig"]
@@ -34,3 +35,13 @@ class PackConfig(BaseModel):
     end_of_text: str = "<|endoftext|>"
     """Special token behind each plain text, and the pad; passed over where the vocabulary has no
     such token."""
+    drop: tuple[str, ...] = DEFAULT_DROP
+    """Faults for which a trajectory is put aside; see ``regreen.packing.filters``."""
+    mask_repeats: int = Field(0, ge=0)
+    """Stretches of text that as many places hold are kept and masked from the loss; 0 masks none.
+    See ``regreen.packing.repeats``."""
+    repeat_characters: int = Field(100, ge=1)
+    """Characters, white space left out, that a stretch must have to count as repeated."""
+    specials: tuple[str, ...] = ()
+    """Special tokens that ``bytes`` holds beside those of the formats; other vocabularies have
+    their own."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +16,10 @@ from regreen.core.errors import UsageError
 from regreen.packing.rendering import Unit
 from regreen.store.packed_header import SourceRecord
 from regreen.store.packed_shard import digest_of
-from regreen.store.texts import holds_texts, read_texts
+from regreen.store.texts import TextRow, holds_texts, read_texts
 from regreen.store.trajectory_sets import Refuse, read_trajectories
 
-__all__ = ["NoUnit", "Numbered", "digest_sources", "read_units"]
+__all__ = ["NoUnit", "Numbered", "digest_sources", "read_row_texts", "read_units"]
 
 _RUN_FILES = ("trajectories.parquet", "trajectories.jsonl")
 
@@ -62,6 +63,22 @@ def read_units(sources: Sequence[Path]) -> Iterator[Numbered]:
             refused.clear()
             yield Numbered(number, unit)
         yield from (Numbered(number, one) for one in refused)
+
+
+def read_row_texts(sources: Sequence[Path], limit: int | None) -> Iterator[TextRow]:
+    """The plain texts among the first units; without a limit no other source is opened.
+
+    Args:
+        sources: as for ``read_units``.
+        limit: units to look at; None looks at all.
+
+    Raises:
+        UsageError: a source cannot be read.
+    """
+    asked = sources if limit is not None else [path for path in sources if holds_texts(path)]
+    for numbered in islice(read_units(asked), limit):
+        if isinstance(numbered.unit, TextRow):
+            yield numbered.unit
 
 
 def _read(path: Path, refuse: Refuse) -> Iterator[Unit]:

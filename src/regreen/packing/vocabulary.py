@@ -21,13 +21,16 @@ from regreen.templates.tokens.tokenizers import JsonTokenizer, Tokenizer, qwen_v
 __all__ = ["open_vocabulary", "record_vocabulary"]
 
 
-def record_vocabulary(name: str, formats: Iterable[str], end_of_text: str) -> VocabularyRecord:
+def record_vocabulary(
+    name: str, formats: Iterable[str], end_of_text: str, more: Iterable[str] = ()
+) -> VocabularyRecord:
     """What a vocabulary is, without holding it.
 
     Args:
         name: a ``tokenizer.json``, ``qwen`` or ``bytes``.
         formats: formats that may be used.
         end_of_text: see ``PackConfig``.
+        more: special tokens beside those of the formats, for ``bytes``.
 
     Raises:
         PrerequisiteError: it is not installed.
@@ -35,7 +38,7 @@ def record_vocabulary(name: str, formats: Iterable[str], end_of_text: str) -> Vo
     """
     if name == "bytes":
         marks = dict.fromkeys(mark for form in formats for mark in drawn_format(form).chat.specials)
-        specials = tuple(dict.fromkeys([*marks, *filter(None, [end_of_text])]))
+        specials = tuple(dict.fromkeys([*marks, *filter(None, [end_of_text]), *more]))
         digest = hashlib.sha256(json.dumps(specials).encode()).hexdigest()
         found: Tokenizer = ByteTokenizer(specials)
     else:

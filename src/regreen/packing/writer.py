@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -25,9 +25,10 @@ from regreen.packing.pack_report import measure, report_text
 from regreen.packing.plan import Plan, shuffle
 from regreen.packing.planner import plan
 from regreen.packing.rendering import Made, Refused, Rendering, Unit
+from regreen.packing.repeats import find_repeats, measure_repeats
 from regreen.packing.rows import RowCopier
 from regreen.packing.settings import PackConfig
-from regreen.packing.sources import NoUnit, Numbered, digest_sources, read_units
+from regreen.packing.sources import NoUnit, Numbered, digest_sources, read_row_texts, read_units
 from regreen.packing.workers import ordered_results
 from regreen.store.atomic import replacing, write_text
 from regreen.store.packed_documents import DOCUMENTS, INDEX, TEMPLATES, index_lines
@@ -122,6 +123,7 @@ def pack(job: PackJob, tell: Callable[[str], None] = lambda text: None) -> Packe
     described = job.described(digest_sources(job.sources))
     if done is not None:
         return _ended(job, described, done)
+    job, repetition = _with_repeats(job, tell)
     spool_path = job.out / _SPOOL
     token_bytes = _token_bytes(job.rendering.vocabulary.size)
     with Spool(spool_path, described, token_bytes=token_bytes, resume=job.resume) as spool:
@@ -129,7 +131,7 @@ def pack(job: PackJob, tell: Callable[[str], None] = lambda text: None) -> Packe
             _render_or_leave_nothing(job, spool, tell)
         if not spool.documents:
             raise _nothing(job.out, spool)
-        header = _write(job, spool, described, tell)
+        header = _write(job, spool, described, tell, repetition)
         spool.remove()
     for left in job.out.glob(".*.tmp"):  # of a process that was killed while it wrote
         left.unlink()
@@ -142,6 +144,24 @@ def _ended(job: PackJob, described: dict[str, Any], header: PackedHeader) -> Pac
         raise UsageError(what, where=str(job.out), mend="name another directory with -o")
     shutil.rmtree(job.out / _SPOOL, ignore_errors=True)
     return header
+
+
+def _with_repeats(
+    job: PackJob, tell: Callable[[str], None]
+) -> tuple[PackJob, dict[str, Any] | None]:
+    """The job that masks what many texts hold, and how much that is; as it was where none is."""
+    config = job.rendering.config
+    if not config.mask_repeats:
+        return job, None
+
+    def texts() -> Iterator[TextRow]:
+        return read_row_texts(job.sources, config.limit)
+
+    tell("counting what many texts hold")
+    least = config.repeat_characters
+    found = find_repeats(texts, places=config.mask_repeats, characters=least)
+    told = measure_repeats(texts(), found).told()
+    return replace(job, rendering=replace(job.rendering, repeats=found)), told
 
 
 def _render_or_leave_nothing(job: PackJob, spool: Spool, tell: Callable[[str], None]) -> None:
@@ -200,7 +220,10 @@ def _rejected(unit: Unit | NoUnit, refused: Refused) -> AsideRow:
     found = AsideRow(rollout_id=name, reason=refused.reason, details=refused.details)
     if isinstance(unit, Trajectory):
         return found.model_copy(update={"trajectory": unit})
-    row = {"text": unit.text} if isinstance(unit, TextRow) else unit.row
+    if isinstance(unit, NoUnit):
+        return found.model_copy(update={"row": unit.row})
+    plain = unit == TextRow(name=unit.name, text=unit.text)
+    row = {"text": unit.text} if plain else unit.model_dump(mode="json")
     return found.model_copy(update={"row": row})
 
 
@@ -221,7 +244,11 @@ def _about(numbered: Numbered) -> dict[str, Any]:
 
 
 def _write(
-    job: PackJob, spool: Spool, described: dict[str, Any], tell: Callable[[str], None]
+    job: PackJob,
+    spool: Spool,
+    described: dict[str, Any],
+    tell: Callable[[str], None],
+    repetition: dict[str, Any] | None,
 ) -> PackedHeader:
     """Plan the rows and write everything; the header last."""
     config, spooled = job.rendering.config, spool.map()
@@ -259,6 +286,7 @@ def _write(
             "rows_read": spool.read,
             "rejected": dict(spool.reasons),
             "notes": dict(spool.notes),
+            **({} if repetition is None else {"repeats": repetition}),
         },
     )
     write_text(job.out / _REPORT, "# Packed shards\n\n" + report_text(header))
