@@ -13,18 +13,17 @@ alone what is neutral elsewhere: the gated norms of Gated DeltaNet (neutral at o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from regreen.core.errors import UsageError
 from regreen.model.norm import RMSNorm
-from regreen.train.parallel import joined
+from regreen.train.parallel import joined, reshard
 
 __all__ = ["OptimConfig", "Optimiser", "Update", "decayed"]
 
@@ -88,9 +87,9 @@ class Update:
     lr: float
     """The learning rate of the step."""
     applied: bool
-    """Whether the weights changed."""
+    """Whether the weights changed; they do not without any gradient either."""
     refused: str = ""
-    """Why they did not: the first parameter whose gradient is not finite; empty when applied."""
+    """The first parameter whose gradient is not finite; empty where all are."""
 
 
 def decayed(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
@@ -145,17 +144,21 @@ class Optimiser:
     def apply(self) -> Update:
         """Update the weights by the gradients that stand in them, and clear these.
 
-        Every rank of a sharded model calls it. A step without any gradient is refused too.
+        Every rank of a sharded model calls it. A parameter whose gradient is nought everywhere
+        stays as it is, as one does that has none: which of the two it is depends on sharding.
         """
+        reshard(self._model)
         rate = self.config.rate(self.step_number)
         given = {n: p.grad for n, p in self._parameters.items() if p.grad is not None}
-        norm, bad = self._norm(given)
-        update = Update(grad_norm=norm, lr=rate, applied=not bad, refused=bad)
+        squares = self._squares(given)
+        norm = math.sqrt(sum(squares.values()))
+        bad = next((name for name, square in squares.items() if not math.isfinite(square)), "")
+        moved = [name for name, square in squares.items() if square]
+        update = Update(grad_norm=norm, lr=rate, applied=bool(moved) and not bad, refused=bad)
         if update.applied:
-            self._step(given, norm, rate)
+            self._step(moved, norm, rate)
             self.step_number += 1
-        else:
-            self.num_refused += 1
+        self.num_refused += bool(bad)
         for parameter in self._parameters.values():
             parameter.grad = None
         return update
@@ -185,36 +188,37 @@ class Optimiser:
                     self._adam.state[parameter][kind].copy_(moments[name][kind])
         self.step_number, self.num_refused = int(state["step_number"]), int(state["refused"])
 
-    def _norm(self, given: Mapping[str, Tensor]) -> tuple[float, str]:
-        """The norm over all ranks, and the first parameter it is not finite for, if any."""
+    def _squares(self, given: Mapping[str, Tensor]) -> dict[str, float]:
+        """The sum of each gradient's squares over all ranks."""
         if not given:
-            return 0.0, "no parameter has a gradient"
-        parts = [g.to_local() if isinstance(g, DTensor) else g for g in given.values()]
-        squares_P = torch.stack([_square(part) for part in parts])
-        sharded = torch.tensor([isinstance(g, DTensor) for g in given.values()])
-        if bool(sharded.any()):
-            whole_P = torch.where(sharded.to(squares_P.device), squares_P, 0.0)
-            joined().add_up(whole_P)
-            squares_P = torch.where(sharded.to(squares_P.device), whole_P, squares_P)
-        norm = float(squares_P.sum().sqrt())
-        if math.isfinite(norm):
-            return norm, ""
-        worst = int((~squares_P.isfinite()).nonzero()[0, 0])
-        return norm, list(given)[worst]
+            return {}
+        squares_P = torch.stack([_square(_own(gradient)) for gradient in given.values()])
+        cut = [hasattr(gradient, "to_local") for gradient in given.values()]
+        if any(cut):
+            added_P = joined().add_up(squares_P.clone())
+            squares_P = torch.where(torch.tensor(cut, device=squares_P.device), added_P, squares_P)
+        return dict(zip(given, squares_P.tolist(), strict=True))
 
-    def _step(self, given: Mapping[str, Tensor], norm: float, rate: float) -> None:
+    def _step(self, moved: Sequence[str], norm: float, rate: float) -> None:
+        kept = set(moved)
+        for name, parameter in self._parameters.items():
+            if name not in kept:
+                parameter.grad = None
         if norm > self.config.max_grad_norm:
-            torch._foreach_mul_(_locals(given), self.config.max_grad_norm / norm)
+            gradients = [_own(self._parameters[name].grad) for name in moved]
+            torch._foreach_mul_(gradients, self.config.max_grad_norm / norm)
         for group in self._adam.param_groups:
             group["lr"] = rate
         self._adam.step()
+
+
+def _own(gradient: Any) -> Tensor:
+    """This rank's part of it."""
+    own: Tensor = gradient.to_local() if hasattr(gradient, "to_local") else gradient
+    return own
 
 
 def _square(part: Tensor) -> Tensor:
     """The sum of squares in float64, of a shard that may be empty."""
     norm: Tensor = torch.linalg.vector_norm(part.detach(), dtype=torch.float64)
     return norm.square()
-
-
-def _locals(given: Mapping[str, Tensor]) -> list[Tensor]:
-    return [g.to_local() if isinstance(g, DTensor) else g for g in given.values()]

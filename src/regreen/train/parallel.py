@@ -6,8 +6,9 @@ averaged, and a rank without work computes one token that counts for nothing: th
 its part of every collective.
 
 Weights are cut by torch's `fully_shard`, one group per layer and one for what stands outside them.
-That group stays whole between a forward and its backward, because `Decoder.unembed` is called in
-between.
+That group stays whole between a forward and its backward, because `Decoder.unembed` and
+`Decoder.predict_next` are called in between. What cuts them is loaded only where there are several
+processes: it takes two seconds.
 """
 
 from __future__ import annotations
@@ -22,11 +23,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch import Tensor, nn
 
-from regreen.core.errors import InfrastructureError, UsageError
+from regreen.core.errors import InfrastructureError, PrerequisiteError, UsageError
 from regreen.model import Decoder
 from regreen.packing import CostModel, Plan, balance
 from regreen.packing.best_fit import best_fit
@@ -56,7 +55,7 @@ class World:
         return self.rank == 0
 
     def add_up(self, values: Tensor) -> Tensor:
-        """Add a tensor of the same shape over all ranks, in place."""
+        """Add a tensor of the same shape over all ranks, in place; it lies on `device`."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
@@ -165,28 +164,46 @@ def shard(model: Decoder, here: World, *, compute: torch.dtype | None = None) ->
         model: the same on every rank; its weights are those of the first rank afterwards.
         here: the world.
         compute: the type that layers compute in, gradients added up in float32; None leaves the
-            weights' own. A world of one is left as it is.
+            weights' own.
 
     Returns:
-        The same model.
+        The same model; in a world of one just as it was. One on the meta device, which is how a
+        model comes that no process can hold whole, has room for its shards and is to be filled from
+        a checkpoint.
+
+    Raises:
+        PrerequisiteError: a next-token layer, and a torch that cannot cut it.
     """
     if here.size == 1:
         return model
-    _first_ranks(model)
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+    empty = any(parameter.is_meta for parameter in model.parameters())
+    if not empty:
+        _first_ranks(model)
     mesh = init_device_mesh(here.device.type, (here.size,))
     policy = MixedPrecisionPolicy()
     if compute is not None:
         policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32)
     for layer in model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
-    if model.next_token is not None:
-        fully_shard(model.next_token, mesh=mesh, mp_policy=policy)
-    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+    root = fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
-    return model
+    if model.next_token is not None:
+        _tolerate_missing(root)
+    return model.to_empty(device=here.device) if empty else model
+
+
+def _tolerate_missing(root: Any) -> None:
+    """A rank whose documents are too short has no gradient of the next-token layer."""
+    if not hasattr(root, "set_reduce_scatter_unused_params"):
+        msg = "this torch cannot train a multi-token-prediction layer over several processes"
+        raise PrerequisiteError(msg, where="torch", mend="pip install -U torch")
+    root.set_reduce_scatter_unused_params(True, recurse=False)
 
 
 @torch.no_grad()
@@ -195,14 +212,15 @@ def _first_ranks(model: Decoder) -> None:
         dist.broadcast(parameter.detach(), src=0)
 
 
-def reshard(model: Decoder) -> None:
-    """Put back what a forward without a backward left whole, so that parameters are shards again.
+def reshard(model: nn.Module) -> None:
+    """Cut again what a forward without a backward has left whole, so that it is not kept.
 
-    Called before weights are changed from outside; harmless at any time.
+    To be called where weights change by other hands than a backward's; harmless at any time.
     """
     for module in model.modules():
-        if isinstance(module, FSDPModule):
-            module.reshard()
+        cut = getattr(module, "reshard", None)
+        if callable(cut):
+            cut()
 
 
 def idle(model: Decoder) -> Tensor:

@@ -24,9 +24,6 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
 
 from regreen.core.errors import InfrastructureError, RegreenError, UsageError
 from regreen.model import Decoder
@@ -40,8 +37,6 @@ __all__ = ["Checkpoints"]
 
 _WHOLE = re.compile(r"step-(\d{6,})")
 _WRITING, _REMOVING, _REPLACED = ".writing-", ".removing-", ".replaced-"
-_FAILURES = (OSError, SafetensorError, RuntimeError, CheckpointException)
-"""How a disk that fails shows itself; the last is no `Exception`."""
 _OPTIMISER, _STATE = "optimiser", "state.json"
 
 
@@ -68,14 +63,18 @@ class Checkpoints:
     Args:
         folder: where they lie; made at the first save.
         keep: how many of the newest stay.
+        beside: files that stand in every checkpoint, by name, the vocabulary for example.
     """
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
+    def __init__(
+        self, folder: Path, keep: int = 2, *, beside: Mapping[str, bytes] | None = None
+    ) -> None:
         if keep < 1:
             msg = f"cannot keep {keep} checkpoints"
             raise UsageError(msg, where="keep", mend="keep at least one")
         self.folder = folder
         self.keep = keep
+        self._beside = dict(beside or {})
 
     def save(
         self, step: int, model: Decoder, optimiser: Optimiser, extra: Mapping[str, Any]
@@ -99,20 +98,21 @@ class Checkpoints:
         reshard(model)
         final = self.folder / f"step-{step:06}"
         writing = self.folder / f"{_WRITING}{final.name}"
-        rng = here.gather(_rng(here))
+        rng = here.gather(_rng())
         with _together(here, writing):
             if here.first:
                 self._clear()
                 writing.mkdir(parents=True)
         _save_model(model, writing, here)
         state = optimiser.state_dict()
-        with _together(here, writing), _alone_is_meant():
-            target = writing / _OPTIMISER
-            save(state["moments"], checkpoint_id=target, no_dist=here.size == 1)
+        with _together(here, writing):
+            _save_tensors(state["moments"], writing / _OPTIMISER, here)
         with _together(here, writing):
             if here.first:
                 counters = {name: state[name] for name in ("step_number", "refused")}
                 kept = _State(step=step, ranks=here.size, rng=rng, extra=dict(extra), **counters)
+                for name, content in self._beside.items():
+                    (writing / name).write_bytes(content)
                 (writing / _STATE).write_text(_json(kept), encoding="utf-8")
                 self._publish(writing, final)
         return final
@@ -141,18 +141,18 @@ class Checkpoints:
         """
         here = joined()
         state = _read_state(path)
-        fill(model, path)
+        with _together(here, path):
+            fill(model, path)
         known = optimiser.state_dict()
         try:
-            with _alone_is_meant():
-                load(known["moments"], checkpoint_id=path / _OPTIMISER, no_dist=here.size == 1)
-        except (CheckpointException, OSError, RuntimeError) as error:
-            msg = f"the optimiser's state cannot be read: {_reason(error)}"
+            _load_tensors(known["moments"], path / _OPTIMISER, here)
+        except (OSError, RuntimeError) as error:
+            msg = f"the optimiser's state cannot be read: {_first_line(error)}"
             raise UsageError(msg, where=str(path), mend="resume from another one") from error
         counters = {"step_number": state.step_number, "refused": state.refused}
         optimiser.load_state_dict({**known, **counters})
         if here.rank < len(state.rng):
-            _set_rng(state.rng[here.rank], here)
+            _set_rng(state.rng[here.rank])
         return state.extra
 
     def _whole(self) -> list[Path]:
@@ -214,19 +214,45 @@ def _together(here: World, path: Path) -> Iterator[None]:
         yield
     except RegreenError as error:
         failure = error
-    except _FAILURES as error:
+    except (OSError, SafetensorError, RuntimeError) as error:
         failure = _named(error, path)
     for other in here.gather(None if failure is None else _plain(failure)):
         if other is not None:
             raise _rebuilt(other) from failure
 
 
+def _save_tensors(tensors: dict[str, Any], folder: Path, here: World) -> None:
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    with _in_concert():
+        save(tensors, checkpoint_id=folder, no_dist=here.size == 1)
+
+
+def _load_tensors(tensors: dict[str, Any], folder: Path, here: World) -> None:
+    """Overwrite the tensors."""
+    from torch.distributed.checkpoint.state_dict_loader import load
+
+    with _in_concert():
+        load(tensors, checkpoint_id=folder, no_dist=here.size == 1)
+
+
 @contextmanager
-def _alone_is_meant() -> Iterator[None]:
-    """Torch warns of a single process even where it is told of one."""
+def _in_concert() -> Iterator[None]:
+    """Raise what went wrong on a rank; without a warning that there is but one.
+
+    Torch wraps errors in an exception that no `except Exception` catches.
+    """
+    from torch.distributed.checkpoint.api import CheckpointException
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
-        yield
+        try:
+            yield
+        except CheckpointException as error:
+            cause = next(iter(error.failures.values()))[0]
+            if isinstance(cause, OSError | RuntimeError):
+                raise cause from error
+            raise RuntimeError(_first_line(cause)) from error
 
 
 def _plain(error: RegreenError) -> tuple[type[RegreenError], str, str, str]:
@@ -238,20 +264,17 @@ def _rebuilt(plain: tuple[type[RegreenError], str, str, str]) -> RegreenError:
     return kind(what, where=where, mend=mend)
 
 
-def _named(error: BaseException, path: Path) -> RegreenError:
-    cause: BaseException | None = error
-    if isinstance(error, CheckpointException):
-        cause = next(iter(error.failures.values()))[0]
-    if isinstance(cause, OSError):
-        return disk_error(cause, path)
+def _named(error: Exception, path: Path) -> RegreenError:
+    if isinstance(error, OSError):
+        return disk_error(error, path)
+    if number := re.search(r"os error (\d+)", str(error)):  # safetensors hands on no `OSError`
+        return disk_error(OSError(int(number[1]), os.strerror(int(number[1]))), path)
     mend = "free some disk space, then run the same command with --resume"
-    what = f"the checkpoint cannot be written: {_reason(error)}"
+    what = f"the checkpoint cannot be written: {_first_line(error)}"
     return InfrastructureError(what, where=str(path), mend=mend)
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, CheckpointException):
-        error = next(iter(error.failures.values()))[0]
+def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
@@ -289,19 +312,19 @@ def _read_state(path: Path) -> _State:
     return state
 
 
-def _rng(here: World) -> dict[str, str]:
+def _rng() -> dict[str, str]:
     states = {"cpu": torch.get_rng_state()}
-    if here.device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(here.device)
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
     return {
         name: base64.b64encode(state.numpy().tobytes()).decode() for name, state in states.items()
     }
 
 
-def _set_rng(states: Mapping[str, str], here: World) -> None:
+def _set_rng(states: Mapping[str, str]) -> None:
     setters: dict[str, Callable[[torch.Tensor], None]] = {"cpu": torch.set_rng_state}
-    if here.device.type == "cuda":
-        setters["cuda"] = lambda state: torch.cuda.set_rng_state(state, here.device)
+    if torch.cuda.is_available():
+        setters["cuda"] = torch.cuda.set_rng_state
     for name, setter in setters.items():
         if name in states:
             raw = bytearray(base64.b64decode(states[name]))

@@ -7,9 +7,10 @@ memory, in buckets, from the first trainer to all engines at once.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor, Shard
+from torch import Tensor
 
 from regreen.core.errors import UsageError
 from regreen.model import Decoder
@@ -49,12 +50,12 @@ def _differ(one: object, other: object, name: str) -> bool:
     return bool(getattr(one, name) != getattr(other, name))
 
 
-def _copy(parameter: torch.Tensor, value: torch.Tensor) -> None:
-    if not isinstance(parameter, DTensor):
+def _copy(parameter: Any, value: Tensor) -> None:
+    """Into a parameter, or into this rank's part of one that is cut along one dimension."""
+    if not hasattr(parameter, "to_local"):
         parameter.copy_(value)
         return
     mesh, (placement,) = parameter.device_mesh, parameter.placements
-    assert isinstance(placement, Shard)
     parts = value.chunk(mesh.size(), placement.dim)
     rank = mesh.get_local_rank()
     if rank < len(parts):  # the last ranks hold nothing of a short dimension
