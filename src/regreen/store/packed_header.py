@@ -52,8 +52,9 @@ ROLES = (
 )
 """What a token is, by the low seven bits of its label. ``pad`` belongs to no document; ``context``
 stands elsewhere too (a head written again, text that many places hold), follows from nothing here
-(the token behind such a head), or is a plain text's own prompt; ``frame`` is what a template puts around an answer; ``end`` is the mark with which a model
-ends its turn; ``text`` is plain text. The others are what the message's role and kind say."""
+(the token behind such a head), or is a plain text's own prompt; ``frame`` is what a template puts
+around an answer; ``end`` is the mark with which a model ends its turn; ``text`` is plain text. The
+others are what the message's role and kind say."""
 
 LOSS = 0x80
 """The bit of a label that is set where a model would have written the token."""
