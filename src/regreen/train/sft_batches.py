@@ -1,7 +1,7 @@
 """Units of packed rows as micro-batches: the pieces side by side, each token with its weight.
 
-A batch of one optimiser step is cut into micro-batches before they are dealt to the ranks, so what
-is computed together does not depend on how many ranks there are.
+Pads and pieces without a token to be learnt are not computed; which pieces stand together changes
+nothing, because borders keep them apart and the loss is divided by what the whole step holds.
 
 Shapes: T tokens of a piece, N tokens computed, M tokens predicted.
 """
@@ -21,7 +21,7 @@ from regreen.store.packed import PackedShards
 from regreen.train.forward import Flat, flatten
 from regreen.train.sft_data import Unit
 
-__all__ = ["MicroBatch", "Piece", "Totals", "flat_batch", "micro_batches", "read_pieces", "totals"]
+__all__ = ["MicroBatch", "Piece", "Totals", "flat_batch", "nothing", "read_pieces", "totals"]
 
 
 class Piece(NamedTuple):
@@ -45,6 +45,8 @@ class Totals:
     """The same for the token after the next, which the second token of a piece cannot be."""
     computed: int
     """Tokens that pass through the model."""
+    pairs: int
+    """Tokens that pass through the layer that predicts the token after the next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,26 +86,18 @@ def read_pieces(sets: Sequence[PackedShards], units: Iterable[Unit]) -> list[Pie
 
 def totals(pieces: Iterable[Piece]) -> Totals:
     """Over all pieces of a step."""
-    weight, ahead, computed = 0.0, 0.0, 0
+    weight, ahead, computed, pairs = 0.0, 0.0, 0, 0
     for piece in pieces:
         weight += float(piece.weights.sum(dtype=np.float64))
         ahead += float(piece.weights[2:].sum(dtype=np.float64))
         computed += len(piece.tokens) - 1
-    return Totals(weight, ahead, computed)
+        pairs += len(piece.tokens) - 2
+    return Totals(weight, ahead, computed, pairs)
 
 
-def micro_batches(pieces: Iterable[Piece], num_tokens: int) -> list[list[Piece]]:
-    """Pieces in their order, as many together as the budget holds, at least one."""
-    found: list[list[Piece]] = []
-    held = 0
-    for piece in pieces:
-        size = len(piece.tokens) - 1
-        if not found or held + size > num_tokens:
-            found.append([])
-            held = 0
-        found[-1].append(piece)
-        held += size
-    return found
+def nothing() -> Piece:
+    """A piece that counts for nothing, for a rank that has none while others compute."""
+    return Piece(np.zeros(3, np.int64), np.zeros(3, np.float32), np.zeros(3, np.uint8))
 
 
 def flat_batch(pieces: Sequence[Piece]) -> MicroBatch:
