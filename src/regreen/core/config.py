@@ -37,7 +37,8 @@ def resolve_config(
         model: a frozen pydantic model; nested models are tables in TOML, and
             ``REGREEN_OUTER__INNER`` in the environment.
         file: a TOML file.
-        table: the table of ``file`` to read, so one file serves several verbs; "" reads it all.
+        table: the table of ``file`` to read, so one file serves several verbs; dotted inside
+            another one; "" reads it all.
         environ: usually ``os.environ``.
         flags: by field name, nested as in TOML; None means the flag was not given.
 
@@ -88,11 +89,14 @@ def _from_file(file: Path | None, table: str) -> dict[str, Any]:
     except ValueError as error:
         what = f"the configuration file is not TOML: {error}"
         raise UsageError(what, where=str(file), mend="correct this place of the file") from error
-    values = document.get(table, {}) if table else document
-    if not isinstance(values, dict):
-        what = f"{table} is a value, not a table"
-        raise UsageError(what, where=str(file), mend=f"write it as [{table}]")
-    return values
+    values: Any = document
+    for name in table.split(".") if table else ():
+        values = values.get(name, {})
+        if not isinstance(values, dict):
+            what = f"{name} is a value, not a table"
+            raise UsageError(what, where=str(file), mend=f"write it as [{table}]")
+    found: dict[str, Any] = values
+    return found
 
 
 def _from_environment(
