@@ -249,8 +249,10 @@ def _in_concert() -> Iterator[None]:
         try:
             yield
         except CheckpointException as error:
-            cause = next(iter(error.failures.values()))[0]
-            if isinstance(cause, OSError | RuntimeError):
+            cause: BaseException = next(iter(error.failures.values()))[0]
+            while cause.__context__ is not None and not isinstance(cause, OSError):
+                cause = cause.__context__
+            if isinstance(cause, OSError):
                 raise cause from error
             raise RuntimeError(_first_line(cause)) from error
 

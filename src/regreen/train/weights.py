@@ -15,6 +15,7 @@ from torch import Tensor
 from regreen.core.errors import UsageError
 from regreen.model import Decoder
 from regreen.model.checkpoint import CheckpointError, parameters_of
+from regreen.model.config import ModelConfig
 from regreen.train.parallel import reshard
 
 __all__ = ["fill"]
@@ -35,19 +36,28 @@ def fill(model: Decoder, folder: Path) -> None:
     parameters = dict(model.named_parameters())
     try:
         config, values = parameters_of(folder)
-        if config != model.config:
-            different = [n for n in type(config).model_fields if _differ(config, model.config, n)]
-            msg = f"the checkpoint is of another model: {different[0]} is "
-            msg += f"{getattr(config, different[0])}, not {getattr(model.config, different[0])}"
-            raise UsageError(msg, where=str(folder), mend="name a checkpoint of this model")
+        _check_same(config, model.config, folder)
         for name, value in values:
             _copy(parameters[name], value)
     except CheckpointError as error:
         raise UsageError(str(error), where=str(folder), mend="name a whole checkpoint") from error
 
 
-def _differ(one: object, other: object, name: str) -> bool:
-    return bool(getattr(one, name) != getattr(other, name))
+_FREE = {
+    "full_attention_interval",
+    "initializer_range",
+    "max_position_embeddings",
+    "router_aux_loss_coef",
+}
+"""Entries of `config.json` that change nothing of what given weights compute, or are said twice."""
+
+
+def _check_same(found: ModelConfig, wanted: ModelConfig, folder: Path) -> None:
+    one, other = found.to_hf(), wanted.to_hf()
+    for name in one:
+        if name not in _FREE and one[name] != other[name]:
+            msg = f"the checkpoint is of another model: {name} is {one[name]}, not {other[name]}"
+            raise UsageError(msg, where=str(folder), mend="name a checkpoint of this model")
 
 
 def _copy(parameter: Any, value: Tensor) -> None:
