@@ -29,6 +29,7 @@ VERBS = [
     ("report",),
     ("convert",),
     ("pack",),
+    ("train", "sft"),
     ("doctor",),
     ("plugins",),
 ]

@@ -6,7 +6,6 @@ So a run that was killed ends with the curve and the weights of one that was not
 
 from __future__ import annotations
 
-import math
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from regreen.train.sft_stop import Asked
 from regreen.train.state import Checkpoints
 from regreen.train.tracking import Tracker, rewind, trackers
 
-__all__ = ["SftJob", "SftResult", "num_steps", "train_sft"]
+__all__ = ["SftJob", "SftResult", "num_steps", "steps_done", "train_sft"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,6 +77,12 @@ class SftResult:
 def num_steps(data: SftData, config: SftConfig) -> int:
     """Optimiser steps of a whole run."""
     return config.steps or data.mixture.num_batches(config.batch_tokens)
+
+
+def steps_done(run: Path) -> int:
+    """Steps of the newest checkpoint of a run, where a resume begins; 0 without one."""
+    newest = Checkpoints(run / "checkpoints").latest()
+    return 0 if newest is None else int(newest.name.removeprefix("step-"))
 
 
 def train_sft(
@@ -152,7 +157,6 @@ class _Loop:
         while where.step < self.total:
             where, row = train_step(self.work, where)
             where = replace(where, seconds=first.seconds + self.clock.monotonic() - begun)
-            self._show(where, row)
             self._check(where, row)
             last, stop = where.step == self.total, self.work.here.sum(self.asked.stop)[0] > 0
             if last or stop or "refused" in row or where.step % config.log_every == 0:
@@ -160,6 +164,7 @@ class _Loop:
                     where.step, {**row, **_speed(logged, where), **self._eta(first, where)}
                 )
                 logged = where
+            self._show(where, row)
             if last or where.step % config.evaluate_every == 0:
                 self._record(where.step, evaluate(self.work))
             if last or stop or where.step % config.checkpoint_every == 0:
@@ -194,8 +199,10 @@ class _Loop:
     def _show(self, where: Where, row: Mapping[str, Any]) -> None:
         if self.progress is None:
             return
-        loss, rate = row.get("loss", math.nan), self.last.get("tokens_per_second", math.nan)
-        self.progress.title = f"loss {loss:.4f} · {rate:,.0f} tokens/s · step"
+        told = [f"loss {row['loss']:.4f}"] if "loss" in row else []
+        if "tokens_per_second" in self.last:
+            told.append(f"{self.last['tokens_per_second']:,.0f} tokens/s")
+        self.progress.title = " · ".join([*told, "step"])
         self.progress.finish(str(where.step), "refused" if "refused" in row else "applied")
 
     def _result(self, where: Where, newest: Path | None) -> SftResult:
