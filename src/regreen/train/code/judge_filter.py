@@ -1,4 +1,4 @@
-"""The second seccomp program of a candidate: no new process, no other program, no socket.
+"""The seccomp program of a candidate: no new process, no other program, no socket.
 
 A problem's solution computes, so what the deny list of all boxes leaves open for test suites is
 closed here: fork and exec (threads stay, judges of contests always had them), sockets, memory files
@@ -11,7 +11,7 @@ import errno
 import platform
 import struct
 
-from regreen.core.errors import PrerequisiteError
+from regreen.sandbox.seccomp import deny_list_program
 
 __all__ = ["judge_program"]
 
@@ -24,13 +24,13 @@ _DENIED = {
     "aarch64": (221, 281, 279, 447, 194, 190, 186, 180, 198),
 }
 _CLONE_THREAD = 0x10000
-_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
+_LOAD, _EQUAL, _ANY_BIT, _GO, _RETURN = 0x20, 0x15, 0x45, 0x05, 0x06
+_REFUSE = 0x00050000 | errno.EPERM
 _NUMBER, _ARCHITECTURE, _FLAGS = 0, 4, 16
 
 
 def judge_program(arch: str = "") -> bytes:
-    """The filter as an array of ``struct sock_filter``; it goes on top of the boxes' deny list.
+    """The filter as an array of ``struct sock_filter``, with the boxes' deny list behind it.
 
     Args:
         arch: ``x86_64`` or ``aarch64``; this machine's when empty.
@@ -39,24 +39,19 @@ def judge_program(arch: str = "") -> bytes:
         PrerequisiteError: there is no table for that architecture.
     """
     arch = arch or platform.machine()
-    if arch not in _ARCH:
-        what = "there is no seccomp filter for this processor"
-        raise PrerequisiteError(what, where=arch, mend="use a machine with x86_64 or aarch64")
+    behind = deny_list_program(arch)
     denied = _DENIED[arch]
     count = len(denied)
-    # The tail: allow, then clone's test, then refuse; jumps are counted from the next step.
+    # Jumps are counted from the next step; the last three test the flags of clone and refuse.
     steps = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 0, count + 5, _ARCH[arch]),
         (_LOAD, 0, 0, _NUMBER),
         (_EQUAL, count + 1, 0, _CLONE[arch]),
         *((_EQUAL, count - index + 2, 0, number) for index, number in enumerate(denied)),
-        (_RETURN, 0, 0, _ALLOW),
+        (_GO, 0, 0, 3),
         (_LOAD, 0, 0, _FLAGS),
         (_ANY_BIT, 1, 0, _CLONE_THREAD),
         (_RETURN, 0, 0, _REFUSE),
-        (_RETURN, 0, 0, _ALLOW),
     ]
-    return b"".join(
-        struct.pack("<HBBI", code, then, other, value) for code, then, other, value in steps
-    )
+    return b"".join(struct.pack("<HBBI", *step) for step in steps) + behind

@@ -1,6 +1,6 @@
 r"""A box with a warm process that forks for every run of a candidate program.
 
-One box, one run at a time; a run costs two forks, not an interpreter. Expected values never enter
+One box, one run at a time; a run costs a fork, not an interpreter. Expected values never enter
 it: inputs go in, what was observed comes out as plain data, and whoever asked compares outside.
 
     async with WarmBox() as box:
@@ -28,7 +28,6 @@ from regreen.core.errors import InfrastructureError, UsageError
 from regreen.grading.box import isolate
 from regreen.sandbox import provider as make_provider
 from regreen.sandbox.base import BoxSpec, Job, Limits, Sandbox, SandboxProvider
-from regreen.sandbox.seccomp import deny_list_program
 from regreen.train.code.box import plain
 from regreen.train.code.judge_filter import judge_program
 
@@ -252,7 +251,7 @@ class WarmBox:
             raise InfrastructureError(what, where=self._last_words()) from exc
         if row.get("number") != number:
             what = "the box of candidates lost a run"
-            raise InfrastructureError(what, where=str(row.get("broken", row))[:300])
+            raise InfrastructureError(what, where=str(row)[:300])
         return row
 
     async def _live(self) -> Job:
@@ -273,8 +272,7 @@ class WarmBox:
         argv = [python, "-P", "-s", "-c", _START]
         self._job = await self._box.start(argv, env=env, interactive=True, channel=True)
         opening = {
-            "deny": base64.b64encode(deny_list_program()).decode(),
-            "judge": base64.b64encode(judge_program()).decode(),
+            "seccomp": base64.b64encode(judge_program()).decode(),
             "warm": list(self.config.warm),
         }
         await self._job.send(_frame(opening))

@@ -1,42 +1,34 @@
-"""The keeper of one run: first process of the run's own namespace, and the candidate's clock.
+"""The keeper of the runs: it orders processes, times them, kills them, and reads what they report.
 
-It forks the process that runs the candidate, reads what that reports through a pipe, and kills it
-at its limit. Time is the candidate's processor time, so that a busy machine fails nobody; only a
-candidate that sleeps meets the wall limit. What a candidate wrote is passed on unread.
+Time is the candidate's processor time, so that a busy machine fails nobody; only a candidate that
+sleeps meets the wall limit. What a candidate wrote is passed on unread: it is judged on the host.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
+import socket
+import struct
 import time
 from typing import Any
 
-from regreen.train.code.box import candidate
-from regreen.train.code.box.walls import Walls
+__all__ = ["NEWS", "UNBORN", "Keeper"]
 
-__all__ = ["keep"]
-
-Row = tuple[str, str, str, float]
-"""What came of one case: fate, what it wrote, what it complained, processor seconds."""
-
+NEWS = struct.Struct("<iid")
+"""The zygote's news: pid of the process that is ready; exit code (negative for a signal) and
+processor seconds of the one before."""
+UNBORN = 72
+"""Exit code of a process that could not even wait for an order."""
 _CHUNK = 1 << 16
 _ERROR_BYTES = 2000
 _GLANCE = 0.01
 
-
-def keep(request: dict[str, Any], walls: Walls) -> dict[str, object]:
-    """Run one request.
-
-    Returns:
-        ``number``; ``load``, the candidate's line about its own start; ``cases``, a ``Row`` for
-        each case, in their order.
-    """
-    assert os.getpid() == 1, "kill(-1) below must not leave the namespace"
-    run = _calls if request["kind"] == "calls" else _programs
-    return {"number": request["number"], **run(request, walls)}
+Row = tuple[str, str, str, float]
+"""What came of one case: fate, what it wrote, what it complained, processor seconds."""
 
 
 class _Clock:
@@ -46,6 +38,7 @@ class _Clock:
         self._id = (~pid << 3) | 2  # clock_getcpuclockid(3) of a process
         self._seconds, self._patience = request["seconds"], request["patience"]
         self.begin()
+        self.before = self._cpu
 
     def begin(self) -> None:
         """A new case starts now."""
@@ -53,7 +46,7 @@ class _Clock:
 
     def used(self) -> float:
         """Processor seconds since then."""
-        return self._processor() - self._cpu
+        return max(0.0, self._processor() - self._cpu)
 
     def wait(self, readers: list[int]) -> str:
         """Until one of ``readers`` has something; ``timeout`` when the time is up first."""
@@ -72,124 +65,136 @@ class _Clock:
             return 0.0
 
 
-def _fork(walls: Walls, request: dict[str, Any], files: list[int], start: int) -> int:
-    """Fork a candidate; ``files`` become its descriptors 0, 1, 2 …, all others are closed."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        for index, fd in enumerate([os.dup(fd) for fd in files]):
-            os.dup2(fd, index)
-        os.closerange(len(files), 4096)
-        walls.restrain(request, len(request["cases"]))
-        candidate.play(request, start)
-    finally:
-        os._exit(71)
+class Keeper:
+    """Runs one request after the other.
 
+    Args:
+        orders: where the process that is ready listens.
+        news: where the zygote tells of it.
+    """
 
-def _end(pid: int) -> tuple[int, float]:
-    """Kill all that is left of a candidate; its exit code and processor seconds."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)
-    _, status, usage = os.wait4(pid, 0)
-    return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+    def __init__(self, orders: socket.socket, news: socket.socket) -> None:
+        self._orders, self._news = orders, news
+        self._pid, _, _ = NEWS.unpack(news.recv(NEWS.size))
 
+    def run(self, request: dict[str, Any]) -> dict[str, object]:
+        """Run one request.
 
-def _calls(request: dict[str, Any], walls: Walls) -> dict[str, object]:
-    """Cases of a function: one process answers them all while it lasts."""
-    total, restarts = len(request["cases"]), request["restarts"]
-    rows: list[Row] = []
-    load, rest = "", "not_run"
-    while len(rows) < total:
-        load, fate = _answers(request, walls, rows)
-        if not fate or not load:
-            rest = fate or "load"
-            break
-        rows.append((fate, "", "", 0.0))
-        restarts -= 1
-        if restarts < 0:
-            break
-    return {"load": load, "cases": rows + [(rest, "", "", 0.0)] * (total - len(rows))}
+        Returns:
+            ``number``; ``load``, the candidate's line about its own start; ``cases``, a ``Row``
+            for each case, in their order.
+        """
+        run = self._calls if request["kind"] == "calls" else self._feeds
+        return {"number": request["number"], **run(request)}
 
+    def _start(self, request: dict[str, Any], cases: list[Any], files: list[int]) -> _Clock:
+        """Have the process that is ready run cases; ``files`` become its 0, 1, 2 … and go."""
+        order = {name: request[name] for name in ("kind", "program", "memory")}
+        order["seconds"] = request["seconds"] * (len(cases) + 2)
+        paper = _paper(json.dumps({**order, "cases": cases}).encode())
+        clock = _Clock(self._pid, request)
+        socket.send_fds(self._orders, [b"go"], [paper, *files])
+        for fd in {paper, *files}:
+            os.close(fd)
+        return clock
 
-def _answers(request: dict[str, Any], walls: Walls, rows: list[Row]) -> tuple[str, str]:
-    """Collect lines of one process; its line about the start, and what ended it early."""
-    null = os.open(os.devnull, os.O_RDWR)
-    reader, writer = os.pipe()
-    pid = _fork(walls, request, [null, null, null, writer], len(rows))
-    os.close(writer)
-    os.close(null)
-    clock = _Clock(pid, request)
-    load, fate, held = "", "", bytearray()
-    total = len(request["cases"])
-    while len(rows) < total and not fate:
-        fate = clock.wait([reader])
-        chunk = b"" if fate else os.read(reader, _CHUNK)
-        if not chunk:
-            break
-        held += chunk
-        *lines, rest = held.split(b"\n")
-        held = bytearray(rest)
-        for line in lines[: total - len(rows) + (not load)]:
-            text = line.decode("ascii", "replace")
-            if load:
-                rows.append(("line", text, "", clock.used()))
-            load = load or text
-            clock.begin()
-        if len(held) > request["output"]:
-            fate = "flooded"
-    os.close(reader)
-    code, _ = _end(pid)
-    if not fate and len(rows) < total and not load.startswith('["load"'):
-        fate = "crashed" if code < 0 else "exited"
-    return load, fate
+    def _end(self) -> tuple[int, float]:
+        """Kill what is left; the exit code and processor seconds of what ran."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        self._pid, status, seconds = NEWS.unpack(self._news.recv(NEWS.size))
+        if status == UNBORN:
+            raise SystemExit(UNBORN)
+        return status, seconds
 
+    def _calls(self, request: dict[str, Any]) -> dict[str, object]:
+        """Cases of a function: one process answers them all while it lasts."""
+        total, restarts = len(request["cases"]), request["restarts"]
+        rows: list[Row] = []
+        load, rest = "", "not_run"
+        while len(rows) < total:
+            load, fate = self._answers(request, rows)
+            if not fate or not load:
+                rest = fate or "load"
+                break
+            rows.append((fate, "", "", 0.0))
+            restarts -= 1
+            if restarts < 0:
+                break
+        return {"load": load, "cases": rows + [(rest, "", "", 0.0)] * (total - len(rows))}
 
-def _programs(request: dict[str, Any], walls: Walls) -> dict[str, object]:
-    """Cases of a program: a process for each, which reads its input and prints its output."""
-    restarts = request["restarts"]
-    rows: list[Row] = []
-    for text in request["cases"]:
-        if restarts < 0:
-            rows.append(("not_run", "", "", 0.0))
-            continue
-        rows.append(_program(request, walls, text))
-        restarts -= rows[-1][0] in ("timeout", "flooded")
-    return {"load": "", "cases": rows}
-
-
-def _program(request: dict[str, Any], walls: Walls, text: str) -> Row:
-    paper = os.memfd_create("input")
-    _write(paper, text.encode("utf-8", "surrogateescape"))
-    os.lseek(paper, 0, os.SEEK_SET)
-    output, writer = os.pipe()
-    errors, complaints = os.pipe()
-    pid = _fork(walls, request, [paper, writer, complaints], 0)
-    for fd in (paper, writer, complaints):
-        os.close(fd)
-    clock = _Clock(pid, request)
-    said = {output: bytearray(), errors: bytearray()}
-    still, fate = [output, errors], ""
-    while still and not fate:
-        fate = clock.wait(still)
-        for fd in [] if fate else select.select(still, [], [], 0)[0]:
-            chunk = os.read(fd, _CHUNK)
-            said[fd] += chunk
+    def _answers(self, request: dict[str, Any], rows: list[Row]) -> tuple[str, str]:
+        """Collect lines of one process; its line about the start, and what ended it early."""
+        null = os.open(os.devnull, os.O_RDWR)
+        reader, writer = os.pipe()
+        cases = request["cases"][len(rows) :]
+        clock = self._start(request, cases, [null, null, null, writer])
+        total = len(request["cases"])
+        load, fate, held = "", "", bytearray()
+        while len(rows) < total and not fate:
+            fate = clock.wait([reader])
+            chunk = b"" if fate else os.read(reader, _CHUNK)
             if not chunk:
-                still.remove(fd)
-        del said[errors][:-_ERROR_BYTES]
-        if len(said[output]) > request["output"]:
-            fate = "flooded"
-    for fd in said:
-        os.close(fd)
-    code, seconds = _end(pid)
-    if not fate:
-        fate = "returned" if code == 0 else "crashed" if code < 0 else "exited"
-        fate = "raised" if code == 1 else fate
-    printed = said[output][: request["output"]].decode("utf-8", "surrogateescape")
-    return fate, printed, said[errors].decode("utf-8", "replace"), seconds
+                break
+            *lines, rest = (held + chunk).split(b"\n")
+            held = rest
+            for line in lines[: total - len(rows) + (not load)]:
+                text = line.decode("ascii", "replace")
+                if load:
+                    rows.append(("line", text, "", clock.used()))
+                load = load or text
+                clock.begin()
+            if len(held) > request["output"]:
+                fate = "flooded"
+        os.close(reader)
+        code, _ = self._end()
+        if not fate and len(rows) < total and not load.startswith('["load"'):
+            fate = "crashed" if code < 0 else "exited"
+        return load, fate
+
+    def _feeds(self, request: dict[str, Any]) -> dict[str, object]:
+        """Cases of a program: a process for each, which reads its input and prints its output."""
+        restarts = request["restarts"]
+        rows: list[Row] = []
+        for text in request["cases"]:
+            if restarts < 0:
+                rows.append(("not_run", "", "", 0.0))
+                continue
+            rows.append(self._feed(request, text))
+            restarts -= rows[-1][0] in ("timeout", "flooded")
+        return {"load": "", "cases": rows}
+
+    def _feed(self, request: dict[str, Any], text: str) -> Row:
+        paper = _paper(text.encode("utf-8", "surrogatepass"))
+        output, writer = os.pipe()
+        errors, complaints = os.pipe()
+        clock = self._start(request, [], [paper, writer, complaints])
+        said = {output: bytearray(), errors: bytearray()}
+        still, fate = [output, errors], ""
+        while still and not fate:
+            fate = clock.wait(still)
+            for fd in [] if fate else select.select(still, [], [], 0)[0]:
+                chunk = os.read(fd, _CHUNK)
+                said[fd] += chunk
+                if not chunk:
+                    still.remove(fd)
+            del said[errors][:-_ERROR_BYTES]
+            if len(said[output]) > request["output"]:
+                fate = "flooded"
+        for fd in said:
+            os.close(fd)
+        code, seconds = self._end()
+        if not fate:
+            fate = {0: "returned", 1: "raised"}.get(code, "crashed" if code < 0 else "exited")
+        printed = said[output][: request["output"]].decode("utf-8", "surrogateescape")
+        complaint = said[errors].decode("utf-8", "replace")
+        return fate, printed, complaint, max(0.0, seconds - clock.before)
 
 
-def _write(fd: int, data: bytes) -> None:
+def _paper(data: bytes) -> int:
+    """A file in memory that holds ``data``, at its beginning."""
+    fd = os.memfd_create("paper")
     while data:
         data = data[os.write(fd, data) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

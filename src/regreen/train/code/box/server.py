@@ -1,8 +1,8 @@
-"""The warm server of candidate programs: it imports, forks keepers and waits, and reads no request.
+"""The warm server: a zygote that forks and knows nothing, and a keeper that knows and never forks.
 
-A fork inherits all memory. Were requests read here, a candidate could find in its own memory what
-earlier ones were asked and answered; so each keeper is forked first and then takes exactly one
-request from standard input itself. The next keeper stands ready while the host judges the last.
+A fork inherits all memory. Were requests read where forks are made, a candidate could find in its
+own memory what others were asked and answered. So the zygote only forks and waits; the forked
+process takes its order from the keeper itself. The next one stands ready while the host judges.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import base64
 import gc
 import json
 import os
+import socket
 import struct
 import sys
+from typing import NoReturn
 
-from regreen.train.code.box import keeper
+from regreen.train.code.box import candidate, keeper
 from regreen.train.code.box.walls import Walls
 
 __all__ = ["main"]
-
-_EMPTY = 3
 
 
 def main() -> None:
@@ -30,30 +30,53 @@ def main() -> None:
     sys.path[:] = [entry for entry in sys.path if not entry.startswith("/opt/regreen")]
     for name in opening["warm"]:
         __import__(name)
-    walls = Walls(base64.b64decode(opening["deny"]), base64.b64decode(opening["judge"]))
+    walls = Walls(base64.b64decode(opening["seccomp"]))
+    candidate.rehearse()
+    orders, taken = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    news, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        for mine in (orders, news):
+            mine.close()
+        os.close(channel)
+        os.close(0)
+        _breed(walls, taken, told)
+    taken.close()
+    told.close()
+    judge = keeper.Keeper(orders, news)
+    _tell(channel, {"ready": sys.version.split()[0]})
+    while data := _frame():
+        _tell(channel, judge.run(json.loads(data)))
+
+
+def _breed(walls: Walls, orders: socket.socket, news: socket.socket) -> NoReturn:
+    """The zygote: one process after the other, each told with the end of the one before it."""
     gc.collect()
     gc.freeze()  # what is shared is left out of every collection in the forks
-    _tell(channel, {"ready": sys.version.split()[0]})
+    status, seconds = 0, 0.0
     while True:
         pid = walls.fork()
         if pid == 0:
-            _keep(walls, channel)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if status == _EMPTY:
-            os._exit(0)
-        if status != 0:
-            _tell(channel, {"broken": f"the keeper of a run ended with status {status}"})
+            _hatch(walls, orders)
+        news.send(keeper.NEWS.pack(pid, status, seconds))
+        _, ended, usage = os.wait4(pid, 0)
+        status = os.waitstatus_to_exitcode(ended)
+        seconds = usage.ru_utime + usage.ru_stime
 
 
-def _keep(walls: Walls, channel: int) -> None:
-    status = 70
+def _hatch(walls: Walls, orders: socket.socket) -> NoReturn:
+    """In the fork: wait for an order, which brings the request and the descriptors to use."""
+    status = keeper.UNBORN
     try:
         walls.close_in()
-        data = _frame()
-        status = _EMPTY
-        if data:
-            _tell(channel, keeper.keep(json.loads(data), walls))
-            status = 0
+        _, files, _, _ = socket.recv_fds(orders, 16, 5)
+        status = 71
+        with open(files[0], "rb") as paper:  # noqa: PTH123
+            request = json.loads(paper.read())
+        for index, fd in enumerate(files[1:]):
+            os.dup2(fd, index)
+        os.closerange(len(files) - 1, 4096)
+        walls.restrain(seconds=request["seconds"], memory=request["memory"])
+        candidate.play(request)
     finally:
         os._exit(status)
 
@@ -65,7 +88,7 @@ def _tell(channel: int, row: dict[str, object]) -> None:
 
 
 def _frame() -> bytes:
-    """One length-prefixed message; nothing behind it is taken from the pipe."""
+    """One length-prefixed message of standard input; empty at its end."""
     head = _exactly(4)
     return _exactly(struct.unpack("<I", head)[0]) if head else b""
 
