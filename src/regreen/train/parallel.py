@@ -13,21 +13,24 @@ processes: it takes two seconds.
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regreen.core.errors import InfrastructureError, PrerequisiteError, UsageError
 from regreen.model import Decoder
-from regreen.packing import CostModel, Plan, balance
+from regreen.packing import CostModel
 from regreen.packing.best_fit import best_fit
 
 __all__ = ["World", "idle", "joined", "reshard", "shard", "split", "world"]
@@ -259,29 +262,31 @@ def split(
     if not lengths:
         return ((),) * num_ranks
     sizes = np.asarray(lengths, np.int64)
-    room = max(capacity, int(sizes.max()))
-    # Best fit may not join anything to a sequence that is longer than a micro-batch.
-    items, rows = best_fit(np.where(sizes > capacity, room, sizes), room)
-    ranks = balance(_plan(sizes, items, rows, room), num_ranks, cost)
-    found: list[list[tuple[int, ...]]] = [[] for _ in range(num_ranks)]
-    for row, rank in enumerate(ranks.tolist()):
-        found[rank].append(tuple(sorted(items[rows[row] : rows[row + 1]].tolist())))
+    costs = cost.linear * sizes + cost.quadratic * sizes.astype(np.float64) ** 2
+    found = [_filled(own, sizes, costs, capacity) for own in _dealt(costs, num_ranks)]
     most = max(map(len, found))
-    return tuple(tuple(own) + ((),) * (most - len(own)) for own in found)
+    return tuple(own + ((),) * (most - len(own)) for own in found)
 
 
-def _plan(sizes: np.ndarray[Any, Any], items: Any, rows: Any, room: int) -> Plan:
-    """Rows of whole sequences."""
-    none = np.zeros(len(items), np.int64)
-    return Plan(
-        capacity=room,
-        policy="whole",
-        lengths=sizes,
-        document=items,
-        start=none,
-        stop=sizes[items],
-        head=none,
-        seen=none,
-        forced=np.zeros(len(items), np.bool_),
-        rows=rows,
-    )
+def _dealt(costs: NDArray[np.float64], num_ranks: int) -> list[list[int]]:
+    """The sequences of each rank: dearest first, each to the rank that has the least so far."""
+    loads = [(0.0, rank) for rank in range(num_ranks)]
+    found: list[list[int]] = [[] for _ in range(num_ranks)]
+    for place in np.argsort(-costs, kind="stable").tolist():
+        load, rank = loads[0]
+        found[rank].append(place)
+        heapq.heapreplace(loads, (load + float(costs[place]), rank))
+    return found
+
+
+def _filled(
+    places: list[int], sizes: NDArray[np.int64], costs: NDArray[np.float64], capacity: int
+) -> tuple[tuple[int, ...], ...]:
+    """Micro-batches of a rank, dearest first: those that ranks compute at a time are alike."""
+    if not places:
+        return ()
+    own = np.asarray(sorted(places))
+    items, rows = best_fit(np.minimum(sizes[own], capacity), capacity)
+    found = [own[np.sort(items[a:b])] for a, b in pairwise(rows.tolist())]
+    found.sort(key=lambda one: (-float(costs[one].sum()), int(one[0])))
+    return tuple(tuple(one.tolist()) for one in found)

@@ -7,9 +7,11 @@ the group is played again before it is given up, so that no group is scored by h
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +25,7 @@ from regreen.inference.engine.base import TokenEngine
 from regreen.inference.engine.token_model import TokenModel
 from regreen.rollout.draft import fault_of
 from regreen.templates.tokens.renderer import Renderer
-from regreen.train.trace import Group, Played, Trace
+from regreen.train.trace import Group, Played, Purpose, Trace
 
 __all__ = ["Job", "Outcome", "Player", "Stage", "rollout_seed"]
 
@@ -90,15 +92,17 @@ class Job:
     """Rollouts."""
     seed: int
     """Of the run."""
+    purpose: Purpose = "train"
+    """What for."""
 
 
 def rollout_seed(job: Job, attempt: int) -> int:
     """Seed of one rollout: it depends on the plan, never on who plays it or when."""
-    key = f"{job.seed}\0{job.place}\0{job.problem}\0{attempt}"
+    key = f"{job.seed}\0{job.purpose}\0{job.place}\0{job.problem}\0{attempt}"
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") >> 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Player:
     """Plays groups with one engine."""
 
@@ -114,33 +118,41 @@ class Player:
     """See ``TokenModel``."""
     penalise: Penalise | None = None
     """Finds tokens to be penalised."""
-    keep: Callable[[int], bool] = field(default=lambda place: True)
-    """Whether the readable records of the group at this place are kept."""
-    tries: int = 2
+    keep: Callable[[Job], bool] = lambda job: True
+    """Whether the readable records of a group are kept."""
+    tries: int = 3
     """Times a rollout that a fault ended is played before its group is given up."""
-    told: Callable[[Played], None] | None = None
+    at_once: int = 1024
+    """Rollouts that are played at the same time."""
+    told: Callable[[Job, Played], None] | None = None
     """Told of every finished rollout."""
     clock: Clock = field(default_factory=SystemClock)
     """Tells the time."""
 
+    @cached_property
+    def _room(self) -> asyncio.Semaphore:
+        return asyncio.Semaphore(self.at_once)
+
     async def group(self, job: Job) -> Group:
-        """Play a group; all of its rollouts end at the same time or later than each other."""
+        """Play a group."""
         begin = self.clock.monotonic()
         rollouts = await together(self._rollout(job, attempt) for attempt in range(job.size))
         return Group(
             problem=job.problem,
             place=job.place,
+            purpose=job.purpose,
             rollouts=tuple(rollouts),
             seconds=self.clock.monotonic() - begin,
         )
 
     async def _rollout(self, job: Job, attempt: int) -> Played:
-        for _ in range(self.tries):
-            played = await self._once(job, attempt)
-            if played.fault is None:
-                break
+        async with self._room:
+            for _ in range(self.tries):
+                played = await self._once(job, attempt)
+                if played.fault is None:
+                    break
         if self.told:
-            self.told(played)
+            self.told(job, played)
         return played
 
     async def _once(self, job: Job, attempt: int) -> Played:
@@ -168,7 +180,7 @@ class Player:
                 resolved=outcome.resolved,
                 hacked=any(incident.confirmed for incident in outcome.incidents),
                 turns=len(model.sampled),
-                trajectory=record if self.keep(job.place) else None,
+                trajectory=record if self.keep(job) else None,
             )
         except Exception as exc:  # the boundary of a rollout for training
             return replace(played, turns=len(model.sampled), fault=fault_of(exc))

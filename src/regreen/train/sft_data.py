@@ -58,8 +58,8 @@ class PackedSet:
         shards: the rows.
         number: which set of the mixture it is; decides about its order.
         seed: of its order.
-        templates: weight by template: how often each piece of it is read in a pass, on average
-            over the template's pieces exactly. Without any, whole rows are read.
+        templates: weight by template, or by format: how often its pieces are read in a pass, on
+            average over all of them exactly. Without any, whole rows are read.
         rows: the rows to read; all by default.
     """
 
@@ -79,11 +79,13 @@ class PackedSet:
             pieces = _Pieces(*(column[kept] for column in pieces))
         self._copies_U: NDArray[np.float64] | None = None
         if templates:
-            weight_T = np.array([_weight(templates, name) for name in shards.templates])
+            names = [_weighed_as(templates, name) for name in shards.templates]
+            order = sorted(set(names))
+            weight_T = np.array([templates.get(name, 1.0) for name in names])
             self._units = np.stack([pieces.row_P, pieces.place_P, pieces.place_P + 1], axis=1)
             self._tokens = pieces.length_P
-            self._group_U = pieces.template_P
-            self._copies_U = weight_T[pieces.template_P] if len(weight_T) else np.empty(0)
+            self._group_U = np.array([order.index(name) for name in names])[pieces.template_P]
+            self._copies_U = weight_T[pieces.template_P]
         else:
             row_R, first_R, count_R = np.unique(pieces.row_P, return_index=True, return_counts=True)
             zeros = np.zeros_like(row_R)
@@ -300,7 +302,7 @@ def _pieces(shards: PackedShards) -> _Pieces:
     return _Pieces(*(np.concatenate([np.empty(0, np.int64), *column]) for column in columns))
 
 
-def _weight(given: Mapping[str, float], template: str) -> float:
-    """Of a template as it was drawn, or of its format."""
-    name = template.partition("[")[0] or _TEXT
-    return float(given.get(template or _TEXT, given.get(name, 1.0)))
+def _weighed_as(given: Mapping[str, float], template: str) -> str:
+    """The name that weighs a template: its own as it was drawn, else its format's."""
+    whole = template or _TEXT
+    return whole if whole in given else whole.partition("[")[0]

@@ -9,6 +9,7 @@ Shapes: T tokens of a trace, L sparse layers, K experts of a token.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,11 @@ from numpy.typing import NDArray
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import ErrorRecord, Trajectory
 
-__all__ = ["Group", "Played", "Trace"]
+__all__ = ["Group", "Played", "Purpose", "Trace"]
+
+Purpose = Literal["train", "screen", "evaluate"]
+"""What a group is played for: to be trained on, to measure a problem's pass rate, to measure the
+policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,6 +91,8 @@ class Group:
     """Its place in the run's plan; groups are numbered once, also when they are repeated."""
     rollouts: tuple[Played, ...]
     """As many as the plan says."""
+    purpose: Purpose = "train"
+    """What it was played for; places are counted apart."""
     seconds: float = 0.0
     """Wall seconds it took."""
 
