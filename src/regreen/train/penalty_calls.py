@@ -1,8 +1,9 @@
 """The calls of a completion that are invalid, and the tokens that wrote them.
 
-The completion is read again one character at a time, so that what the parser says is known to be
-about the text so far; nothing of a format is known here. Tokens are mapped by the text they add,
-never by encoding text again. Where a call's beginning cannot be told, more is named, not less.
+Where one is found the completion is read again one character at a time, so that what the parser
+says is known to be about the text so far; nothing of a format is known here. Tokens are mapped by
+the text they add, never by encoding text again. Where a call's beginning cannot be told, more is
+named, not less.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from regreen.templates.format import ToolFormat
 from regreen.templates.tokens.renderer import Renderer
@@ -90,6 +91,9 @@ def call_faults(
     Returns:
         In order; none for a completion without calls.
     """
+    spoken = renderer.tokenizer.decode(ids)
+    if _sound(renderer.form, tools, spoken, truncated, in_reasoning):
+        return ()
     texts = token_texts(renderer.tokenizer, ids)
     whole = "".join(texts)
     text = whole.removesuffix(renderer.end_mark(ids)).rstrip() or whole
@@ -135,19 +139,34 @@ def _read(
     return calls
 
 
+def _sound(
+    form: ToolFormat, tools: ToolTable, text: str, truncated: bool | None, in_reasoning: bool
+) -> bool:
+    """Whether nothing is wrong with any call, read at once: most completions end here."""
+    message = form.parse(text, tools, truncated=truncated, in_reasoning=in_reasoning)
+    if message.incomplete or message.faults:
+        return False
+    return not any(_misfit(tools, call.name, call.arguments) for call in message.tool_calls)
+
+
 def _fault(call: _Call, tools: ToolTable) -> tuple[Kind, str] | None:
     """What is wrong with a call, the gravest first."""
     if call.incomplete or call.end < 0:
         return "incomplete", call.incomplete or "the stream was not finished"
-    if not tools.offers(call.name):
-        return "unknown_tool", f"there is no tool {call.name!r}"
-    tool = tools.by_name.get(call.name)
     arguments = json.loads("".join(piece for _, piece in call.pieces) or "{}")
-    if tool is not None and isinstance(arguments, Mapping):
-        misfit = argument_fault(tool.parameters, arguments)
-        if misfit:
-            return "arguments", misfit
+    misfit = _misfit(tools, call.name, arguments)
+    if misfit is not None:
+        return misfit
     return ("mended", "; ".join(call.faults)) if call.faults else None
+
+
+def _misfit(tools: ToolTable, name: str, arguments: Mapping[str, Any]) -> tuple[Kind, str] | None:
+    """Why a complete call cannot be carried out."""
+    if not tools.offers(name):
+        return "unknown_tool", f"there is no tool {name!r}"
+    tool = tools.by_name.get(name)
+    reason = argument_fault(tool.parameters, arguments) if tool is not None else ""
+    return ("arguments", reason) if reason else None
 
 
 def _start(form: ToolFormat, tools: ToolTable, text: str, call: _Call) -> int:
