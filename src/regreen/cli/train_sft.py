@@ -138,10 +138,11 @@ def sft(
     """Fine-tune a model on packed trajectories and texts.
 
     Rows are read in a seeded order without pads; documents never see each other. The loss is the
-    mean over tokens, each with its role's weight, of the whole optimiser step, so neither --micro-
-    tokens nor the number of processes changes what is learnt. Numbers go to RUN/metrics.jsonl, the
-    model to RUN/checkpoints. An interrupted or killed run goes on with --resume, with the next rows
-    it would have read. Under torchrun, weights are cut over the processes.
+    mean over the tokens of the whole optimiser step, each with its role's weight, so neither the
+    micro-batches nor the number of processes changes what is learnt. Numbers go to
+    RUN/metrics.jsonl, the model to RUN/checkpoints. An interrupted or killed run goes on with
+    --resume, with the next rows it would have read. Under torchrun, weights are cut over the
+    processes.
 
     For example:
 
