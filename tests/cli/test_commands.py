@@ -30,6 +30,7 @@ VERBS = [
     ("convert",),
     ("pack",),
     ("train", "sft"),
+    ("train", "texts"),
     ("doctor",),
     ("plugins",),
 ]
