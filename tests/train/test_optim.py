@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -182,7 +183,7 @@ def test_a_schedule_rises_then_falls_to_its_end(
         [2.0 * (step + 1) / warm_up for step in range(warm_up)] + [2.0]
     )
     falling = rates[warm_up:]
-    assert all(a >= b - 1e-12 for a, b in zip(falling, falling[1:], strict=False))
+    assert all(a >= b - 1e-12 for a, b in pairwise(falling))
     end = 2.0 if schedule == "constant" else 2.0 * final
     assert rates[steps:] == pytest.approx([end] * 3)
 
