@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from regreen.core.errors import UsageError
 from regreen.train.corrections import CorrectionConfig
 from regreen.train.losses import LossConfig, combine, policy_loss, token_weights
 
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "losses.md"
 NAMES = ("grpo", "dr_grpo", "dapo", "gspo", "cispo", "dppo")
 BARE = CorrectionConfig(truncate=None, keep_outliers=None)
 
@@ -76,7 +79,7 @@ def ours(up, cfg, *, proximal=False, reference=False, keep=None):
     tokens = up.lengths
     weight = token_weights(
         cfg, up.sequence, tokens, num_rollouts=len(tokens), num_tokens=sum(tokens)
-    ).double()
+    )
     if keep is not None:
         weight = weight * keep
     return policy_loss(
@@ -334,7 +337,7 @@ def test_micro_batches_add_up_to_the_whole_batch(name, case, proximal):
             cfg, sequence, lengths, num_rollouts=len(up.lengths), num_tokens=sum(up.lengths)
         )
         found = policy_loss(
-            up.logprob[index], up.behaviour[index], up.advantage[index], weight.double(), sequence,
+            up.logprob[index], up.behaviour[index], up.advantage[index], weight, sequence,
             config=cfg, proximal_M=up.proximal[index] if proximal else None,
             reference_M=up.reference[index],
         )  # fmt: skip
@@ -487,3 +490,13 @@ def test_the_usual_clips_are_those_of_the_papers():
     assert bounds["gspo"] == (3e-4, 4e-4)
     assert bounds["grpo"] == bounds["dr_grpo"] == bounds["dppo"] == (0.2, 0.2)
     assert config("gspo", clip_low=2e-4).bounds == (2e-4, 4e-4)
+
+
+def test_the_page_runs_and_names_every_loss_with_its_numbers():
+    page = PAGE.read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(block, {})
+    for name in NAMES:
+        (row,) = re.findall(rf"\| `{name}` \|.*\| ([^|]*) \|", page)
+        low, high = (float(number) for number in re.findall(r"\d[\d.e-]*", row))
+        assert (low, high) == config(name).bounds

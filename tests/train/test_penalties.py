@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Incident, Trajectory
+from regreen.templates.chat import CHATML
 from regreen.templates.registry import FORMATS, tool_format
 from regreen.templates.tokens.byte_tokenizer import ByteTokenizer
 from regreen.templates.tokens.dialogue import Dialogue
@@ -389,8 +391,30 @@ def test_a_later_dialogue_of_a_rewritten_history_finds_its_own_turns():
     assert penalised(second, penalise(second, both, config=bare, first_turn=3)) == "git log --all"
 
 
-def test_a_record_of_another_conversation_is_refused():
+def test_a_record_of_another_conversation_is_refused_and_one_that_broke_off_is_not():
     dialogue = played()
-    short = record(dialogue).model_copy(update={"turns": ()})
-    with pytest.raises(UsageError, match="3 samples, 0 turns"):
-        penalise(dialogue, short)
+    whole = record(dialogue, incident(dialogue))
+    with pytest.raises(UsageError, match="turn 1 was sampled elsewhere"):
+        penalise(dialogue, whole, first_turn=1)
+    short = whole.model_copy(update={"turns": whole.turns[:2]})
+    assert set(penalise(dialogue, short).penalties.tolist()) == {0.0, 0.5}
+
+
+def test_a_call_in_reasoning_that_the_prompt_opened_is_a_thought():
+    opens = replace(CHATML, generation="<|im_start|>assistant\n<think>\n")
+    write = Renderer(tool_format("qwen3_coder").within(opens), ByteTokenizer(opens.specials))
+    dialogue = Dialogue(write, TOOLS, [{"role": "user", "content": "mend it"}])
+    ids = write.completion(said("hm", call("look", command="in thought")), TWO)[:-1]
+    dialogue.sampled([*ids, *write.tokenizer.encode("\n</think>\n\nso")])
+
+    assert dialogue.messages[-1]["content"] == "so"
+    assert not penalise(dialogue).faults
+
+
+def test_a_call_that_may_have_been_cut_is_incomplete():
+    write = byte_renderer("qwen3_coder")
+    ids = write.completion(said("", call("bash", command="ls")), TOOLS)[:-1]
+    for reason, kinds in (("stop", []), ("length", ["incomplete"])):
+        dialogue = Dialogue(write, TOOLS, [{"role": "user", "content": "mend it"}])
+        dialogue.sampled(ids, reason)
+        assert [fault.kind for _, fault in penalise(dialogue).faults] == kinds

@@ -124,7 +124,7 @@ def token_weights(
     num_tokens: int,
     sequence_tokens: Sequence[int] | None = None,
 ) -> Tensor:
-    """(M,) float32 weight of each token in the whole update, of all its groups.
+    """(M,) float64 weight of each token in the whole update, of all its groups.
 
     GRPO and GSPO: 1 / (rollouts · tokens of the rollout). Dr.GRPO: 1 / (rollouts · budget). DAPO,
     CISPO and DPPO: 1 / tokens of the update.
@@ -143,7 +143,7 @@ def token_weights(
         UsageError: a loss that needs whole sequences is given a part of one.
     """
     if not len(sequence_M):
-        return torch.zeros(0, device=sequence_M.device)
+        return torch.zeros(0, dtype=torch.float64, device=sequence_M.device)
     sizes = rollout_tokens if sequence_tokens is None else sequence_tokens
     found = torch.bincount(sequence_M, minlength=len(rollout_tokens)).tolist()
     for place, (here, whole) in enumerate(zip(found, sizes, strict=True)):
@@ -157,7 +157,7 @@ def token_weights(
         rows = [1.0 / (num_rollouts * config.budget)] * len(rollout_tokens)
     else:
         rows = [1.0 / num_tokens] * len(rollout_tokens)
-    return torch.tensor(rows, device=sequence_M.device)[sequence_M]
+    return torch.tensor(rows, dtype=torch.float64, device=sequence_M.device)[sequence_M]
 
 
 def policy_loss(
@@ -213,6 +213,7 @@ def policy_loss(
     weighted = proximal_M is not None and config.name != "dppo"
     policy_M = terms.loss_M * correction.weight_M if weighted else terms.loss_M
     parts = {"policy": policy_M} | _extras(config, logprob_M, behaviour_M, reference_M)
+    weight_M = weight_M.to(logprob_M.dtype)
     kept_M = torch.where(correction.keep_M, weight_M, torch.zeros_like(weight_M))
     losses = {name: (kept_M * part_M).sum() for name, part_M in parts.items()}
     loss = torch.stack(list(losses.values())).sum()

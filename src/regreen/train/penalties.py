@@ -68,7 +68,8 @@ def penalise(
 
     Args:
         dialogue: the conversation as it was sampled, or ``Dialogue.replay`` of a record.
-        trajectory: its record, for the incidents; None for none.
+        trajectory: its record, for the incidents; a last turn that broke off may be missing. None
+            for none.
         config: the amounts.
         tools: the tools offered, in OpenAI shape, where the dialogue was not given them; else the
             trajectory's.
@@ -76,7 +77,7 @@ def penalise(
             history left several dialogues.
 
     Raises:
-        UsageError: the trajectory has not as many turns as the dialogue has samples.
+        UsageError: the trajectory recorded other ids.
     """
     config = config or PenaltyConfig()
     found = np.zeros(len(dialogue.ids), np.float32)
@@ -121,13 +122,14 @@ def _guarded(
     dialogue: Dialogue, trajectory: Trajectory, first_turn: int
 ) -> Iterator[tuple[int, tuple[tuple[int, int], ...], float]]:
     """Sample, token ranges in it, and penalty of each incident that has one."""
-    last_turn = first_turn + len(dialogue.samples)
-    if last_turn > len(trajectory.turns):
-        what = f"{len(dialogue.samples)} samples, {len(trajectory.turns)} turns in the record"
-        raise UsageError(what, where=trajectory.rollout_id, mend="give the record of this dialogue")
     turns = list(trajectory.turns)
-    for place, sample in enumerate(dialogue.samples):
+    last_turn = min(first_turn + len(dialogue.samples), len(turns))
+    for place, sample in enumerate(dialogue.samples[: max(0, last_turn - first_turn)]):
         turn = turns[first_turn + place]
+        if turn.completion_ids not in {None, sample.ids}:
+            what = f"turn {first_turn + place} was sampled elsewhere"
+            mend = "give the record of this dialogue, and its first turn"
+            raise UsageError(what, where=trajectory.rollout_id, mend=mend)
         turns[first_turn + place] = turn.model_copy(update={"completion_ids": sample.ids})
     known = trajectory.model_copy(update={"turns": tuple(turns)})
 
