@@ -85,6 +85,7 @@ class Walls:
 
     def close_in(self) -> None:
         """In that process: an empty /tmp as directory, then no capability any more."""
+        os.setsid()  # a process group reaches across namespaces
         _call("unshare", _NEWNS | _NEWIPC)
         _mount(b"tmpfs", "/tmp", _NOSUID | _NODEV, b"size=16m,nr_inodes=1k")
         os.chdir("/tmp")
