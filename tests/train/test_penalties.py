@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.templates.strategies import cases, garbage
 
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Incident, Trajectory
@@ -418,3 +419,30 @@ def test_a_call_that_may_have_been_cut_is_incomplete():
         dialogue = Dialogue(write, TOOLS, [{"role": "user", "content": "mend it"}])
         dialogue.sampled(ids, reason)
         assert [fault.kind for _, fault in penalise(dialogue).faults] == kinds
+
+
+@pytest.mark.parametrize("name", ["qwen3_coder", "hermes", "minimax_m2", "react", "harmony_json"])
+@given(data=st.data())
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+def test_adversarial_values_that_fit_their_schema_are_never_at_fault(name, data):
+    write = byte_renderer(name)
+    case = data.draw(cases(name, min_calls=1))
+    ids = write.completion(case.message, case.tools)
+
+    assert call_faults(write, tool_table(case.tools), ids, truncated=False) == ()
+
+
+@pytest.mark.parametrize("name", ["qwen3_coder", "hermes", "kimik2", "swe_agent", "harmony_json"])
+@given(data=st.data())
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+def test_of_garbage_each_incomplete_call_is_marked_and_no_text(name, data):
+    write = byte_renderer(name)
+    tools = data.draw(cases(name)).tools
+    ids = write.tokenizer.encode(data.draw(garbage(name)))
+    truncated = data.draw(st.booleans())
+    read = write.form.parse(write.tokenizer.decode(ids), tools, truncated=truncated)
+    found = call_faults(write, tool_table(tools), ids, truncated=truncated)
+
+    assert sum(fault.kind == "incomplete" for fault in found) == len(read.incomplete)
+    assert bool(found) <= bool(read.tool_calls or read.incomplete)
+    assert all(0 <= fault.tokens[0] < fault.tokens[1] <= len(ids) for fault in found)
