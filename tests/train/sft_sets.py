@@ -81,8 +81,20 @@ def packed(
         out.parent / f"{out.name}.texts.jsonl",
         [{"text": f"note {number + first} " * 20} for number in range(2)],
     )
+    return _pack(out, (chats, texts), diversity, **given)
+
+
+def pack_rows(out: Path, rows: list[dict[str, Any]], **given: Any) -> Path:
+    """A set of rows of trajectories, in one format."""
+    source = write_jsonl(out.parent / f"{out.name}.jsonl", rows)
+    return _pack(out, (source,), None, **{"tool_format": "hermes", **given})
+
+
+def _pack(
+    out: Path, sources: tuple[Path, ...], diversity: DiversityConfig | None, **given: Any
+) -> Path:
     config = PackConfig(**{"tokenizer": "bytes", "capacity": 2048, **given})
     vocabulary = record_vocabulary("bytes", formats_used(config, diversity), config.end_of_text)
     rendering = Rendering(config=config, vocabulary=vocabulary, diversity=diversity)
-    pack(PackJob(sources=(chats, texts), out=out, rendering=rendering))
+    pack(PackJob(sources=sources, out=out, rendering=rendering))
     return out

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.train.sft_sets import packed
+from tests.train.sft_sets import conversations, pack_rows, packed
 
 from regreen.core.errors import UsageError
 from regreen.store.packed import PackedShards
 from regreen.train.sft_config import SftConfig
-from regreen.train.sft_data import Mixture, PackedSet, Position, Unit, split_rows
+from regreen.train.sft_data import Mixture, PackedSet, Position, Unit, hold_out
 from regreen.train.sft_sources import open_data, read_sources
 
 
@@ -108,9 +108,10 @@ def test_templates_are_read_as_often_as_they_weigh(
     for place in range(one.num_units):
         unit, size = one.unit(place)
         row = shards[unit.row]
-        assert size == row.borders[unit.first + 1] - row.borders[unit.first]
-        found[names[row.template[unit.first]]] += 1
+        assert size == np.diff(row.borders)[list(unit.places)].sum()
+        found[names[row.template[unit.places[0]]]] += 1
         pieces[unit] += 1
+        assert len(unit.places) == 1
     for name, count in whole.items():
         weight = weights.get(name, 1.0)
         assert found[name] == int(weight) * count + round((weight - int(weight)) * count)
@@ -122,23 +123,41 @@ def test_no_document_stands_on_both_sides(
     sets: list[PackedShards], share: float, seed: int
 ) -> None:
     shards = sets[0]
-    try:
-        rows, held = split_rows(shards, share, seed=seed)
-    except UsageError as error:
-        assert "goes on" in error.what  # noqa: PT017
-        return
-    trained = {int(d) for row in rows.tolist() for d in shards[row].document}
-    apart = {int(shards[unit.row].document[unit.first]) for unit in held}
-    assert not trained & apart
-    assert len(rows) == len(shards) - max(1, round(share * len(shards)))
-    everything = {int(d) for row in shards for d in row.document}
-    assert trained | apart == everything
+    held, units_apart = hold_out(shards, share, seed=seed)
+    assert held.sum() == max(1, round(share * len(held)))
+    trained = PackedSet(shards, without=held)
+
+    def pieces(units: list[Unit]) -> list[tuple[int, int]]:
+        return [(unit.row, place) for unit in units for place in unit.places]
+
+    apart, kept = (
+        pieces(units_apart),
+        pieces([trained.unit(n)[0] for n in range(trained.num_units)]),
+    )
+    assert {int(shards[row].document[place]) for row, place in apart} == set(np.flatnonzero(held))
+    everything = [
+        (r, place) for r in range(len(shards)) for place in range(len(shards[r].document))
+    ]
+    assert sorted(apart + kept) == everything
+
+
+def test_a_task_is_held_out_as_a_whole(tmp_path: Path) -> None:
+    rows = [
+        {"rollout_id": f"{task}-{number}", "task": task, "agent": "a", "messages": messages}
+        for task in ("one", "two", "three")
+        for number, messages in enumerate(conversations(3))
+    ]
+    shards = PackedShards(pack_rows(tmp_path / "set", rows))
+    held, _ = hold_out(shards, 0.3)
+    tasks = [shards.document(number).task for number in range(len(held))]
+    assert held.sum() == 3
+    assert len({task for task, out in zip(tasks, held, strict=True) if out}) == 1
 
 
 def test_what_leaves_nothing_is_refused(sets: list[PackedShards], tmp_path: Path) -> None:
     path = str(sets[0].path)
     with pytest.raises(UsageError, match="leaves none"):
-        split_rows(sets[0], 0.99)
+        hold_out(sets[0], 0.99)
     with pytest.raises(UsageError, match="nothing to train on"):
         Mixture([PackedSet(sets[0], templates={"hermes": 0, "qwen25_coder": 0, "text": 0})])
     with pytest.raises(UsageError, match="no share, and others have"):

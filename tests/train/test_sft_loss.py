@@ -26,7 +26,7 @@ WEIGHTS = {"tool": 0.1, "call": 2.0, "user": 0.5, "text": 0.3}
 def pieces(tmp_path_factory: pytest.TempPathFactory) -> list[Piece]:
     path = packed(tmp_path_factory.mktemp("loss") / "set", 4)
     shards = PackedShards(path, weights=WEIGHTS)
-    units = [Unit(0, row, 0, len(shards[row].document)) for row in range(len(shards))]
+    units = [Unit(0, row, tuple(range(len(shards[row].document)))) for row in range(len(shards))]
     return read_pieces([shards], units)
 
 
@@ -155,7 +155,7 @@ def test_the_token_after_the_next_is_predicted_up_to_the_last_one(pieces: list[P
 
 def test_pieces_without_anything_to_learn_are_not_computed(tmp_path: Path) -> None:
     shards = PackedShards(packed(tmp_path / "set", 2), weights={"text": 0.0, "end": 0.0})
-    units = [Unit(0, row, 0, len(shards[row].document)) for row in range(len(shards))]
+    units = [Unit(0, row, tuple(range(len(shards[row].document)))) for row in range(len(shards))]
     found = read_pieces([shards], units)
     assert len(found) == sum(len(row.document) for row in shards) - 2
     assert not any((piece.weights > 0).any() and piece.weights[0] for piece in found)

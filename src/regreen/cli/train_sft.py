@@ -39,7 +39,8 @@ class SftFlags(Output):
     template_weight: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """How often pieces in a template are read in a pass, for example hermes=2,react=0.5."""
     held_out: str | None = None
-    """Share of the rows to evaluate on instead of training, or a packed directory."""
+    """Share of the tasks, or of trajectories and texts that name none, to evaluate on instead of
+    training on them; or a packed directory."""
     epochs: float | None = None
     """Passes over the data (default 1)."""
     steps: int | None = None

@@ -75,7 +75,7 @@ def read_pieces(sets: Sequence[PackedShards], units: Iterable[Unit]) -> list[Pie
     found = []
     for unit in units:
         row = sets[unit.number][unit.row]
-        for place in range(unit.first, unit.last):
+        for place in unit.places:
             part = slice(int(row.borders[place]), int(row.borders[place + 1]))
             weights = row.weights[part].copy()
             weights[0] = 0.0

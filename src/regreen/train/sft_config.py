@@ -29,7 +29,8 @@ class SftConfig(BaseModel):
     whole name it was drawn with, or ``text``; what is not named has 1. With any given, pieces are
     drawn one by one instead of by rows."""
     held_out: str = ""
-    """Share of the rows to evaluate on instead, or a directory of packed rows; empty for none."""
+    """Share of the tasks (of the trajectories and texts, where they name none) to evaluate on
+    instead, or a directory of packed rows; empty for none."""
     epochs: float = Field(default=1.0, gt=0.0)
     """Passes over the data; of weighted sets, over as many tokens as all of them hold."""
     steps: int | None = Field(default=None, gt=0)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from regreen.core.errors import UsageError
 from regreen.store.packed import PackedShards
 
-__all__ = ["Mixture", "PackedSet", "Position", "Unit", "split_rows"]
+__all__ = ["Mixture", "PackedSet", "Position", "Unit", "hold_out"]
 
 Ints = NDArray[np.int64]
 
@@ -35,10 +35,8 @@ class Unit(NamedTuple):
     """The set."""
     row: int
     """The row in it."""
-    first: int
-    """The first piece."""
-    last: int
-    """Behind the last piece."""
+    places: tuple[int, ...]
+    """Which pieces of the row."""
 
 
 class _Pieces(NamedTuple):
@@ -60,7 +58,7 @@ class PackedSet:
         seed: of its order.
         templates: weight by template, or by format: how often its pieces are read in a pass, on
             average over all of them exactly. Without any, whole rows are read.
-        rows: the rows to read; all by default.
+        without: (documents,) True for each that is not to be read; none by default.
     """
 
     def __init__(
@@ -70,27 +68,23 @@ class PackedSet:
         number: int = 0,
         seed: int = 0,
         templates: Mapping[str, float] | None = None,
-        rows: Ints | None = None,
+        without: NDArray[np.bool_] | None = None,
     ) -> None:
         self.shards, self.number, self.seed = shards, number, seed
-        pieces = _pieces(shards)
-        if rows is not None:
-            kept = np.isin(pieces.row_P, rows)
-            pieces = _Pieces(*(column[kept] for column in pieces))
+        self._pieces = pieces = _pieces(shards, without)
         self._copies_U: NDArray[np.float64] | None = None
         if templates:
             names = [_weighed_as(templates, name) for name in shards.templates]
             order = sorted(set(names))
             weight_T = np.array([templates.get(name, 1.0) for name in names])
-            self._units = np.stack([pieces.row_P, pieces.place_P, pieces.place_P + 1], axis=1)
-            self._tokens = pieces.length_P
             self._group_U = np.array([order.index(name) for name in names])[pieces.template_P]
             self._copies_U = weight_T[pieces.template_P]
+            self._first_U = np.arange(len(pieces.row_P))
         else:
-            row_R, first_R, count_R = np.unique(pieces.row_P, return_index=True, return_counts=True)
-            zeros = np.zeros_like(row_R)
-            self._units = np.stack([row_R, zeros, count_R], axis=1)
-            self._tokens = np.add.reduceat(pieces.length_P, first_R) if len(row_R) else zeros
+            self._first_U = np.flatnonzero(np.diff(pieces.row_P, prepend=-1))
+        self._last_U = np.append(self._first_U[1:], len(pieces.row_P))
+        whole_P = np.concatenate([np.zeros(1, np.int64), np.cumsum(pieces.length_P)])
+        self._tokens = whole_P[self._last_U] - whole_P[self._first_U]
         self._order = lru_cache(maxsize=2)(self._ordered)
 
     @cached_property
@@ -107,12 +101,14 @@ class PackedSet:
         """The unit read at a place of all passes after each other, and its tokens."""
         number, place = divmod(index, self.num_units)
         found = int(self._order(number)[place])
-        row, first, last = self._units[found].tolist()
-        return Unit(self.number, row, first, last), int(self._tokens[found])
+        part = slice(int(self._first_U[found]), int(self._last_U[found]))
+        places = tuple(self._pieces.place_P[part].tolist())
+        row = int(self._pieces.row_P[part.start])
+        return Unit(self.number, row, places), int(self._tokens[found])
 
     def _ordered(self, number: int) -> Ints:
         """Indices of the units of a pass."""
-        chosen = np.arange(len(self._units))
+        chosen = np.arange(len(self._first_U))
         if self._copies_U is not None:
             chosen = self._drawn(number)
         return chosen[self._random(_ORDER, number).permutation(len(chosen))]
@@ -240,46 +236,51 @@ class Mixture:
         return min(behind)[1] if behind else None
 
 
-def split_rows(
+def hold_out(
     shards: PackedShards, share: float, *, number: int = 0, seed: int = 0
-) -> tuple[Ints, list[Unit]]:
-    """Rows to train on, and pieces held out: of the other rows, what no row trained on shows.
+) -> tuple[NDArray[np.bool_], list[Unit]]:
+    """Documents not to train on, and their pieces.
 
-    Two pieces of one document never stand on both sides.
+    All documents of a task, or of a trajectory that names none, stand on one side.
 
     Args:
         shards: the rows.
-        share: of the rows to hold out, at least one row.
+        share: of the tasks to hold out, at least one.
         number: the set's number.
         seed: of the choice.
 
+    Returns:
+        (documents,) True where held out, and the units to evaluate on.
+
     Raises:
-        UsageError: no row would be left to train on, or nothing held out.
+        UsageError: nothing would be left to train on.
     """
-    pieces, num_rows = _pieces(shards), len(shards)
-    count = max(1, round(share * num_rows))
-    mend = "hold out another share, or name packed rows of other trajectories with --held-out"
-    if count >= num_rows:
-        what = f"holding out {count} of {num_rows} rows leaves none to train on"
+    known: dict[str, int] = {}
+    group_D = np.empty(shards.header.num_documents, np.int64)
+    for place in range(len(group_D)):
+        document = shards.document(place)
+        group_D[place] = known.setdefault(document.task or document.rollout_id, len(known))
+    count = max(1, round(share * len(known)))
+    if count >= len(known):
+        what = f"holding out {count} of {len(known)} tasks leaves none to train on"
+        mend = "hold out less, or name packed rows of other tasks with --held-out"
         raise UsageError(what, where=str(shards.path), mend=mend)
-    order = np.random.default_rng([seed, number, _SPLIT]).permutation(num_rows)
-    held_P = np.isin(pieces.row_P, order[:count])
-    both_P = np.isin(pieces.document_P, pieces.document_P[~held_P])
-    found = [
-        Unit(number, row, place, place + 1)
-        for row, place in zip(
-            pieces.row_P[held_P & ~both_P].tolist(),
-            pieces.place_P[held_P & ~both_P].tolist(),
-            strict=True,
-        )
-    ]
-    if not found:
-        what = "every document of the rows held out goes on in a row that is trained on"
-        raise UsageError(what, where=str(shards.path), mend=mend)
-    return np.sort(order[count:]), found
+    order = np.random.default_rng([seed, number, _SPLIT]).permutation(len(known))
+    held_D = np.isin(group_D, order[:count])
+    apart = PackedSet(shards, number=number, without=~held_D)
+    units = [apart.unit(place)[0] for place in range(apart.num_units)]
+    return held_D, sorted(units)
 
 
-def _pieces(shards: PackedShards) -> _Pieces:
+def _pieces(shards: PackedShards, without: NDArray[np.bool_] | None) -> _Pieces:
+    found = _all_pieces(shards)
+    if without is None:
+        return found
+    kept_P = ~without[found.document_P]
+    return _Pieces(*(column[kept_P] for column in found))
+
+
+def _all_pieces(shards: PackedShards) -> _Pieces:
     columns: list[list[Any]] = [[] for _ in _Pieces._fields]
     for number in range(len(shards.header.shards)):
         table = shards.shard(number).table

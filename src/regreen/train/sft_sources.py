@@ -17,7 +17,7 @@ from regreen.packing.sources import digest_sources
 from regreen.store.packed import PackedShards
 from regreen.store.packed_header import HEADER, read_header
 from regreen.train.sft_config import SftConfig
-from regreen.train.sft_data import Mixture, PackedSet, Unit, split_rows
+from regreen.train.sft_data import Mixture, PackedSet, Unit, hold_out
 
 __all__ = ["SftData", "Source", "data_digest", "is_packed", "open_data", "read_sources"]
 
@@ -91,15 +91,17 @@ def open_data(sources: Sequence[Source], config: SftConfig) -> SftData:
     share, held = _share(config.held_out), list[Unit]()
     sets = []
     for number, one in enumerate(shards):
-        rows = None
+        without = None
         if share:
-            rows, out = split_rows(one, share, number=number, seed=config.seed)
-            held += out
-        sets.append(PackedSet(one, number=number, seed=config.seed, templates=templates, rows=rows))
+            without, apart = hold_out(one, share, number=number, seed=config.seed)
+            held += apart
+        sets.append(
+            PackedSet(one, number=number, seed=config.seed, templates=templates, without=without)
+        )
     if config.held_out and share is None:
-        apart = PackedShards(config.held_out, weights=config.weights)
-        held = [Unit(len(shards), row, 0, len(apart[row].document)) for row in range(len(apart))]
-        shards.append(apart)
+        shards.append(PackedShards(config.held_out, weights=config.weights))
+        whole = PackedSet(shards[-1], number=len(sets))
+        held = sorted(whole.unit(place)[0] for place in range(whole.num_units))
     weights = [source.share for source in sources if source.share is not None]
     epochs = config.epochs if config.steps is None else None
     return SftData(shards, Mixture(sets, weights or None, epochs=epochs), held)
@@ -131,7 +133,7 @@ def _share(held_out: str) -> float | None:
     except ValueError:
         return None
     if not 0.0 <= share < 1.0:
-        what = f"{held_out} is no share of the rows that can be held out"
+        what = f"{held_out} is no share of the tasks that can be held out"
         raise UsageError(what, where="--held-out", mend="give a number from 0 to below 1")
     return share
 
