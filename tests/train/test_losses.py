@@ -12,14 +12,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regreen.core.errors import UsageError
+from regreen.train.advantages import Dropped, group_advantages, token_advantages
 from regreen.train.corrections import CorrectionConfig
 from regreen.train.losses import LossConfig, combine, policy_loss, token_weights
+from regreen.train.trace import Group, Played, Trace
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "losses.md"
 NAMES = ("grpo", "dr_grpo", "dapo", "gspo", "cispo", "dppo")
@@ -490,6 +493,56 @@ def test_the_usual_clips_are_those_of_the_papers():
     assert bounds["gspo"] == (3e-4, 4e-4)
     assert bounds["grpo"] == bounds["dr_grpo"] == bounds["dppo"] == (0.2, 0.2)
     assert config("gspo", clip_low=2e-4).bounds == (2e-4, 4e-4)
+
+
+def sampled_group(logits, generator, size=8):
+    """Rollouts of two draws each, worth 1 if both are the best action."""
+    drawn = torch.multinomial(logits.softmax(-1), 2 * size, True, generator=generator).view(size, 2)
+    rows = []
+    for actions in drawn.tolist():
+        ids = np.array([0, *actions], np.int32)
+        logprob = logits.log_softmax(-1)[actions].tolist()
+        trace = Trace(
+            ids=ids, sampled=np.array([False, True, True]),
+            logprobs=np.array([0, *logprob], np.float32), penalties=np.zeros(3, np.float32),
+            versions=np.zeros(3, np.int32),
+        )  # fmt: skip
+        reward = float(actions == [3, 3])
+        rows.append(Played(rollout_id="p#0", traces=(trace,), reward=reward, finished=True))
+    return Group(problem="p", place=0, rollouts=tuple(rows))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_groups_advantages_and_losses_together_learn(name):
+    """A policy of four actions comes to prefer the one that is rewarded, two steps a batch."""
+    logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    generator = torch.Generator().manual_seed(0)
+    cfg = LossConfig(name=name, budget=2)
+    for _ in range(60):
+        group = sampled_group(logits.detach(), generator)
+        found = group_advantages(group)
+        if isinstance(found, Dropped):
+            continue
+        traces = [one.traces[0] for one in group.rollouts]
+        pairs = zip(traces, found.values, strict=True)
+        advantage = np.concatenate([token_advantages(trace, value)[1:] for trace, value in pairs])
+        ids = torch.tensor([row for trace in traces for row in trace.ids[1:].tolist()])
+        behaviour = torch.tensor(np.concatenate([trace.logprobs[1:] for trace in traces]))
+        sequence = torch.arange(len(traces)).repeat_interleave(2)
+        weight = token_weights(
+            cfg, sequence, [2] * len(traces), num_rollouts=len(traces), num_tokens=len(ids)
+        )
+        proximal = logits.detach().log_softmax(-1)[ids]
+        for _ in range(2):
+            loss = policy_loss(
+                logits.log_softmax(-1)[ids], behaviour, torch.tensor(advantage), weight, sequence,
+                config=cfg, proximal_M=proximal,
+            ).loss  # fmt: skip
+            (slope,) = torch.autograd.grad(loss, logits)
+            with torch.no_grad():
+                logits -= 0.1 * slope / (slope.norm() + 1e-12)
+
+    assert logits.softmax(-1)[3] > 0.8
 
 
 def test_the_page_runs_and_names_every_loss_with_its_numbers():
