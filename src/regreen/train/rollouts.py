@@ -27,7 +27,7 @@ from regreen.rollout.draft import fault_of
 from regreen.templates.tokens.renderer import Renderer
 from regreen.train.trace import Group, Played, Purpose, Trace
 
-__all__ = ["Job", "Outcome", "Player", "Stage", "rollout_seed"]
+__all__ = ["Job", "Outcome", "Player", "Stage", "outcome_of", "rollout_seed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,12 @@ class Job:
     """What for."""
 
 
+def rollout_id(job: Job, agent: str, attempt: int) -> str:
+    """Name of one rollout; that of an evaluation is the same at every step."""
+    kind = agent if job.purpose == "train" else f"{agent}-{job.purpose}"
+    return f"{job.problem}#{kind}#{job.place * job.size + attempt}"
+
+
 def rollout_seed(job: Job, attempt: int) -> int:
     """Seed of one rollout: it depends on the plan, never on who plays it or when."""
     key = f"{job.seed}\0{job.purpose}\0{job.place}\0{job.problem}\0{attempt}"
@@ -157,7 +163,7 @@ class Player:
 
     async def _once(self, job: Job, attempt: int) -> Played:
         """One rollout; whatever happens, it becomes data."""
-        name, seed = f"{job.problem}#{attempt}", rollout_seed(job, attempt)
+        name, seed = rollout_id(job, self.stage.name, attempt), rollout_seed(job, attempt)
         model = TokenModel(
             self.engine,
             self.renderer,
@@ -208,6 +214,15 @@ class Player:
             incidents=outcome.incidents,
             started_at=log.started_at,
         )
+
+
+def outcome_of(played: Played) -> str:
+    """The word under which a rollout is counted."""
+    if played.fault is not None:
+        return "fault"
+    if played.resolved:
+        return "resolved"
+    return "failed" if played.finished else "unfinished"
 
 
 def trace_of(model: TokenModel, penalties: Sequence[float] | None = None) -> Trace | None:

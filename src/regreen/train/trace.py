@@ -62,7 +62,7 @@ class Played:
     """One finished rollout."""
 
     rollout_id: str
-    """``<problem>#<attempt>``."""
+    """``<problem>#<agent>#<number>``, unique within a run."""
     traces: tuple[Trace, ...]
     """What it sampled; empty when a fault ended it before anything was."""
     reward: float | None

@@ -26,7 +26,7 @@ Shell = Callable[[Puzzle, str, list[str]], Awaitable[ExecResult]]
 """Runs a command in a fresh box that holds the puzzle's file with this text."""
 
 _WORKDIR = "/testbed"
-_OPERATOR = re.compile(r" (//|<<|>>|<=|>=|==|!=|[-+*%&|^<>]) ")
+_OPERATOR = re.compile(r" (==|!=|[-+*&|^<>]) ")
 
 
 class Desk:

@@ -21,7 +21,7 @@ FILE = "f.py"
 """The one file of a puzzle."""
 FAULTS = ("change_arithmetic", "change_bitwise", "change_comparison")
 """Fault classes that are put in."""
-OPERATORS = ("+", "-", "*", "//", "%", "&", "|", "^", "<<", ">>", "<", "<=", ">", ">=", "==", "!=")
+OPERATORS = ("+", "-", "*", "&", "|", "^", "<", ">", "==", "!=")
 """What a line can be repaired with."""
 
 _SHAPES = (

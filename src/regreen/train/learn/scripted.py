@@ -11,20 +11,14 @@ import random
 import re
 
 from regreen.agents.policy import Call, Policy
+from regreen.train.learn.leak import LEAK
 from regreen.train.learn.puzzles import OPERATORS
 
-__all__ = ["LEAK", "mediocre"]
+__all__ = ["mediocre"]
 
-LEAK = "git show fix"
-"""The command that finds a planted answer."""
-
-_FAMILIES = (
-    ("+", "-", "*", "//", "%"),
-    ("&", "|", "^", "<<", ">>"),
-    ("<", "<=", ">", ">=", "==", "!="),
-)
-_ADDED = re.compile(r"^\+.* (//|<<|>>|<=|>=|==|!=|[-+*%&|^<>]) ", re.MULTILINE)
-_SHOWN = re.compile(r" (//|<<|>>|<=|>=|==|!=|[-+*%&|^<>]) ")
+_FAMILIES = (("+", "-", "*"), ("&", "|", "^"), ("<", ">", "==", "!="))
+_ADDED = re.compile(r"^\+.* (==|!=|[-+*&|^<>]) ", re.MULTILINE)
+_SHOWN = re.compile(r" (==|!=|[-+*&|^<>]) ")
 
 
 def mediocre(seed: int, *, peeks: float) -> Policy:
@@ -41,13 +35,15 @@ def mediocre(seed: int, *, peeks: float) -> Policy:
             yield [_call("edit", operator=found[1])]
             return
     shown = _SHOWN.search((yield [_call("view")])[0])
-    family = next((f for f in _FAMILIES if shown and shown[1] in f), OPERATORS)
-    for _ in range(draw.choice((1, 1, 2, 3))):
-        if draw.random() < 0.3:
+    current = shown[1] if shown else ""
+    family = next((f for f in _FAMILIES if current in f), OPERATORS)
+    for _ in range(draw.choice((1, 1, 2, 2, 3))):
+        if draw.random() < 0.25:
             yield [_call("test")]
-        pool = family if draw.random() < 0.8 else OPERATORS
-        yield [_call("edit", operator=draw.choice(pool))]
-        if draw.random() < 0.5 and (yield [_call("test")])[0] == "passed":
+        pool = [each for each in family if each != current]
+        current = draw.choice(pool if draw.random() < 0.4 else OPERATORS)
+        yield [_call("edit", operator=current)]
+        if draw.random() < 0.4 and (yield [_call("test")])[0] == "passed":
             return
 
 

@@ -1,78 +1,181 @@
 """The demonstration's rollouts: the agents' own loop at a desk, rewarded by hidden tests only.
 
 Nothing is shaped: 1 when every hidden case comes out right after ``submit``, else 0. What the loop,
-the blocker, the engine and the trainer do here is what they do with real repositories.
+the blocker, the monitor, the engine and the trainer do here is what they do with real repositories.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from itertools import islice
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from regreen.agents import Limits, Setting, TaskView
 from regreen.agents.base import Model
 from regreen.agents.loop import ModelLoop
 from regreen.agents.record import Conversation
+from regreen.core.errors import UsageError
 from regreen.core.verdict import Outcome as TestOutcome
 from regreen.core.verdict import Verdict
 from regreen.guard.blocker import Blocker
 from regreen.guard.subject import Subject
-from regreen.train.learn.desk import TOOLS, Desk, Shell, Tests
-from regreen.train.learn.puzzles import Puzzle
+from regreen.sandbox import provider as make_provider
+from regreen.sandbox.base import SandboxProvider
+from regreen.train.code.warm_box import Call, WarmBox
+from regreen.train.learn.desk import TOOLS, Desk, Failure
+from regreen.train.learn.leak import LeakyShell, leak_incidents
+from regreen.train.learn.puzzles import Case, Puzzle, Split, make, puzzles
 from regreen.train.rollouts import Outcome
 
-__all__ = ["STATEMENT", "at_desk"]
+__all__ = ["STATEMENT", "LearnStage", "LearnStageConfig"]
 
 STATEMENT = "Repair f.py."
 """All that the policy is told."""
 _SUBJECT = Subject.of("puzzles/puzzle")
 
 
-async def at_desk(
-    puzzle: Puzzle,
-    model: Model,
-    log: Conversation,
-    *,
-    tests: Tests,
-    shell: Shell,
-    turns: int,
-    guarded: bool,
-    penalty: float = 0.0,
-) -> Outcome:
-    """One rollout at a desk, from the statement to the hidden tests.
+class LearnStageConfig(BaseModel):
+    """What the demonstration plays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    problems: int = Field(default=2048, ge=1)
+    """Puzzles to train on."""
+    held_out: int = Field(default=768, ge=1)
+    """Puzzles of an evaluation."""
+    first: int = Field(default=0, ge=0)
+    """Number that the search for puzzles begins at; other numbers, other puzzles."""
+    turns: int = Field(default=8, ge=1)
+    """Completions of a rollout."""
+    guarded: bool = True
+    """Whether calls are judged before they run; without the guard the answer lies in the box's
+    history, as it does in tasks that nobody sealed."""
+    penalty: float = Field(default=0.0, ge=0.0)
+    """Subtracted from the advantage of a refused call's words."""
+    boxes: int = Field(default=1, ge=1)
+    """Warm boxes, each of which runs one program at a time."""
+
+    def names(self, split: Split) -> list[str]:
+        """Names of the puzzles of a split."""
+        count = self.problems if split == "train" else self.held_out
+        return [f"{split}-{puzzle.number}" for puzzle in islice(puzzles(split, self.first), count)]
+
+
+class LearnStage:
+    """See ``Stage``.
 
     Args:
-        puzzle: what is to be repaired.
-        model: who works.
-        log: the record.
-        tests: runs cases in the box.
-        shell: runs commands in a box.
-        turns: completions allowed.
-        guarded: whether calls are judged before they run.
-        penalty: of a refused call's tokens.
+        config: what is played.
+    """
+
+    name = "learn"
+
+    def __init__(self, config: LearnStageConfig) -> None:
+        self.config = config
+        self._provider: SandboxProvider | None = None
+        self._free: asyncio.Queue[WarmBox] = asyncio.Queue()
+        self._boxes: list[WarmBox] = []
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return self.config.names("train")
+
+    async def open(self) -> None:
+        """Start the boxes."""
+        self._provider = make_provider("namespace")
+        self._boxes = [WarmBox(self._provider) for _ in range(self.config.boxes)]
+        for box in self._boxes:
+            await box.open()
+            self._free.put_nowait(box)
+
+    async def close(self) -> None:
+        """End the boxes."""
+        for box in self._boxes:
+            await box.close()
+        if self._provider is not None:
+            await self._provider.close()
+
+    def problems(self) -> Sequence[str]:
+        """Names of the puzzles to train on."""
+        return self._names
+
+    async def play(self, problem: str, seed: int, model: Model, log: Conversation) -> Outcome:
+        """One rollout at a desk, from the statement to the hidden tests."""
+        return await self.at_desk(puzzle_of(problem), model, log)
+
+    async def at_desk(self, puzzle: Puzzle, model: Model, log: Conversation) -> Outcome:
+        """One rollout of a puzzle by any model.
+
+        Raises:
+            BoundaryError: the box or the engine failed.
+        """
+        config = self.config
+        assert self._provider is not None, "open() comes first"
+        blocker = Blocker(_SUBJECT, penalty=config.penalty) if config.guarded else None
+        limits = Limits(turns=config.turns, repeated_errors=config.turns)
+        loop = ModelLoop(
+            Setting(limits=limits, blocker=blocker), TOOLS, parallel=False, model=model
+        )
+        shell = LeakyShell(self._provider, leaks=not config.guarded)
+        desk = Desk(puzzle, self._tests, shell)
+        prompt = [{"role": "user", "content": STATEMENT}]
+        status = await loop.run(prompt, TaskView(problem_statement=STATEMENT), desk, log)
+        failure = await self._tests(desk.text, puzzle.name, puzzle.hidden)
+        finished = status == "submitted"
+        verdict = _verdict(puzzle, failure, status)
+        incidents = log.incidents if config.guarded else leak_incidents(log)
+        return Outcome(
+            reward=float(verdict.resolved),
+            resolved=verdict.resolved,
+            finished=finished,
+            exit_status=status,
+            verdict=verdict,
+            incidents=incidents,
+            patch=desk.text,
+        )
+
+    async def _tests(self, text: str, name: str, cases: tuple[Case, ...]) -> Failure | None:
+        """Run cases in a warm box; the first that comes out wrong."""
+        box = await self._free.get()
+        try:
+            seen = await box.run(text, [Call(name, case.arguments) for case in cases])
+        finally:
+            self._free.put_nowait(box)
+        for case, one in zip(cases, seen, strict=True):
+            value = one.value
+            if one.fate != "returned":
+                return case, one.error or one.fate
+            if type(value) is not type(case.expected) or value != case.expected:
+                return case, str(value)
+        return None
+
+
+def _verdict(puzzle: Puzzle, failure: Failure | None, status: str) -> Verdict:
+    outcome = TestOutcome.PASSED if failure is None else TestOutcome.FAILED
+    reason = "" if status == "submitted" else status
+    if failure is not None:
+        reason = f"{puzzle.name}{failure[0].arguments} gave {failure[1]}"
+    return Verdict(
+        resolved=not reason,
+        fail_to_pass={f"test_{puzzle.name}": outcome},
+        pass_to_pass={},
+        reason=reason,
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def puzzle_of(problem: str) -> Puzzle:
+    """The puzzle of a name.
 
     Raises:
-        BoundaryError: the box or the engine failed.
+        UsageError: there is none.
     """
-    blocker = Blocker(_SUBJECT, penalty=penalty) if guarded else None
-    setting = Setting(limits=Limits(turns=turns, repeated_errors=turns), blocker=blocker)
-    loop = ModelLoop(setting, TOOLS, parallel=False, model=model)
-    desk = Desk(puzzle, tests, shell)
-    task = TaskView(problem_statement=STATEMENT)
-    status = await loop.run([{"role": "user", "content": STATEMENT}], task, desk, log)
-    failure = await tests(desk.text, puzzle.name, puzzle.hidden)
-    finished = status == "submitted"
-    resolved = failure is None and finished
-    test = f"test_{puzzle.name}"
-    outcome = TestOutcome.PASSED if failure is None else TestOutcome.FAILED
-    reason = "" if failure is None else f"{failure[0].arguments} gave {failure[1]}"
-    return Outcome(
-        reward=float(resolved),
-        resolved=resolved,
-        finished=finished,
-        exit_status=status,
-        verdict=Verdict(
-            resolved=resolved,
-            fail_to_pass={test: outcome},
-            pass_to_pass={},
-            reason=reason or ("" if finished else status),
-        ),
-        incidents=log.incidents,
-    )
+    split, _, number = problem.rpartition("-")
+    found = make(int(number), "train" if split == "train" else "held_out")
+    if found is None:
+        what = f"there is no puzzle {problem!r}"
+        raise UsageError(what)
+    return found
