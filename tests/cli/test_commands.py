@@ -31,6 +31,7 @@ VERBS = [
     ("pack",),
     ("train", "sft"),
     ("train", "texts"),
+    ("train", "select"),
     ("doctor",),
     ("plugins",),
 ]
