@@ -6,6 +6,7 @@ by itself, which loads torch once for all of them. The first rank writes `<scena
 
 from __future__ import annotations
 
+import importlib
 import os
 import resource
 import signal
@@ -204,6 +205,8 @@ def main() -> int:
     names, folder = sys.argv[1].split(","), Path(sys.argv[2])
     if len(sys.argv) < 4:
         return compute(names, folder)
+    for loaded in ("checkpoint", "fsdp", "tensor"):
+        importlib.import_module(f"torch.distributed.{loaded}")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     ranks = int(sys.argv[3])

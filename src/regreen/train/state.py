@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,12 +21,20 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
 
-from regreen.core.errors import InfrastructureError, RegreenError, UsageError
+from regreen.core.errors import UsageError
 from regreen.model import Decoder
-from regreen.model.checkpoint import save_checkpoint, tensors_of
-from regreen.store.atomic import disk_error, sync_directory
+from regreen.train.folders import (
+    WRITING,
+    clear,
+    first_line,
+    publish,
+    remove,
+    save_model,
+    synchronise,
+    together,
+    undo,
+)
 from regreen.train.optim import Optimiser
 from regreen.train.parallel import World, joined, reshard
 from regreen.train.weights import fill
@@ -36,7 +42,6 @@ from regreen.train.weights import fill
 __all__ = ["Checkpoints"]
 
 _WHOLE = re.compile(r"step-(\d{6,})")
-_WRITING, _REMOVING, _REPLACED = ".writing-", ".removing-", ".replaced-"
 _OPTIMISER, _STATE = "optimiser", "state.json"
 
 
@@ -97,31 +102,33 @@ class Checkpoints:
         here = joined()
         reshard(model)
         final = self.folder / f"step-{step:06}"
-        writing = self.folder / f"{_WRITING}{final.name}"
+        writing = self.folder / f"{WRITING}{final.name}"
         rng = here.gather(_rng())
-        with _together(here, writing):
+        with together(here, writing):
             if here.first:
-                self._clear()
+                clear(self.folder)
                 writing.mkdir(parents=True)
-        _save_model(model, writing, here)
+        save_model(model, writing, here)
         state = optimiser.state_dict()
-        with _together(here, writing):
+        with together(here, writing):
             _save_tensors(state["moments"], writing / _OPTIMISER, here)
-        with _together(here, writing):
+        with together(here, writing):
             if here.first:
                 counters = {name: state[name] for name in ("step_number", "refused")}
                 kept = _State(step=step, ranks=here.size, rng=rng, extra=dict(extra), **counters)
                 for name, content in self._beside.items():
                     (writing / name).write_bytes(content)
                 (writing / _STATE).write_text(_json(kept), encoding="utf-8")
-                self._publish(writing, final)
+                synchronise(writing)
+                publish(writing, final)
+                remove(self._whole()[: -self.keep])
         return final
 
     def latest(self) -> Path | None:
         """The newest whole checkpoint; None where there is none."""
         here = joined()
         if here.first:
-            self._undo_replacement()
+            undo(self.folder)
         found = self._whole() if here.first else []
         return here.broadcast(found[-1] if found else None)
 
@@ -141,13 +148,13 @@ class Checkpoints:
         """
         here = joined()
         state = _read_state(path)
-        with _together(here, path):
+        with together(here, path):
             fill(model, path)
         known = optimiser.state_dict()
         try:
             _load_tensors(known["moments"], path / _OPTIMISER, here)
         except (OSError, RuntimeError) as error:
-            msg = f"the optimiser's state cannot be read: {_first_line(error)}"
+            msg = f"the optimiser's state cannot be read: {first_line(error)}"
             raise UsageError(msg, where=str(path), mend="resume from another one") from error
         counters = {"step_number": state.step_number, "refused": state.refused}
         optimiser.load_state_dict({**known, **counters})
@@ -162,63 +169,6 @@ class Checkpoints:
         found = [p for p in self.folder.iterdir() if _WHOLE.fullmatch(p.name)]
         whole = [path for path in found if (path / _STATE).is_file()]
         return sorted(whole, key=lambda path: int(path.name.removeprefix("step-")))
-
-    def _clear(self) -> None:
-        """Remove what ended runs left unfinished."""
-        self._undo_replacement()
-        if self.folder.is_dir():
-            for left in self.folder.iterdir():
-                if left.name.startswith((_WRITING, _REMOVING, _REPLACED)):
-                    shutil.rmtree(left)
-
-    def _undo_replacement(self) -> None:
-        """A run that ended between two renames left the older checkpoint under another name."""
-        if not self.folder.is_dir():
-            return
-        for left in self.folder.glob(f"{_REPLACED}step-*"):
-            final = self.folder / left.name.removeprefix(_REPLACED)
-            if not final.exists():
-                left.rename(final)
-
-    def _publish(self, writing: Path, final: Path) -> None:
-        _synchronise(writing)
-        replaced = self.folder / f"{_REPLACED}{final.name}"
-        if final.exists():
-            final.rename(replaced)
-        writing.rename(final)
-        sync_directory(self.folder)
-        doomed = [replaced] if replaced.exists() else []
-        oldest = self._whole()[: -self.keep]
-        doomed += [old.rename(self.folder / f"{_REMOVING}{old.name}") for old in oldest]
-        for path in doomed:
-            shutil.rmtree(path)
-
-
-def _save_model(model: Decoder, folder: Path, here: World) -> None:
-    """The first rank writes, the others help to put each parameter together, whatever happens."""
-    tensors = tensors_of(model)
-    with _together(here, folder):
-        try:
-            if here.first:
-                save_checkpoint(model, folder, tensors=tensors)
-        finally:
-            for _ in tensors:
-                pass
-
-
-@contextmanager
-def _together(here: World, path: Path) -> Iterator[None]:
-    """If the block fails on one rank it fails on all, with an error that a person can act on."""
-    failure: RegreenError | None = None
-    try:
-        yield
-    except RegreenError as error:
-        failure = error
-    except (OSError, SafetensorError, RuntimeError) as error:
-        failure = _named(error, path)
-    for other in here.gather(None if failure is None else _plain(failure)):
-        if other is not None:
-            raise _rebuilt(other) from failure
 
 
 def _save_tensors(tensors: dict[str, Any], folder: Path, here: World) -> None:
@@ -254,41 +204,7 @@ def _in_concert() -> Iterator[None]:
                 cause = cause.__context__
             if isinstance(cause, OSError):
                 raise cause from error
-            raise RuntimeError(_first_line(cause)) from error
-
-
-def _plain(error: RegreenError) -> tuple[type[RegreenError], str, str, str]:
-    return type(error), error.what, error.where, error.mend
-
-
-def _rebuilt(plain: tuple[type[RegreenError], str, str, str]) -> RegreenError:
-    kind, what, where, mend = plain
-    return kind(what, where=where, mend=mend)
-
-
-def _named(error: Exception, path: Path) -> RegreenError:
-    if isinstance(error, OSError):
-        return disk_error(error, path)
-    if number := re.search(r"os error (\d+)", str(error)):  # safetensors hands on no `OSError`
-        return disk_error(OSError(int(number[1]), os.strerror(int(number[1]))), path)
-    mend = "free some disk space, then run the same command with --resume"
-    what = f"the checkpoint cannot be written: {_first_line(error)}"
-    return InfrastructureError(what, where=str(path), mend=mend)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def _synchronise(folder: Path) -> None:
-    """Files first, then the folders that name them."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        else:
-            sync_directory(path)
-    sync_directory(folder)
+            raise RuntimeError(first_line(cause)) from error
 
 
 def _json(state: _State) -> str:
