@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Answer", "Fault", "read_answer"]
+__all__ = ["Answer", "Block", "Fault", "fenced_blocks", "read_answer"]
 
 Fault = Literal["", "empty", "no_block", "open_block", "other_language", "empty_block"]
 """What is wrong with the form of a completion; empty when nothing is."""
@@ -26,6 +26,18 @@ class Answer:
     """Why there is no program."""
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One fenced block."""
+
+    language: str
+    """First word behind the opening fence, in lower case."""
+    content: str
+    """What stands between the fences."""
+    closed: bool = True
+    """Whether the closing fence is there."""
+
+
 def read_answer(text: str) -> Answer:
     """Find the program.
 
@@ -34,23 +46,33 @@ def read_answer(text: str) -> Answer:
     """
     if not text.strip():
         return Answer("", "empty")
-    found: tuple[str, str] | None = None
+    blocks = fenced_blocks(text)
+    if not blocks:
+        return Answer("", "no_block")
+    last = blocks[-1]
+    if not last.closed:
+        return Answer("", "open_block")
+    if last.language not in _PYTHON:
+        return Answer("", "other_language")
+    return Answer(last.content) if last.content.strip() else Answer("", "empty_block")
+
+
+def fenced_blocks(text: str) -> list[Block]:
+    """All fenced blocks, in order."""
+    found: list[Block] = []
     fence, language, lines = "", "", list[str]()
     for line in text.splitlines(keepends=True):
         mark, info = _fence(line)
         if fence and mark.startswith(fence) and not info:
-            found, fence = (language, "".join(lines)), ""
+            found.append(Block(language, "".join(lines)))
+            fence = ""
         elif fence:
             lines.append(line)
         elif mark:
             fence, language, lines = mark, info.split()[0].lower() if info else "", []
     if fence:
-        return Answer("", "open_block")
-    if found is None:
-        return Answer("", "no_block")
-    if found[0] not in _PYTHON:
-        return Answer("", "other_language")
-    return Answer(found[1]) if found[1].strip() else Answer("", "empty_block")
+        found.append(Block(language, "".join(lines), closed=False))
+    return found
 
 
 def _fence(line: str) -> tuple[str, str]:
