@@ -147,6 +147,9 @@ class Rendering:
             raise Unconvertible(what)
         places = _NO_PLACES
         if len(ids) > self.config.capacity:
+            if row.masked:  # what it asks would stand in another row than its answer
+                what = "a text with a masked prompt is longer than a row"
+                raise Unconvertible(what, where=f"{len(ids):,} tokens")
             places = text_places(len(ids), self.config.capacity)
         return Document(ids, labels, 0, places, "", 0)
 
@@ -174,7 +177,9 @@ class Rendering:
         renderer, notes = self._renderer(template), list(said.notes)
         if any(map(_torn, _strings(said.messages))):
             notes.append(_SURROGATES)
-        rendered = renderer.encode(said.messages, offered, close=True)
+        rendered = renderer.encode(
+            said.messages, offered if self.config.show_tools else None, close=True
+        )
         if turns:
             same = len(said.messages) == steps.length
             sampled = with_sampled_ids(rendered, turns, renderer.end_mark) if same else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from regreen.packing.documents import MAX_CAPACITY
 from regreen.packing.filters import DEFAULT_DROP
@@ -26,6 +26,9 @@ class PackConfig(BaseModel):
     """Rows of the sources to take; None takes all."""
     tool_format: str = "qwen3_coder"
     """Format that every trajectory is rendered in, where none is drawn."""
+    show_tools: bool = True
+    """Render the definitions of the tools. A model that only ever sees one set of tools learns them
+    without, and its prompts are so much shorter; sample it the same way."""
     tokenizer: str = "qwen"
     """A ``tokenizer.json``, ``qwen`` for Qwen's vocabulary, or ``bytes``."""
     weights: dict[str, float] = {}
@@ -45,3 +48,11 @@ class PackConfig(BaseModel):
     specials: tuple[str, ...] = ()
     """Special tokens that ``bytes`` holds beside those of the formats; other vocabularies have
     their own."""
+
+    @field_validator("mask_repeats")
+    @classmethod
+    def _several(cls, value: int) -> int:
+        if value == 1:
+            msg = "every text stands in one place; give 2 or more, or 0 to mask nothing"
+            raise ValueError(msg)
+        return value
