@@ -168,7 +168,7 @@ def sft(
 
     flags = flags or SftFlags()
     config, start, given = flags.settings(), read_start(model), read_sources(sources)
-    check_writable(run / "metrics.jsonl", "the run")
+    check_writable(run / "metrics.jsonl" if run.is_dir() else run, "the run")
     with world(device=flags.device) as here:
         console = flags.console() if here.first else Console(quiet=True)
         order = _Order(flags, config, start, given, here, console)

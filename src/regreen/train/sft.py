@@ -118,7 +118,7 @@ def train_sft(
     log: Tracker | None = None
     if here.first:
         rewind(job.run, where.step if newest is not None else -1)
-        log = trackers(config.track, job.run)
+        log = trackers(config.track, job.run, since=where.step)
     loop = _Loop(
         work=work,
         kept=kept,

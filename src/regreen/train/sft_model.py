@@ -53,7 +53,7 @@ def read_start(name: str) -> Start:
         folder = found
     if not (folder / "config.json").is_file():
         what = "this is neither a checkpoint with a config.json nor a known shape"
-        near = difflib.get_close_matches(name, SHAPES, 1)
+        near = difflib.get_close_matches(name.lower(), SHAPES, 1)
         mend = f"did you mean {near[0]}?" if near else f"choose of {', '.join(SHAPES)}, or a folder"
         raise UsageError(what, where=f"--model {name}", mend=mend)
     try:

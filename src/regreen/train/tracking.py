@@ -7,6 +7,7 @@ whatever was killed when.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
@@ -31,24 +32,25 @@ class Tracker(Protocol):
         ...
 
 
-def trackers(
-    names: Sequence[str], run: RunDirectory, *, config: Mapping[str, Any] | None = None
-) -> Tracker:
+def trackers(names: Sequence[str], run: RunDirectory, *, since: int = 0) -> Tracker:
     """``metrics.jsonl`` of the run, and every dashboard that is named.
+
+    tensorboard and wandb write below the run, trackio into a store of its own. wandb and trackio
+    name their project by ``REGREEN_PROJECT``, regreen by default.
 
     Args:
         names: of ``TRACKERS``.
-        run: the run; dashboards write below it where they write files.
-        config: the run's settings, for dashboards that show them; the run's own by default.
+        run: the run; its settings are shown.
+        since: the step a resumed run goes on behind. What a dashboard knows of later ones,
+            tensorboard forgets; wandb and trackio go on with their run as it is.
 
     Raises:
         UsageError: an unknown name.
         PrerequisiteError: a dashboard is not installed.
     """
     check_trackers(names)
-    settings = run.config if config is None else config
     made: list[Tracker] = [_Metrics(run)]
-    made += [TRACKERS[name](run, settings) for name in dict.fromkeys(names)]
+    made += [TRACKERS[name](run, since) for name in dict.fromkeys(names)]
     return _All(made)
 
 
@@ -112,10 +114,11 @@ class _Metrics:
 class _TensorBoard:
     """Event files below the run's ``tensorboard`` folder."""
 
-    def __init__(self, run: RunDirectory, config: Mapping[str, Any]) -> None:
-        writer = _module("tensorboard").SummaryWriter
-        self._writer = writer(log_dir=str(run.path / "tensorboard"))
-        self._writer.add_text("config", "\n".join(f"    {k} = {v}" for k, v in config.items()))
+    def __init__(self, run: RunDirectory, since: int) -> None:
+        writer, folder = _module("tensorboard").SummaryWriter, run.path / "tensorboard"
+        self._writer = writer(log_dir=str(folder), purge_step=since + 1 if since else None)
+        told = "\n".join(f"    {name} = {value}" for name, value in run.config.items())
+        self._writer.add_text("config", told)
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
         for name, value in _numbers(values).items():
@@ -128,11 +131,17 @@ class _TensorBoard:
 class _Session:
     """trackio or wandb, whose interfaces agree in ``init``, ``log`` and ``finish``."""
 
-    def __init__(self, module: str, run: RunDirectory, config: Mapping[str, Any]) -> None:
+    def __init__(self, module: str, run: RunDirectory, since: int) -> None:
         self._library = _module(module)
-        given: dict[str, Any] = {"dir": str(run.path)} if module == "wandb" else {}
-        project = os.environ.get("REGREEN_PROJECT", "regreen")
-        self._library.init(project=project, name=run.path.name, config=dict(config), **given)
+        given: dict[str, Any] = {"name": run.path.name, "config": dict(run.config)}
+        given["project"] = os.environ.get("REGREEN_PROJECT", "regreen")
+        given["resume"] = "allow" if since else "never"
+        if module == "wandb":
+            # written once, so a run made anew in the same place is another one
+            made = (run.path / "lock.json").stat().st_mtime_ns
+            own = hashlib.sha256(f"{run.path.resolve()} {made}".encode()).hexdigest()
+            given |= {"dir": str(run.path), "id": own[:16]}
+        self._library.init(**given)
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
         self._library.log(_numbers(values), step=step)
@@ -141,11 +150,11 @@ class _Session:
         self._library.finish()
 
 
-def _session(name: str) -> Callable[[RunDirectory, Mapping[str, Any]], Tracker]:
-    return lambda run, config: _Session(name, run, config)
+def _session(name: str) -> Callable[[RunDirectory, int], Tracker]:
+    return lambda run, since: _Session(name, run, since)
 
 
-TRACKERS: Mapping[str, Callable[[RunDirectory, Mapping[str, Any]], Tracker]] = {
+TRACKERS: Mapping[str, Callable[[RunDirectory, int], Tracker]] = {
     "tensorboard": _TensorBoard,
     "trackio": _session("trackio"),
     "wandb": _session("wandb"),
