@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from regreen.cli.main import main
 from regreen.packing.repeats import Repeats, find_repeats, measure_repeats
+from regreen.packing.settings import PackConfig
 from regreen.store.packed import PackedShards
 from regreen.store.packed_header import LOSS, ROLES
 from regreen.store.texts import TextPart, TextRow
@@ -159,3 +162,9 @@ def test_the_verb_masks_and_reports(tmp_path: Path, capsys: pytest.CaptureFixtur
     wanted = Counter("".join(unique(int(row.name)) for row in rows))
     assert Counter(trained.decode()) == wanted
     assert (LOSS & ROLES.index("context")) == 0
+
+
+@pytest.mark.parametrize(("places", "fine"), [(0, True), (1, False), (2, True)])
+def test_one_place_is_no_repetition(places: int, fine: bool) -> None:
+    with nullcontext() if fine else pytest.raises(ValidationError, match="2 or more"):
+        PackConfig(mask_repeats=places)

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from regreen.cli.shared import Work, chat_client, check_writable, interrupted, run_async
 from regreen.core.console import Console
-from regreen.core.errors import RegreenError, UsageError
+from regreen.core.errors import ModelError, RegreenError, UsageError
 from regreen.store.atomic import replacing
 from regreen.store.jsonl import encode_row
 
@@ -93,6 +93,9 @@ def select(
         chosen, asked, reused, refused = run_async(_select(rows, out, client, flags, console))
     except KeyboardInterrupt:
         interrupted(console, resume=flags.resume)
+    except ModelError:
+        console.note("what was judged is kept; --resume goes on with it")
+        raise
     _write(out, chosen, flags)
     summary = _summary(out, chosen, asked, reused, refused)
     if flags.json:

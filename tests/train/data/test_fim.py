@@ -93,3 +93,13 @@ def test_a_vocabulary_without_the_tokens_refuses_with_a_reason() -> None:
     refused = rendering(row)
     assert not isinstance(refused, Made)
     assert "lacks a special token" in refused.reason
+
+
+def test_a_question_is_not_cut_from_its_answer() -> None:
+    config = PackConfig(tokenizer="bytes", capacity=32)
+    vocabulary = record_vocabulary("bytes", [], "", SPECIALS)
+    rendering = Rendering(config=config, vocabulary=vocabulary)
+    for size, whole in ((32, True), (33, False)):
+        one = file("a.py", "x" * (size - 3))
+        made = rendering(prefix_first("n", one, Hole(0, 1, "characters"), SOURCE))
+        assert isinstance(made, Made) is whole

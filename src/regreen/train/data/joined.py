@@ -22,7 +22,7 @@ class Source(NamedTuple):
     commit: str
     """The commit."""
     license: str
-    """As the project states it."""
+    """As the project states it, or as its licence file says."""
 
     def origin(self, path: str) -> str:
         """One name for a file, whatever is made of it."""

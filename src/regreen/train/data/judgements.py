@@ -1,9 +1,9 @@
 """What a model was asked about rows and what it said, one line each, never asked twice.
 
-A judgement's key is the digest of everything that decides about it: the kind, the model, the
-seed, the words of the question. So a file may serve several jobs, and a changed row, question or
-model is simply asked anew. What could not be read is recorded as unreadable: asking again would
-draw until an answer pleases.
+A judgement's key is the digest of everything that decides about it: the kind, the model, how it is
+sampled, the seed, the words of the question. So a file may serve several jobs, and a changed row,
+question or model is simply asked anew. What could not be read is recorded as unreadable: asking
+again would draw until an answer pleases.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Usage
+from regreen.inference.client import ChatClient
 from regreen.inference.messages import Message
 from regreen.store.jsonl import JsonlWriter, read_jsonl
 from regreen.store.rows import to_record
@@ -63,9 +64,18 @@ class Judgement(BaseModel):
     """Money, where the endpoint reports any."""
 
 
-def key_of(kind: str, model: str, seed: int, question: Sequence[Any]) -> str:
-    """The key of a question."""
-    text = json.dumps([kind, model, seed, question], sort_keys=True, ensure_ascii=True)
+def key_of(kind: str, client: ChatClient, seed: int, question: Sequence[Any]) -> str:
+    """The key of a question.
+
+    Args:
+        kind: of judgement.
+        client: who is asked, and how it is sampled.
+        seed: of the request.
+        question: its words, and all else that decides, as JSON.
+    """
+    sampling = client.sampling.model_dump(mode="json")
+    decides = [kind, client.endpoint.model, sampling, seed, question]
+    text = json.dumps(decides, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

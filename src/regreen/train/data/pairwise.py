@@ -123,7 +123,7 @@ class PairJudge:
             prompt=as_text(first.prompt), first=said(first.answer), second=said(second.answer)
         )
         question = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": text}]
-        key = key_of("pair", self._client.endpoint.model, self._seed, question)
+        key = key_of("pair", self._client, self._seed, question)
         async with self._judgements.alone(key):
             known = self._judgements.get(key)
             return known or await self._judge(question, key, (first.name, second.name))

@@ -105,7 +105,7 @@ class SimulatedUser:
         """
         question = _question(candidate)
         given = [question, candidate.files, self._config.model_dump(mode="json")]
-        key = key_of("user", self._client.endpoint.model, self._config.seed, given)
+        key = key_of("user", self._client, self._config.seed, given)
         async with self._judgements.alone(key):
             return self._judgements.get(key) or await self._try(candidate, question, key)
 

@@ -15,6 +15,7 @@ from regreen.tasks.sources import Checkout
 from regreen.train.data.files import SourceFile, read_files
 from regreen.train.data.fim import fim_rows
 from regreen.train.data.joined import Source
+from regreen.train.data.licenses import license_of
 from regreen.train.data.repository_text import file_rows, repository_rows
 from regreen.train.data.search_replace import search_replace_rows
 from regreen.train.data.settings import Form, TextsConfig
@@ -57,10 +58,11 @@ def make_texts(checkouts: Iterable[Checkout], config: TextsConfig, tally: Tally)
         tally: takes what became of them.
     """
     for checkout in checkouts:
-        source = Source(checkout.repo, checkout.commit, checkout.license)
+        license_name = checkout.license or license_of(checkout.tree.path)
+        source = Source(checkout.repo, checkout.commit, license_name)
         files = read_files(checkout.tree.path, config, tally.left_out)
         tally.repositories += 1
-        tally.licenses[checkout.license or "unknown"] += 1
+        tally.licenses[license_name or "unknown"] += 1
         tally.files += len(files)
         tally.tests += sum(file.test for file in files)
         tally.file_characters += sum(len(file.text) for file in files)
