@@ -371,6 +371,22 @@ def test_a_token_that_is_left_out_has_no_gradient_and_no_effect(name, seed, data
     assert (gradient(after.loss, up)[keep == 0] == 0).all()
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("proximal", [False, True])
+def test_a_mask_takes_the_whole_token_and_leaves_the_weights_of_the_others(name, proximal):
+    up = update(4, lengths=[2, 3], spread=0.01)
+    up.behaviour[1] = up.behaviour[1] - 3  # a ratio of about 20
+    masked = CorrectionConfig(truncate=None, keep_outliers=None, keep_sequences=(0.5, 2.0))
+    more = {"kl": 0.1, "entropy": 0.1, "drift": 0.1}
+    whole = gradient(ours(up, config(name, **more), proximal=proximal, reference=True).loss, up)
+    found = ours(up, config(name, **more, corrections=masked), proximal=proximal, reference=True)
+    left = gradient(found.loss, up)
+
+    assert (left[:2] == 0).all()
+    assert torch.equal(left[2:], whole[2:])
+    assert found.metrics["share_masked_sequences"] == 0.4
+
+
 @pytest.mark.parametrize("field", ["behaviour", "advantage", "proximal"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_none_takes_its_token_out_and_is_counted(field, value):

@@ -14,6 +14,7 @@ from tests.templates.strategies import cases, garbage
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Incident, Trajectory
 from regreen.templates.chat import CHATML
+from regreen.templates.guard import JOINER
 from regreen.templates.registry import FORMATS, tool_format
 from regreen.templates.tokens.byte_tokenizer import ByteTokenizer
 from regreen.templates.tokens.dialogue import Dialogue
@@ -167,6 +168,52 @@ def test_marks_that_the_text_speaks_of_are_no_calls():
     (fault,) = call_faults(write, tool_table(TOOLS), ids, truncated=False)
 
     assert marked(write, ids, [fault])[0].startswith('<tool_call>\n{"name"')
+
+
+@pytest.mark.parametrize("name", ["qwen3_coder", "glm46", "gemma4", "mistral3"])
+def test_marks_that_the_writer_guarded_are_no_calls(name):
+    write = byte_renderer(name)
+    spoken = write.form.completion(said("", call("look", command="y")), TWO)
+    message = said(f"Not this one: {spoken}", call("look", command="x"))
+    ids = write.completion(message, TWO)
+    (fault,) = call_faults(write, tool_table(TOOLS), ids, truncated=False)
+    (text,) = marked(write, ids, [fault])
+
+    assert JOINER in write.tokenizer.decode(ids)
+    assert "x" in text
+    assert JOINER not in text
+
+
+@pytest.mark.parametrize("name", ["react", "harmony_json", "hermes"])
+def test_text_that_says_the_tools_name_does_not_hide_where_the_call_begins(name):
+    write = byte_renderer(name)
+    ids = write.completion(said("look", call("look", command="ls deep")), TWO)
+    (fault,) = call_faults(write, tool_table(TOOLS), ids, truncated=False)
+
+    assert marked(write, ids, [fault])[0].count("look") == 1
+
+
+def test_what_is_said_behind_a_call_is_not_marked():
+    write = byte_renderer("hermes")
+    called = '<tool_call>\n{"name": "look", "arguments": {"command": "x"}}\n</tool_call>'
+    ids = write.tokenizer.encode(f"so {called}\nThat should do it.")
+    (fault,) = call_faults(write, tool_table(TOOLS), ids, truncated=False)
+    (text,) = marked(write, ids, [fault])
+
+    assert text.strip().startswith(called)
+    assert "should" not in text
+
+
+def test_a_token_that_reaches_into_the_call_is_marked():
+    form = tool_format("hermes")
+    tokenizer = ByteTokenizer((*form.chat.specials, "now: <tool"))
+    write = Renderer(form, tokenizer)
+    straddling = tokenizer.specials["now: <tool"]
+    rest = '_call>\n{"name": "look", "arguments": {"command": "x"}}\n</tool_call>'
+    ids = [*tokenizer.encode("I look "), straddling, *tokenizer.encode(rest)]
+    (fault,) = call_faults(write, tool_table(TOOLS), ids, truncated=False)
+
+    assert marked(write, ids, [fault]) == ["now: <tool" + rest]
 
 
 def test_the_end_of_the_turn_is_not_to_blame():
@@ -372,6 +419,7 @@ def test_a_penalty_that_is_no_amount_is_left(penalty):
 
 def test_a_later_dialogue_of_a_rewritten_history_finds_its_own_turns():
     first, second = played(), played()
+    shift = len(first.messages)
     row = incident(second).model_copy(update={"turn": 5})
     both = record(first).model_copy(
         update={
@@ -379,7 +427,7 @@ def test_a_later_dialogue_of_a_rewritten_history_finds_its_own_turns():
             "turns": (
                 *first.turns(),
                 *(
-                    turn.model_copy(update={"start": turn.start + len(first.messages)})
+                    turn.model_copy(update={"start": turn.start + shift, "completion_ids": None})
                     for turn in second.turns()
                 ),
             ),

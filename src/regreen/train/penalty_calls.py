@@ -178,8 +178,10 @@ def _start(form: ToolFormat, tools: ToolTable, text: str, call: _Call) -> int:
     """
     if form.channels is None:
         opener = form.calls.reader(tools).opener
-        places = _openings(opener, text, call.low, call.high)
-        skipped = len(_openings(opener, call.before, 0, len(call.before)))
+        places, guarded = _openings(opener, text, call.low, call.high)
+        spoken, still_guarded = _openings(opener, call.before, 0, len(call.before))
+        # a guarded mark is a bare one in what was read
+        skipped = max(0, len(spoken) - (guarded - still_guarded))
         if skipped < len(places):
             return places[skipped]
     tail = call.before.rstrip()[-_TAIL:]
@@ -192,8 +194,11 @@ def _start(form: ToolFormat, tools: ToolTable, text: str, call: _Call) -> int:
     return start + len(text[start:]) - len(text[start:].lstrip())
 
 
-def _openings(opener: re.Pattern[str], text: str, low: int, high: int) -> list[int]:
-    return [one.start() for one in opener.finditer(text, low, high) if one.lastgroup != "G"]
+def _openings(opener: re.Pattern[str], text: str, low: int, high: int) -> tuple[list[int], int]:
+    """Where calls may begin, and how many marks are guarded."""
+    found = list(opener.finditer(text, low, high))
+    places = [one.start() for one in found if one.lastgroup != "G"]
+    return places, len(found) - len(places)
 
 
 def _end(
