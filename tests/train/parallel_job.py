@@ -27,10 +27,12 @@ from regreen.core.errors import RegreenError
 from regreen.model import SHAPES, Decoder
 from regreen.model.checkpoint import tensors_of
 from regreen.packing import CostModel
+from regreen.train.broadcast import BroadcastSender, Meeting
 from regreen.train.forward import flatten, score
 from regreen.train.optim import OptimConfig, Optimiser
 from regreen.train.parallel import World, idle, shard, split, world
 from regreen.train.state import Checkpoints
+from regreen.train.weights import FileSender
 
 SMALL = SHAPES["1m"].model_copy(
     update={"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 4, "num_experts": 3}
@@ -39,10 +41,13 @@ OPTIM = OptimConfig(learning_rate=1e-2, max_grad_norm=0.5)
 CAPACITY = 40
 
 
-def fresh(here: World, seed: int = 1, **changes: Any) -> tuple[Decoder, Optimiser]:
+def fresh(
+    here: World, seed: int = 1, *, narrow: bool = False, **changes: Any
+) -> tuple[Decoder, Optimiser]:
     torch.manual_seed(seed + here.rank)  # the ranks' own weights differ: the first's count
     # In float64, because Adam makes a step of a rounding error where a gradient is almost nought.
-    model = shard(Decoder(SMALL.model_copy(update=changes)).double(), here)
+    model = Decoder(SMALL.model_copy(update=changes))
+    model = shard(model if narrow else model.double(), here)
     return model, Optimiser(model, OPTIM)
 
 
@@ -180,8 +185,21 @@ def silent(here: World, folder: Path) -> dict[str, Any]:
     return {}
 
 
+def send(here: World, folder: Path) -> dict[str, Any]:
+    """Shards after a step, by a folder and to an engine that waits at a port."""
+    model, optimiser = fresh(here, narrow=True)
+    one_step(here, model, optimiser, 0)
+    FileSender(folder / "sent").send(model, 4)
+    if here.first:
+        with Meeting("127.0.0.1", int((folder / "port").read_text()), 0, 2) as meeting:
+            BroadcastSender(meeting, bucket_bytes=10_000).send(model, 4)
+    else:
+        BroadcastSender(None).send(model, 4)
+    return {}
+
+
 SCENARIOS: dict[str, Callable[[World, Path], dict[str, Any]]] = {
-    one.__name__: one for one in (steps, faults, ahead, narrow, killed, silent)
+    one.__name__: one for one in (steps, faults, ahead, narrow, send, killed, silent)
 }
 
 
