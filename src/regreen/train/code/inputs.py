@@ -51,7 +51,7 @@ def _number(generator: random.Random, text: str) -> str:
     return str(_changed(generator, int(text))) if generator.random() < 0.5 else text
 
 
-def _changed(generator: random.Random, value: Any) -> Any:
+def _changed(generator: random.Random, value: Any) -> Any:  # noqa: PLR0911 - one line per type
     """A value of the same type; sometimes the value itself."""
     kind = type(value)
     if kind is bool:
