@@ -144,8 +144,9 @@ class Collector:
         """Take what happened next."""
         event = self._executor.next(1.0)
         if isinstance(event, Told):
-            self.counts[event.outcome] += 1
-            if self._progress is not None:
+            if event.purpose == "train":
+                self.counts[event.outcome] += 1
+            if self._progress is not None and event.purpose == "train":
                 self._progress.finish(event.rollout_id, event.outcome)
         elif isinstance(event, Lost):
             self.counts["workers_lost"] += 1

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from regreen.inference.engine.lockstep import LockStep
 from regreen.train.rollouts import Job, Player, outcome_of
-from regreen.train.trace import Group, Played
+from regreen.train.trace import Group, Played, Purpose
 
 __all__ = ["Event", "Executor", "Finished", "Here", "Lost", "Told"]
 
@@ -36,6 +36,8 @@ class Told:
     """Its name."""
     outcome: str
     """``resolved``, ``failed``, ``unfinished`` or ``fault``."""
+    purpose: Purpose = "train"
+    """What it was played for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,4 +152,4 @@ class Here:
         await self._player.stage.close()
 
     def _told(self, job: Job, played: Played) -> None:
-        self._events.put_nowait(Told(played.rollout_id, outcome_of(played)))
+        self._events.put_nowait(Told(played.rollout_id, outcome_of(played), job.purpose))

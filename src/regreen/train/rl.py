@@ -140,7 +140,9 @@ class _Loop:
         self._checkpoints = Checkpoints(
             job.run.path / "checkpoints", self._config.keep, beside=job.beside
         )
-        self._sender = FileSender(job.run.path / "weights", beside=job.beside)
+        self._sender = FileSender(
+            job.run.path / "weights", self._config.staleness + 2, beside=job.beside
+        )
         self._files = GroupFolder(job.run.path / "groups")
         self._log: Tracker | None = None
         self._collector: Collector | None = None

@@ -112,7 +112,7 @@ class _Worker:
         await together(one(job) for job in jobs)
 
     def _told(self, job: Job, played: Played) -> None:
-        self._send("told", played.rollout_id, outcome_of(played))
+        self._send("told", played.rollout_id, outcome_of(played), job.purpose)
 
     def _send(self, *message: Any) -> None:
         with self._sending:

@@ -207,7 +207,7 @@ class WorkerPool:
         if kind == "hello":
             self._greet(worker)
         elif kind == "told":
-            return Told(message[1], message[2])
+            return Told(*message[1:])
         elif kind == "failed":
             worker.why = message[1]
         elif kind == "gone":

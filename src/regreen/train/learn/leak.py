@@ -19,7 +19,7 @@ from regreen.train.learn.puzzles import FILE, Puzzle
 
 __all__ = ["LEAK", "LeakyShell", "leak_incidents"]
 
-LEAK = "git log --all -p"
+LEAK = "git log --all -p -1 --format="
 """The command that finds the planted repair."""
 
 _PLANT = """git init -q -b main . && git fast-import --quiet && git reset -q --hard main
