@@ -18,8 +18,8 @@ from regreen.store.jsonl import encode_row
 
 if TYPE_CHECKING:
     from regreen.inference import ChatClient
+    from regreen.store.judgements import Judgement, Judgements
     from regreen.train.data.candidates import Candidate
-    from regreen.train.data.judgements import Judgement, Judgements
     from regreen.train.data.selection import Selection
 
 __all__ = ["select"]
@@ -133,8 +133,8 @@ def _check(rows: Path, out: Path, flags: SelectFlags) -> ChatClient:
 async def _select(
     rows: Path, out: Path, client: ChatClient, flags: SelectFlags, console: Console
 ) -> tuple[Selection, list[Judgement], int, Counter[str]]:
+    from regreen.store.judgements import Judgements
     from regreen.train.data.candidates import read_candidates
-    from regreen.train.data.judgements import Judgements
 
     refused = Counter[str]()
     candidates = list(read_candidates(rows, refused))

@@ -8,15 +8,13 @@ spoilt or a guard caught is dropped besides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from regreen.core.errors import UsageError
 from regreen.core.hacking import is_hacked
 from regreen.core.trajectory import Trajectory
-from regreen.templates.conversation import loaded, text_of
-from regreen.templates.diversity.draw import drawn_format
-from regreen.templates.tools import ToolTable, tool_table
+from regreen.packing.malformed import malformed_calls, structured_calls
 
 __all__ = ["DEFAULT_DROP", "FILTERS", "Filter", "chosen", "dropped"]
 
@@ -60,7 +58,7 @@ def _no_finish(row: Trajectory, form: str) -> str:
     last = row.messages[-1].get("role") if row.messages else None
     if last == "assistant":
         return ""
-    called = [name for _, name, _ in _calls(row)][-1:]
+    called = [name for _, name, _ in structured_calls(row)][-1:]
     if last == "tool" and called and called[0].lower() in _FINISHING:
         return ""
     return f"it ends with a message of the role {last}"
@@ -95,72 +93,7 @@ def _hacked(row: Trajectory, form: str) -> str:
 
 
 def _malformed_call(row: Trajectory, form: str) -> str:
-    """The first sign of a call that could not be read, or not be carried out."""
-    return next(_malformed(row, form), "")
-
-
-def _malformed(row: Trajectory, form: str) -> Iterator[str]:
-    refused = {incident.call_id for incident in row.incidents if incident.blocked}
-    for number, turn in enumerate(row.turns):
-        for seen in turn.observations:
-            # a command that was killed at its limit did run, and a refusal is no misspelling
-            if seen.error and seen.exit_code is None and seen.call_id not in refused:
-                yield f"turn {number}: {seen.tool} could not be carried out"
-    yield from _unread(row, form)
-    yield from _misfits(row)
-    if row.exit_status and row.tools:  # our own loop: every answer but the last is due a call
-        for number, turn in enumerate(row.turns[:-1]):
-            if not turn.observations and form in {"", "openai"} and not _has_call(row, turn.start):
-                yield f"turn {number}: the answer holds no call"
-
-
-def _has_call(row: Trajectory, index: int) -> bool:
-    return index < len(row.messages) and bool(row.messages[index].get("tool_calls"))
-
-
-def _calls(row: Trajectory) -> Iterator[tuple[int, str, Any]]:
-    """Message, name and arguments of every structured call, as far as it has them."""
-    for index, message in enumerate(row.messages):
-        given = message.get("tool_calls")
-        for call in given if isinstance(given, list | tuple) else ():
-            inner = call.get("function", call) if isinstance(call, Mapping) else None
-            function = inner if isinstance(inner, Mapping) else {}
-            name = function.get("name")
-            yield index, name if isinstance(name, str) else "", loaded(function.get("arguments"))
-
-
-def _misfits(row: Trajectory) -> Iterator[str]:
-    """Structured calls that their own JSON or the tools offered rule out."""
-    offered = {tool.name: tool.required for tool in _offered(row).tools}
-    for index, name, arguments in _calls(row):
-        if not name or not isinstance(arguments, dict):
-            yield f"message {index}: a call without a name or without an object of arguments"
-        elif offered and name not in offered:
-            yield f"message {index}: there is no tool {name!r}"
-        elif lacking := sorted(offered.get(name, frozenset()) - arguments.keys()):
-            yield f"message {index}: {name} lacks {', '.join(lacking)}"
-
-
-def _offered(row: Trajectory) -> ToolTable:
-    try:
-        return tool_table(row.tools)
-    except UsageError:
-        return tool_table(())  # rendering says what is wrong with them
-
-
-def _unread(row: Trajectory, form: str) -> Iterator[str]:
-    """Calls that stand in the text of answers and cannot be read from it whole."""
-    if form in {"", "openai"} or any(message.get("tool_calls") for message in row.messages):
-        return
-    try:
-        reader, tools = drawn_format(form), _offered(row)
-    except UsageError:
-        return  # rendering says that there is no such format
-    for index, message in enumerate(row.messages):
-        if message.get("role") == "assistant":
-            read = reader.parse(text_of(message.get("content")), tools)
-            for call in read.incomplete:
-                yield f"message {index}: {call.name or 'a call'}: {call.reason}"
+    return next(malformed_calls(row, form), "")
 
 
 FILTERS: Mapping[str, Filter] = {

@@ -12,42 +12,24 @@ memory grows with what is repeated and with the number of places, not with the l
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regreen.packing.line_runs import Hashes, digest, line_runs, normal_line
 from regreen.store.texts import TextPart, TextRow
 
 __all__ = ["Repeats", "Repetition", "find_repeats", "measure_repeats"]
 
-_COPYRIGHT = re.compile(r"copyright|\(c\)|©|licen[cs]e", re.IGNORECASE)
-_YEARS = re.compile(r"\b(?:19|20)\d\d(?:\s*[-,\u2013]\s*(?:(?:19|20)?\d\d|present))*\b")
-_SPACE = re.compile(r"\s+")
-_BASE = 0x9E3779B97F4A7C15
 _ROWS, _BITS = 2, 23
 _TALLIED = 100_000
 _SHOWN, _SHOWN_CHARACTERS = 10, 240
 
-Hashes = NDArray[np.uint64]
 Texts = Callable[[], Iterable[TextRow]]
 """Reads the texts from the beginning, as often as it is called."""
-
-
-class _Runs(NamedTuple):
-    """The shortest runs of lines that are long enough, one for each line they begin with."""
-
-    hashes: Hashes
-    """What each run says."""
-    starts: NDArray[np.int64]
-    """First character of each run."""
-    ends: NDArray[np.int64]
-    """One past its last."""
 
 
 class Repetition(NamedTuple):
@@ -87,7 +69,7 @@ class Repeats:
         """Characters of a text that are repeated, in order, neighbours joined."""
         found: list[tuple[int, int]] = []
         for part in _parts(row):
-            runs = _runs(row.text[part.start : part.end], self.least)
+            runs = line_runs(row.text[part.start : part.end], self.least)
             at = np.searchsorted(self.hashes, runs.hashes)
             at[at == len(self.hashes)] = 0
             hit = self.hashes[at] == runs.hashes if len(self.hashes) else np.zeros(len(at), bool)
@@ -132,7 +114,7 @@ def measure_repeats(texts: Iterable[TextRow], repeats: Repeats) -> Repetition:
             masked += end - start
             stretches += 1
             said = row.text[start:end]
-            key = _digest("\n".join(map(_normal, said.split("\n"))))
+            key = digest("\n".join(map(normal_line, said.split("\n"))))
             times, size, text = tally.get(key, (0, end - start, said[:_SHOWN_CHARACTERS]))
             if times or len(tally) < _TALLIED:
                 tally[key] = times + 1, size, text
@@ -152,8 +134,8 @@ def _by_place(texts: Iterable[TextRow], least: int) -> Iterator[Hashes]:
     for row in texts:
         places: dict[bytes, list[Hashes]] = {}
         for part in _parts(row):
-            runs = _runs(row.text[part.start : part.end], least)
-            places.setdefault(_digest(part.origin), []).append(runs.hashes)
+            runs = line_runs(row.text[part.start : part.end], least)
+            places.setdefault(digest(part.origin), []).append(runs.hashes)
         for place, found in places.items():
             if place not in met:
                 met.add(place)
@@ -165,41 +147,3 @@ def _parts(row: TextRow) -> Sequence[TextPart]:
     if row.parts:
         return row.parts
     return [TextPart(start=0, end=len(row.text), origin=row.text)]
-
-
-def _runs(text: str, least: int) -> _Runs:
-    lines = [(*_line(line), len(line) + 1) for line in text.split("\n")]
-    each = np.array([line[0] for line in lines], np.uint64)
-    sizes, widths = np.array([line[1:] for line in lines], np.int64).T
-    after = np.minimum(np.cumsum(widths), len(text))
-    said = sizes > 0
-    each, sizes = each[said], sizes[said]
-    firsts, lasts = np.concatenate([[0], after[:-1]])[said], after[said]
-    sums = np.concatenate([[0], np.cumsum(sizes)])
-    end = np.searchsorted(sums, sums[:-1] + least)
-    whole = end < len(sums)
-    begin, end = np.flatnonzero(whole), end[whole]
-    powers = np.full(len(each), _BASE, np.uint64)
-    inverse = np.full(len(each), pow(_BASE, -1, 1 << 64), np.uint64)
-    powers[:1] = inverse[:1] = 1
-    prefix = np.concatenate([np.zeros(1, np.uint64), np.cumsum(each * np.cumprod(powers))])
-    # a polynomial in the hashes of the lines, the same wherever the run begins
-    hashes = (prefix[end] - prefix[begin]) * np.cumprod(inverse)[begin]
-    return _Runs(hashes, firsts[begin], lasts[end - 1])
-
-
-@lru_cache(maxsize=1 << 16)
-def _line(line: str) -> tuple[int, int]:
-    """Hash and size of a line, white space left out."""
-    said = _normal(line)
-    return int.from_bytes(_digest(said), "big"), len(said)
-
-
-def _normal(line: str) -> str:
-    if _COPYRIGHT.search(line):
-        line = _YEARS.sub("", line)
-    return _SPACE.sub("", line)
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()

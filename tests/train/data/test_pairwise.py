@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from regreen.inference import ChatClient, Endpoint
 from regreen.inference.scripted import Reply, Script, ScriptedEndpoint, say
+from regreen.store.judgements import Judgements
 from regreen.train.data.candidates import Candidate
-from regreen.train.data.judgements import Judgements
-from regreen.train.data.pairwise import Pairing, PairJudge, groups, pairs, rank, read_answer
+from regreen.train.data.checklist import read_answer
+from regreen.train.data.pairwise import PairJudge
+from regreen.train.data.ranking import Pairing, groups, pairs, rank
 from regreen.train.data.selection import PairConfig, Selection, by_pairs
 
 Messages = list[dict[str, Any]]

@@ -14,8 +14,8 @@ from regreen.core.errors import ModelError, UsageError
 from regreen.inference import ChatClient, Endpoint
 from regreen.inference.scripted import Reply, Script, ScriptedEndpoint, call, say
 from regreen.sandbox.base import SandboxProvider
+from regreen.store.judgements import Judgement, Judgements
 from regreen.train.data.candidates import Candidate
-from regreen.train.data.judgements import Judgement, Judgements
 from regreen.train.data.selection import Selection, by_user
 from regreen.train.data.simulated_user import SimulatedUser, UserConfig
 

@@ -18,12 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from regreen.core.errors import BoundaryError
 from regreen.core.together import together
 from regreen.inference.errors import EndpointRefused, EndpointUnreachable
+from regreen.store.judgements import UNREADABLE
 from regreen.train.data.candidates import Candidate
-from regreen.train.data.judgements import UNREADABLE
-from regreen.train.data.pairwise import Pairing, PairJudge, Standing, groups, pairs, rank
+from regreen.train.data.pairwise import PairJudge
+from regreen.train.data.ranking import Pairing, Ranking, groups, pairs, rank
 from regreen.train.data.simulated_user import SimulatedUser
 
-__all__ = ["PairConfig", "Ranking", "Selection", "by_pairs", "by_user"]
+__all__ = ["PairConfig", "Selection", "by_pairs", "by_user"]
 
 T = TypeVar("T")
 Tell = Callable[[str, str], None]
@@ -51,49 +52,6 @@ class Selection:
     """Rows by what became of them."""
     rankings: list[Ranking] = field(default_factory=list)
     """Order of the answers to each question, where answers were compared."""
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The answers to one question in order."""
-
-    group: list[Candidate]
-    """Distinct answers, in the order of the file."""
-    standings: list[Standing]
-    """The best first."""
-    pairings: list[Pairing]
-    """Every pair."""
-
-    def told(self) -> dict[str, Any]:
-        """As JSON."""
-        rows = [
-            {"row": self.group[each.candidate].name, **each._asdict()} for each in self.standings
-        ]
-        for row in rows:
-            del row["candidate"]
-        return {
-            "candidates": rows,
-            "pairs": len(self.pairings),
-            "decided": sum(pairing.decided for pairing in self.pairings),
-            "swayed": sum(pairing.swayed for pairing in self.pairings),
-        }
-
-    def preferences(self) -> list[dict[str, Any]]:
-        """Each decided pair with a winner, as a row of a preference data set."""
-        found = []
-        for pairing in self.pairings:
-            if pairing.winner is not None:
-                loser = pairing.one + pairing.other - pairing.winner
-                won, lost = self.group[pairing.winner], self.group[loser]
-                found.append(
-                    {
-                        "prompt": list(won.prompt),
-                        "chosen": [won.answer],
-                        "rejected": [lost.answer],
-                        "rows": [won.name, lost.name],
-                    }
-                )
-        return found
 
 
 async def by_user(

@@ -21,8 +21,9 @@ from regreen.agents.tools import BASH, Context, Result, Tool
 from regreen.inference.client import ChatClient
 from regreen.inference.messages import Message
 from regreen.sandbox.base import BoxSpec, Mount, SandboxProvider
+from regreen.store.judgements import UNREADABLE, Judgement, Judgements
 from regreen.train.data.candidates import Candidate, as_text, said
-from regreen.train.data.judgements import UNREADABLE, Judgement, Judgements, key_of
+from regreen.train.data.questions import key_of
 
 __all__ = ["SimulatedUser", "UserConfig"]
 

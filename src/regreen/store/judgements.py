@@ -9,9 +9,6 @@ again would draw until an answer pleases.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -20,12 +17,10 @@ from pydantic import BaseModel, ConfigDict
 
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Usage
-from regreen.inference.client import ChatClient
-from regreen.inference.messages import Message
 from regreen.store.jsonl import JsonlWriter, read_jsonl
 from regreen.store.rows import to_record
 
-__all__ = ["UNREADABLE", "Judgement", "Judgements", "key_of"]
+__all__ = ["UNREADABLE", "Judgement", "Judgements"]
 
 UNREADABLE = "unreadable"
 """The verdict of an answer that says nothing that was asked for."""
@@ -50,7 +45,7 @@ class Judgement(BaseModel):
     """Who was asked."""
     seed: int
     """Seed of the request."""
-    messages: tuple[Message, ...]
+    messages: tuple[dict[str, Any], ...]
     """The question, and everything said and seen since."""
     verdict: str
     """``helped``, ``useless``, ``first``, ``second``, ``tie``, or ``unreadable``."""
@@ -62,21 +57,6 @@ class Judgement(BaseModel):
     """Tokens of all calls."""
     cost: float = 0.0
     """Money, where the endpoint reports any."""
-
-
-def key_of(kind: str, client: ChatClient, seed: int, question: Sequence[Any]) -> str:
-    """The key of a question.
-
-    Args:
-        kind: of judgement.
-        client: who is asked, and how it is sampled.
-        seed: of the request.
-        question: its words, and all else that decides, as JSON.
-    """
-    sampling = client.sampling.model_dump(mode="json")
-    decides = [kind, client.endpoint.model, sampling, seed, question]
-    text = json.dumps(decides, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Judgements:
