@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,3 +173,31 @@ def test_killed_and_interrupted_it_ends_as_if_nothing_had_happened(
     finally:
         torch.set_num_threads(threads)
     assert rows(tmp_path / "whole")[: len(found)] == found
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_where_one_stopped_and_learn_the_same(
+    root: Path, tmp_path: Path
+) -> None:
+    save_checkpoint(small_model(num_nextn_predict_layers=1), tmp_path / "model")
+    flags = ("train", "sft", str(root / "set"), "--model", str(tmp_path / "model"), *FAST,
+             "--steps", "6", "--held-out", "0.2", "--lr", "1e-2",
+             "--evaluate-every", "2", "--checkpoint-every", "3", "--run")  # fmt: skip
+    assert run(*flags, tmp_path / "one") == 0
+    shutil.copytree(tmp_path / "one", tmp_path / "both")
+    shutil.rmtree(tmp_path / "both" / "checkpoints" / "step-000006")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone",
+                "--nproc-per-node", "2", "-m", "--", "regreen"]  # fmt: skip
+    done = subprocess.run(
+        [*torchrun, *flags, str(tmp_path / "both"), "--resume"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+    one, both = rows(tmp_path / "one"), rows(tmp_path / "both")
+    assert len(one) == len(both) == 6 + 4
+    for mine, theirs in zip(one, both, strict=True):
+        assert theirs == pytest.approx(mine, rel=1e-5)

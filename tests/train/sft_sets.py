@@ -94,7 +94,9 @@ def _pack(
     out: Path, sources: tuple[Path, ...], diversity: DiversityConfig | None, **given: Any
 ) -> Path:
     config = PackConfig(**{"tokenizer": "bytes", "capacity": 2048, **given})
-    vocabulary = record_vocabulary("bytes", formats_used(config, diversity), config.end_of_text)
+    vocabulary = record_vocabulary(
+        config.tokenizer, formats_used(config, diversity), config.end_of_text
+    )
     rendering = Rendering(config=config, vocabulary=vocabulary, diversity=diversity)
     pack(PackJob(sources=sources, out=out, rendering=rendering))
     return out

@@ -220,6 +220,8 @@ class _Order:
             if found.stopped:
                 told = f"stopped after step {found.step}; its checkpoint is {found.checkpoint}"
                 console.note(told)
+                if self.here.size > 1:
+                    console.note("go on under torchrun again, with as many processes or others")
                 interrupted(console, resume=self.flags.resume)
             _tell(found, console, json=self.flags.json)
         return 0

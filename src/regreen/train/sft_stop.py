@@ -19,8 +19,11 @@ class Asked:
         self.stop = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal; the second one stops at once."""
-        if self.stop:
+        """Take a signal; a second Ctrl-C stops at once.
+
+        ``torchrun`` sends SIGTERM to whom the terminal has sent SIGINT, so that is no second one.
+        """
+        if self.stop and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.stop = True
 

@@ -86,10 +86,11 @@ def check_vocabulary(
         what = f"the rows are in another vocabulary than {folder}: {_said(record)}, not "
         raise UsageError(what + _said(known), where=packed, mend=mend)
     file = folder / TOKENIZER
-    if known is None and file.is_file() and record.name != "bytes":
+    if known is None and file.is_file():
         if (digest := digest_of(file)) != record.digest:
             what = f"the rows are in another vocabulary than {folder}: {_said(record)}, not "
             what += f"{TOKENIZER} ({digest[:12]})"
+            mend = f"pack the sources again with --tokenizer {file}"
             raise UsageError(what, where=packed, mend=mend)
         return ""
     if known is None:
