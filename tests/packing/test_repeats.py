@@ -119,15 +119,28 @@ def test_what_is_masked_stands_in_as_many_texts(
 
 
 def _runs(text: str, least: int) -> dict[tuple[int, int], tuple[str, ...]]:
+    """Every run that is long enough and would not be without its first or without its last line."""
     said = [(n, "".join(line.split())) for n, line in enumerate(text.split("\n")) if line.strip()]
     found = {}
     for begin in range(len(said)):
         for end in range(begin + 1, len(said) + 1):
-            if sum(len(line) for _, line in said[begin:end]) >= least:
+            sizes = [len(line) for _, line in said[begin:end]]
+            if sum(sizes) >= least > sum(sizes) - max(sizes[0], sizes[-1]):
                 run = tuple(line for _, line in said[begin:end])
                 found[said[begin][0], said[end - 1][0]] = run
-                break
     return found
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(1, 40))
+def test_a_copied_block_is_masked_to_its_last_line(sizes: list[int], characters: int) -> None:
+    block = "".join("abcdefgh"[place] * size + "\n" for place, size in enumerate(sizes))
+    rows = [TextRow(name=str(n), text=f"before{n}\n{block}{n}{n}\n") for n in range(3)]
+    found = find(rows, 3, characters).stretches(rows[0])
+    if sum(sizes) >= characters:
+        assert [rows[0].text[start:end] for start, end in found] == [block]
+    else:
+        assert not found
 
 
 def test_the_measure_names_the_stretches() -> None:

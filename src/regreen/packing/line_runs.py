@@ -1,7 +1,7 @@
 """The runs of lines of a text that are long enough to be looked for elsewhere, each as one number.
 
-A run is whole lines, because text is copied by lines; it is as short as its length allows, so that
-a longer copy is found as runs that overlap.
+A run is whole lines, because text is copied by lines, and the shortest that begins or that ends
+with some line. Both are needed: of a longer copy, every line lies in a run that is in the copy too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Hashes = NDArray[np.uint64]
 
 
 class LineRuns(NamedTuple):
-    """The shortest runs of lines that are long enough, one for each line they begin with."""
+    """The shortest runs of lines that are long enough, from each line on and up to each line."""
 
     hashes: Hashes
     """What each run says."""
@@ -50,9 +50,7 @@ def line_runs(text: str, least: int) -> LineRuns:
     each, sizes = each[said], sizes[said]
     firsts, lasts = np.concatenate([[0], after[:-1]])[said], after[said]
     sums = np.concatenate([[0], np.cumsum(sizes)])
-    end = np.searchsorted(sums, sums[:-1] + least)
-    whole = end < len(sums)
-    begin, end = np.flatnonzero(whole), end[whole]
+    begin, end = _shortest(sums, least)
     powers = np.full(len(each), _BASE, np.uint64)
     inverse = np.full(len(each), pow(_BASE, -1, 1 << 64), np.uint64)
     powers[:1] = inverse[:1] = 1
@@ -60,6 +58,18 @@ def line_runs(text: str, least: int) -> LineRuns:
     # a polynomial in the hashes of the lines, the same wherever the run begins
     hashes = (prefix[end] - prefix[begin]) * np.cumprod(inverse)[begin]
     return LineRuns(hashes, firsts[begin], lasts[end - 1])
+
+
+def _shortest(sums: NDArray[np.int64], least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First line of each run, and one past its last, from the sizes of all lines added up."""
+    lines = np.arange(len(sums) - 1)
+    end = np.searchsorted(sums, sums[:-1] + least)
+    begin = np.searchsorted(sums, sums[1:] - least, side="right") - 1
+    forth, back = end < len(sums), begin >= 0
+    return (
+        np.concatenate([lines[forth], begin[back]]),
+        np.concatenate([end[forth], lines[back] + 1]),
+    )
 
 
 @lru_cache(maxsize=1 << 16)

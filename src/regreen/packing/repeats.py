@@ -1,7 +1,7 @@
 """Which stretches of text stand in many places: licence headers, generated settings, boilerplate.
 
-A stretch is a run of whole lines that together have so many characters; it is repeated when that
-very run stands in so many distinct places. White space and the year of a copyright line are passed
+A line is repeated when it lies in a run of lines that together have so many characters and that
+stands as it is in so many distinct places. White space and the year of a copyright line are passed
 over, nothing else is: a line that differs makes another run, so what is unique cannot be found.
 Places are counted, not rows, so that a file that is cut ten times is still one place.
 
@@ -73,7 +73,8 @@ class Repeats:
             at = np.searchsorted(self.hashes, runs.hashes)
             at[at == len(self.hashes)] = 0
             hit = self.hashes[at] == runs.hashes if len(self.hashes) else np.zeros(len(at), bool)
-            for start, end in zip(runs.starts[hit].tolist(), runs.ends[hit].tolist(), strict=True):
+            places = zip(runs.starts[hit].tolist(), runs.ends[hit].tolist(), strict=True)
+            for start, end in sorted(places):
                 first, last = part.start + start, part.start + end
                 if found and first <= found[-1][1]:
                     found[-1] = (found[-1][0], max(last, found[-1][1]))
