@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from regreen.agents.record import Conversation
     from regreen.guard.blocker import Blocker
-    from regreen.inference import ChatClient
     from regreen.inference.completion import Completion
     from regreen.inference.messages import Message, MessageList
     from regreen.sandbox.base import Sandbox
@@ -66,7 +65,7 @@ class Setting:
     """What it may spend."""
     seed: int = 0
     """Seed of this rollout."""
-    client: ChatClient | None = None
+    client: Model | None = None
     """The model, for agents that need one."""
     tool_format: str = ""
     """Ask the model in this tool-calling format's text; empty where the endpoint reads calls."""

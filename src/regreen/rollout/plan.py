@@ -11,12 +11,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from regreen.agents import Agent, Limits, Setting, agent_class
-from regreen.agents.base import Need
+from regreen.agents.base import Model, Need
 from regreen.core.errors import UsageError
 from regreen.core.task import Task
 from regreen.guard.blocker import Blocker
 from regreen.guard.subject import subject_of
-from regreen.inference import ChatClient
 
 __all__ = ["Assignment", "Build", "assignments", "builder"]
 
@@ -89,7 +88,7 @@ def builder(
     name: str,
     *,
     limits: Limits | None = None,
-    client: ChatClient | None = None,
+    client: Model | None = None,
     tool_format: str = "",
     penalty: float | None = 0.0,
 ) -> Build:

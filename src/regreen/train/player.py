@@ -16,10 +16,10 @@ from regreen.inference.engine.token_model import TokenModel
 from regreen.model import Decoder, ModelConfig
 from regreen.templates import tool_format
 from regreen.templates.tokens.renderer import Renderer
-from regreen.templates.tokens.tokenizers import JsonTokenizer
 from regreen.train.penalties import PenaltyConfig, penalise
 from regreen.train.rl_config import EngineConfig
 from regreen.train.rollouts import Job, Player, Stage
+from regreen.train.sft_vocabulary import checkpoint_tokenizer
 from regreen.train.trace import Played
 
 __all__ = ["Setup", "build_player"]
@@ -33,8 +33,8 @@ class Setup:
     """A class or function of a module."""
     settings: Mapping[str, Any]
     """Its keyword arguments."""
-    tokenizer: Path
-    """A ``tokenizer.json``."""
+    checkpoint: Path
+    """Folder that the vocabulary stands in."""
     tool_format: str
     """Format of the calls."""
     engine: EngineConfig
@@ -62,7 +62,7 @@ def build_player(
         model: the trainer's own, or the shape of the weights to come.
         told: is told of every rollout.
     """
-    tokenizer = JsonTokenizer(setup.tokenizer)
+    tokenizer = checkpoint_tokenizer(setup.checkpoint)
     engine = LockStep(
         model if isinstance(model, Decoder) else Decoder(model),
         max_context=setup.engine.max_context,

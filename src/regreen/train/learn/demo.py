@@ -152,7 +152,7 @@ class _Demo:
         """The teacher's rollouts, and the vocabulary of what it said."""
         config = self._config
         self._say(f"1/4 teach: a mediocre scripted agent works on {config.traces} puzzles")
-        stage = LearnStage(config.stage.model_copy(update={"problems": config.traces, "boxes": 2}))
+        stage = LearnStage(config.stage.model_copy(update={"problems": config.traces}))
         with self._run("teacher", {"traces": config.traces, "seed": config.seed}) as run:
             shown = self._console.progress("rollouts", total=config.traces)
             with shown as progress:
@@ -216,7 +216,7 @@ class _Demo:
         self._say(f"3/4 reinforce {config.steps} batches of {config.groups} x {config.group_size}")
         model = load_checkpoint(self._checkpoint)
         setup = Setup(
-            stage=LearnStage, settings={"config": stage}, tokenizer=self._tokenizer,
+            stage=LearnStage, settings={"config": stage}, checkpoint=self._checkpoint,
             tool_format=FORM, engine=config.engine, penalties=config.penalties,
             at_once=config.rollouts_at_once, show_tools=False,
             keep_every=max(1, config.steps * config.groups // max(1, config.readable)),

@@ -55,8 +55,9 @@ class LearnStageConfig(BaseModel):
     history, as it does in tasks that nobody sealed."""
     penalty: float = Field(default=0.0, ge=0.0)
     """Subtracted from the advantage of a refused call's words."""
-    boxes: int = Field(default=1, ge=1)
-    """Warm boxes, each of which runs one program at a time."""
+    boxes: int = Field(default=8, ge=1)
+    """Warm boxes, each of which runs one program at a time; most of a run is spent waiting for the
+    kernel to make and to clear away its namespaces, so there are more boxes than cores."""
 
     def names(self, split: Split) -> list[str]:
         """Names of the puzzles of a split."""
