@@ -48,6 +48,8 @@ class TextsFlags(Output):
     """Share of fim rows with the suffix in front of the prefix (default 0.5)."""
     chat_share: float | None = None
     """Share of fim rows that are a chat (default 0)."""
+    file_bytes: int | None = None
+    """Largest file (default 262144); choose it so that a file with a hole fits your rows."""
     no_tests: Annotated[bool, Parameter(name="--no-tests", negative="")] = False
     """Leave tests out."""
     commit: str | None = None
@@ -83,6 +85,7 @@ class TextsFlags(Output):
                 "syntax_share": self.syntax_share,
                 "suffix_first_share": self.suffix_first_share,
                 "chat_share": self.chat_share,
+                "file_bytes": self.file_bytes,
                 "tests": False if self.no_tests else None,
             },
         )
