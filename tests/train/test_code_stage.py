@@ -247,6 +247,54 @@ def add(a, b):
 }  # fmt: skip
 
 
+CHECKED = ADD.model_copy(
+    update={
+        "hidden": (),
+        "checks": "from solution import add\n"
+        "def check(candidate):\n"
+        "    for n in range(20):\n"
+        "        expected = 2 * n + 1\n"
+        "        assert candidate(n, n + 1) == expected and type(candidate(n, n + 1)) is int\n"
+        "def test_errors():\n"
+        "    try:\n        add(1, 'a')\n    except TypeError:\n        return\n    assert False\n",
+    }
+)
+
+
+QUICK = ("equal to everything", "os._exit", "kill the group", "guess on every descriptor",
+         "forge passes", "flood the channel", "a truth value", "replace the encoder")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in ATTACKS]
+)
+def test_an_attack_on_tests_that_are_a_program_scores_nothing(
+    loop: asyncio.Runner, stage: CodeStage, name: str
+) -> None:
+    graded = loop.run(stage.grade(CHECKED, completion(ATTACKS[name])))
+    assert (graded.reward, graded.resolved, graded.fault) == (0.0, False, None), graded
+
+
+def test_tests_that_are_a_program_pass_and_fail(loop: asyncio.Runner, stage: CodeStage) -> None:
+    right = loop.run(stage.grade(CHECKED, completion("def add(a, b): return a + b")))
+    assert (right.reward, right.notes["tests"], right.notes["passed"]) == (1.0, 2, 2)
+    some = loop.run(stage.grade(CHECKED, completion("def add(a, b): return a + b if a < 9 else 0")))
+    assert (some.reward, some.notes["passed"]) == (0.0, 1)
+    both = CHECKED.model_copy(update={"hidden": ADD.hidden})
+    assert loop.run(stage.grade(both, completion("def add(a, b): return a + b"))).reward == 1.0
+
+
+@pytest.mark.parametrize(
+    "checks", ["import pytest", "def test(x): pass", "x = 1", "def check(c): c(len)", "("]
+)
+def test_checks_that_cannot_be_run_are_the_task_s_fault(
+    loop: asyncio.Runner, stage: CodeStage, checks: str
+) -> None:
+    problem = CHECKED.model_copy(update={"checks": checks})
+    with pytest.raises(TaskError):
+        loop.run(stage.grade(problem, completion("def add(a, b): return a + b")))
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_scores_nothing_and_hurts_nobody(
     loop: asyncio.Runner, stage: CodeStage, name: str

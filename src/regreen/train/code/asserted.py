@@ -2,13 +2,15 @@
 
 An assert says what is expected in the very process that runs the candidate; so it is read, not
 run. Read are ``f(..) == value`` either way round, ``is`` True, False and None, ``abs(f(..) - x) <
-t`` and ``math.isclose``, with fixed values; a row with anything else is refused, for half of its
-tests would be another task.
+t`` and ``math.isclose``, with fixed values. Tests that say anything else stay a program, as a
+whole, and run apart from the candidate (``Problem.checks``).
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +37,10 @@ def read_asserts(source: str, names: Sequence[str]) -> tuple[tuple[CallTest, ...
         body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError) as exc:
         what = f"the tests are no Python: {exc}"
-        raise NotLiteral(what) from exc
+        raise NotLiteral(what, is_test=False) from exc
+    if not any(isinstance(node, ast.Assert) for top in body for node in ast.walk(top)):
+        what = "there is no assert in the tests"
+        raise NotLiteral(what, is_test=False)
     for node in body:
         if isinstance(node, ast.FunctionDef) and node.name == "check":
             body = node.body
@@ -50,9 +55,6 @@ def read_asserts(source: str, names: Sequence[str]) -> tuple[tuple[CallTest, ...
         elif not _idle(statement):
             what = f"line {statement.lineno} of the tests is no assert"
             raise NotLiteral(what)
-    if not tests:
-        what = "there is no assert in the tests"
-        raise NotLiteral(what)
     # An assert compares with ==, which takes 2 for 2.0.
     return tuple(tests), Rule(numbers="value", tolerance=tolerance)
 
@@ -150,10 +152,10 @@ def from_human_eval(row: Mapping[str, Any], *, license: str = "") -> Problem:
     available to every answer.
 
     Raises:
-        NotLiteral: a test is no data.
+        NotLiteral: the tests are no Python, or test nothing.
     """
     name, prompt = str(row["entry_point"]), str(row["prompt"])
-    tests, rule = read_asserts(str(row["test"]), (name, "candidate"))
+    tests, rule, checks = _read(str(row["test"]), (name, "candidate"))
     before = prompt.partition(f"def {name}(")[0]
     return Problem(
         problem_id=str(row["task_id"]),
@@ -162,6 +164,7 @@ def from_human_eval(row: Mapping[str, Any], *, license: str = "") -> Problem:
         starter=prompt,
         preamble=before.strip(),
         hidden=tests,
+        checks=checks,
         rule=rule,
         solution=prompt + str(row.get("canonical_solution") or ""),
         source="HumanEval",
@@ -176,22 +179,27 @@ def from_mbpp(row: Mapping[str, Any], *, license: str = "", show: int = 1) -> Pr
     are then no hidden tests.
 
     Raises:
-        NotLiteral: a test is no data, or none is left to hide.
+        NotLiteral: the tests are no Python, or none is left to hide.
     """
     asserts = [*row["test_list"], *(row.get("challenge_test_list") or ())]
     name = _called(asserts[0])
-    tests, rule = read_asserts("\n".join(asserts), (name,))
-    if len(tests) <= show:
-        what = f"{len(tests)} tests, of which {show} are shown, leave none to hide"
+    if len(asserts) <= show:
+        what = f"{len(asserts)} tests, of which {show} are shown, leave none to hide"
         raise NotLiteral(what)
+    examples, _, told = _read("\n".join(asserts[:show]), (name,))
+    tests, rule, checks = _read("\n".join(asserts[show:]), (name,))
+    prompt = str(row.get("text") or row["prompt"])
+    if told:
+        prompt += f"\n\nExamples:\n{_joined(asserts[:show])}"
     setup = row.get("test_setup_code") or "\n".join(row.get("test_imports") or ())
     return Problem(
         problem_id=f"MBPP/{row['task_id']}",
-        prompt=str(row.get("text") or row["prompt"]),
+        prompt=prompt,
         entry_point=name,
         preamble=str(setup),
-        visible=tests[:show],
-        hidden=tests[show:],
+        visible=examples,
+        hidden=tests,
+        checks=f"{setup}\n{checks}" if checks else "",
         rule=rule,
         solution=str(row.get("code") or ""),
         source="MBPP",
@@ -199,15 +207,34 @@ def from_mbpp(row: Mapping[str, Any], *, license: str = "", show: int = 1) -> Pr
     )
 
 
+def _joined(asserts: Sequence[str]) -> str:
+    return "\n".join(f"    {line.strip()}" for line in asserts)
+
+
+def _read(source: str, names: Sequence[str]) -> tuple[tuple[CallTest, ...], Rule, str]:
+    """Tests as data with their rule, or else as a program."""
+    try:
+        return *read_asserts(source, names), ""
+    except NotLiteral as exc:
+        if not exc.is_test:
+            raise
+    body = ast.parse(source).body
+    if any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body):
+        return (), Rule(), source
+    return (), Rule(), f"def check(candidate):\n{textwrap.indent(source, '    ')}\n"
+
+
 def _called(line: str) -> str:
-    """The function an assert is about: the first that is called and is no builtin helper."""
+    """The function an assert is about: the first that is called and is no builtin."""
     try:
         tree = ast.parse(line)
     except SyntaxError as exc:
         what = f"the tests are no Python: {exc}"
         raise NotLiteral(what) from exc
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id != "abs":
-            return node.func.id
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            name = node.func.id
+            if not hasattr(builtins, name):
+                return name
     what = f"no function is called: {line[:80]}"
     raise NotLiteral(what)

@@ -26,7 +26,16 @@ _MAKERS: dict[str, Callable[..., Any]] = {
 
 
 class NotLiteral(ValueError):
-    """A text, or a part of a program, that is not one fixed value."""
+    """A text, or a part of a program, that is not one fixed value.
+
+    Args:
+        what: why not.
+        is_test: False when what holds it is no use as a test either.
+    """
+
+    def __init__(self, what: str, *, is_test: bool = True) -> None:
+        super().__init__(what)
+        self.is_test = is_test
 
 
 def read_value(text: str) -> Any:

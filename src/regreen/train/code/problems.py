@@ -1,8 +1,9 @@
 """Problems of code RL on disk: a prompt, what may be seen, and hidden tests as inputs and outputs.
 
-A hidden test is data, not a program: only so can the expected value stay outside the process that
-runs the candidate. Values of functions are Python literals in texts (see ``literals``), because
-JSON would lose their types. Rows are ``regreen.code_problem`` version 1, one to a line.
+A hidden test is data wherever it can be; one that must compute what it expects is a program in
+``checks``, kept out of the candidate's process all the same. Values of functions are Python
+literals in texts (see ``literals``), because JSON would lose their types. Rows are
+``regreen.code_problem`` version 1, one to a line.
 """
 
 from __future__ import annotations
@@ -93,6 +94,9 @@ class Problem(_Data):
     """Examples, shown."""
     hidden: tuple[CallTest | FeedTest, ...] = ()
     """Tests, never shown; none until they are synthesised."""
+    checks: str = ""
+    """Further hidden tests of a function, as a program: ``check(candidate)`` or ``test_…`` without
+    parameters. They run in a process of their own; only plain data crosses to the candidate."""
     rule: Rule = Rule()
     """How outputs are compared."""
     limits: ProblemLimits = ProblemLimits()
@@ -112,6 +116,9 @@ class Problem(_Data):
             raise ValueError(what)
         if self.kind == "function" and not self.entry_point:
             what = "a function has an entry_point"
+            raise ValueError(what)
+        if self.kind == "program" and self.checks:
+            what = "a program has no checks"
             raise ValueError(what)
         calls = [test.call for test in (*self.visible, *self.hidden) if isinstance(test, CallTest)]
         others = {read_call(call)[0] for call in calls} - {self.entry_point}

@@ -8,6 +8,7 @@ a new box, and what cannot be repeated is left out of the loss.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +24,11 @@ from regreen.sandbox.base import SandboxProvider
 from regreen.train.code.answer import read_answer
 from regreen.train.code.compare import same, same_output
 from regreen.train.code.literals import read_call, read_value
+from regreen.train.code.observed import Call, Checked, Feed, Observed
 from regreen.train.code.problems import CallTest, FeedTest, Problem
-from regreen.train.code.warm_box import Call, Feed, Observed, WarmBox, WarmBoxConfig
+from regreen.train.code.warm_box import WarmBox, WarmBoxConfig
 
-__all__ = ["CodeStage", "CodeStageConfig", "Graded", "passes", "run_tests"]
+__all__ = ["CodeStage", "CodeStageConfig", "Graded", "passes", "run_checks", "run_tests"]
 
 _SYSTEM = (
     "You write Python programs. Think as much as you need, then give the whole program in one "
@@ -123,9 +125,9 @@ class CodeStage:
         """Run a completion's program on the hidden tests.
 
         Raises:
-            TaskError: the problem has no hidden tests.
+            TaskError: the problem has no hidden tests, or its ``checks`` cannot be run.
         """
-        if not problem.hidden:
+        if not problem.hidden and not problem.checks:
             what = "this problem has no hidden tests"
             mend = "synthesise them, or leave the problem out"
             raise TaskError(what, where=problem.problem_id, mend=mend)
@@ -136,21 +138,22 @@ class CodeStage:
         if answer.fault:
             return Graded(reward=0.0, resolved=False, finished=True, notes=notes)
         try:
-            seen = await self._run(problem, answer.program)
+            seen, checked = await self._run(problem, answer.program)
         except InfrastructureError as exc:
             record = ErrorRecord(
                 boundary="infrastructure", type=type(exc).__name__, message=exc.what
             )
             return Graded(reward=None, resolved=False, finished=True, fault=record, notes=notes)
-        return _graded(problem, seen, notes, share=self.config.share)
+        return _graded(problem, seen, checked, notes, share=self.config.share)
 
-    async def _run(self, problem: Problem, program: str) -> list[Observed]:
+    async def _run(self, problem: Problem, program: str) -> tuple[list[Observed], list[Checked]]:
         """Run it in a free box, again when the box dies."""
         box = await self._free.get()
         try:
             for attempt in range(1, self.config.attempts + 1):
                 try:
-                    return await run_tests(box, problem, program, problem.hidden)
+                    seen = await run_tests(box, problem, program, problem.hidden)
+                    return seen, await run_checks(box, problem, program)
                 except InfrastructureError:
                     if attempt == self.config.attempts:
                         raise
@@ -160,23 +163,51 @@ class CodeStage:
 
 
 def _graded(
-    problem: Problem, seen: Sequence[Observed], notes: dict[str, Any], *, share: bool
+    problem: Problem,
+    seen: Sequence[Observed],
+    checked: Sequence[Checked],
+    notes: dict[str, Any],
+    *,
+    share: bool,
 ) -> Graded:
-    fates: dict[str, int] = {}
-    first = ""
-    for test, one in zip(problem.hidden, seen, strict=True):
-        passed = passes(problem, test, one)
-        fate = "passed" if passed else "wrong" if one.fate == "returned" else one.fate
-        fates[fate] = fates.get(fate, 0) + 1
-        if not passed and not first:
-            first = f"{fate}: {one.error}" if one.error else fate
+    outcomes = [
+        ("passed" if passes(problem, test, one) else _failure(one), one.error)
+        for test, one in zip(problem.hidden, seen, strict=True)
+    ]
+    # A check's words may tell what it expects, so they are left out of the notes.
+    outcomes += [("passed" if one.passed else "check failed", "") for one in checked]
+    fates = dict(Counter(fate for fate, _ in outcomes))
     count = fates.get("passed", 0)
-    resolved = count == len(problem.hidden)
-    reward = count / len(problem.hidden) if share else float(resolved)
-    notes |= {"passed": count, "fates": fates, "seconds": sum(one.seconds for one in seen)}
-    if first:
-        notes["first"] = first
+    resolved = count == len(outcomes)
+    reward = count / len(outcomes) if share else float(resolved)
+    seconds = sum(one.seconds for one in seen) + sum(one.seconds for one in checked)
+    notes |= {"tests": len(outcomes), "passed": count, "fates": fates, "seconds": seconds}
+    first = next((outcome for outcome in outcomes if outcome[0] != "passed"), None)
+    if first is not None:
+        notes["first"] = ": ".join(filter(None, first))
     return Graded(reward=reward, resolved=resolved, finished=True, notes=notes)
+
+
+def _failure(seen: Observed) -> str:
+    return "wrong" if seen.fate == "returned" else seen.fate
+
+
+async def run_checks(box: WarmBox, problem: Problem, program: str) -> list[Checked]:
+    """What the problem's ``checks`` say; nothing when it has none.
+
+    Raises:
+        TaskError: they cannot be run.
+        InfrastructureError: the box died.
+    """
+    if not problem.checks:
+        return []
+    return await box.check(
+        _with_preamble(problem.preamble, program),
+        problem.checks,
+        entry=problem.entry_point,
+        seconds=problem.limits.seconds,
+        memory=problem.limits.memory_bytes,
+    )
 
 
 async def run_tests(

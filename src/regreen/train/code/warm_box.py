@@ -17,10 +17,9 @@ import base64
 import json
 import struct
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,16 +29,17 @@ from regreen.sandbox import provider as make_provider
 from regreen.sandbox.base import BoxSpec, Job, Limits, Sandbox, SandboxProvider
 from regreen.train.code.box import plain
 from regreen.train.code.judge_filter import judge_program
+from regreen.train.code.observed import (
+    Call,
+    Checked,
+    Fate,
+    Feed,
+    Observed,
+    read_checks,
+    read_observations,
+)
 
-__all__ = ["Call", "Fate", "Feed", "Observed", "WarmBox", "WarmBoxConfig"]
-
-Fate = Literal[
-    "returned", "raised", "timeout", "memory", "exited", "crashed", "flooded", "unplain", "load",
-    "not_run",
-]  # fmt: skip
-"""What became of one case. ``returned`` alone carries a value. ``load`` means that the program did
-not reach its first case, ``unplain`` that it returned what is no plain data, ``not_run`` that
-earlier cases had used up the restarts."""
+__all__ = ["Call", "Checked", "Fate", "Feed", "Observed", "WarmBox", "WarmBoxConfig"]
 
 _ROOT = "/opt/regreen"
 _BINDS = (
@@ -51,41 +51,6 @@ _START = (
     "from regreen.train.code.box.server import main; main()"
 )
 _READY_SECONDS, _GRACE_SECONDS = 60.0, 30.0
-_FATES = ("timeout", "exited", "crashed", "flooded", "load", "not_run")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One case of a function."""
-
-    function: str
-    """Its name; ``Solution.f`` calls the method of a new instance."""
-    args: tuple[Any, ...] = ()
-    """Positional arguments, plain data."""
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    """Named arguments, plain data."""
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """One case of a program: what stands in its standard input."""
-
-    text: str
-    """All of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What one case did."""
-
-    fate: Fate
-    """How it ended."""
-    value: Any = None
-    """What a function returned, rebuilt from text; what a program printed. Only ``returned``."""
-    error: str = ""
-    """Type and words of an exception, or the end of standard error; the candidate's own words."""
-    seconds: float = field(default=0.0, compare=False)
-    """Processor seconds."""
 
 
 class WarmBoxConfig(BaseModel):
@@ -192,7 +157,46 @@ class WarmBox:
         patience = request["patience"] * (len(cases) + 1 + self.config.restarts)
         async with self._turn:
             row = await self._ask(request, patience + _GRACE_SECONDS)
-        return _observations(row, request["kind"], len(cases))
+        return read_observations(row, request["kind"], len(cases))
+
+    async def check(
+        self,
+        program: str,
+        tests: str,
+        *,
+        entry: str = "",
+        seconds: float = 2.0,
+        memory: int = 256 << 20,
+    ) -> list[Checked]:
+        """Run tests that are a program; they get a process of their own, in another namespace.
+
+        The function they test crosses over: its arguments and results are plain data.
+
+        Args:
+            program: Python source of the candidate.
+            tests: Python source with ``check(candidate)``, or functions ``test_…`` without
+                parameters; ``from solution import f`` works, as does the name of ``entry`` itself.
+            entry: name of the function, handed to ``check``.
+            seconds: processor seconds of one test, of both processes together.
+            memory: bytes each of them may allocate.
+
+        Returns:
+            One row for each test in the order of the source; tests that were not reached have none,
+            and a last row that failed says why.
+
+        Raises:
+            TaskError: the tests cannot be run so.
+            InfrastructureError: the box died.
+        """
+        self._number += 1
+        request: dict[str, Any] = {
+            "number": self._number, "kind": "checks", "program": program, "tests": tests,
+            "entry": entry, "seconds": seconds, "memory": memory,
+            "patience": seconds * self.config.patience, "output": self.config.output_bytes,
+        }  # fmt: skip
+        async with self._turn:
+            row = await self._ask(request, 1000 * request["patience"] + _GRACE_SECONDS)
+        return read_checks(row)
 
     def _request(
         self, program: str, cases: Sequence[Call | Feed], seconds: float, memory: int
@@ -298,46 +302,3 @@ class WarmBox:
 def _frame(row: dict[str, Any]) -> bytes:
     data = json.dumps(row).encode()
     return struct.pack("<I", len(data)) + data
-
-
-def _observations(row: dict[str, Any], kind: str, count: int) -> list[Observed]:
-    """Read the keeper's answer; what the candidate wrote in it is read like any stranger's."""
-    cases = row["cases"]
-    if len(cases) != count:
-        what = f"the box of candidates answered {len(cases)} of {count} cases"
-        raise InfrastructureError(what)
-    load = _line(row["load"]).error if row["load"] else ""
-    seen = [_observed(kind, *case) for case in cases]
-    return [Observed(one.fate, None, load) if one.fate == "load" else one for one in seen]
-
-
-def _observed(kind: str, fate: str, text: str, error: str, seconds: float) -> Observed:
-    if fate == "line":
-        read = _line(text)
-        return Observed(read.fate, read.value, read.error, seconds)
-    if kind == "feeds" and fate in ("returned", "raised"):
-        last = error.strip().rpartition("\n")[2]
-        if fate == "returned":
-            return Observed("returned", text, "", seconds)
-        return Observed("memory" if last == "MemoryError" else "raised", None, last, seconds)
-    return Observed(fate if fate in _FATES else "crashed", None, error, seconds)  # type: ignore[arg-type]
-
-
-def _line(text: str) -> Observed:
-    """One line of a candidate's process."""
-    try:
-        head, _, body = text.partition(",")
-        if head == '["returned"' and body.endswith("]"):
-            return Observed("returned", plain.loads(body[:-1]))
-        row = json.loads(text)
-    except (plain.Unplain, ValueError, RecursionError) as exc:
-        return Observed("unplain", None, str(exc)[:300])
-    match row:
-        case ["memory"] | ["exited"]:
-            return Observed(row[0])
-        case ["unplain", str(why)]:
-            return Observed("unplain", None, why[:300])
-        case [("raised" | "load") as fate, str(kind), str(words)]:
-            return Observed(fate, None, f"{kind}: {words}"[:400])
-        case _:
-            return Observed("unplain", None, "a report of no known form")

@@ -16,7 +16,7 @@ import struct
 import time
 from typing import Any
 
-__all__ = ["NEWS", "UNBORN", "Keeper"]
+__all__ = ["NEWS", "UNBORN", "Brood", "Keeper"]
 
 NEWS = struct.Struct("<iid")
 """The zygote's news: pid of the process that is ready; exit code (negative for a signal) and
@@ -26,16 +26,17 @@ UNBORN = 72
 _CHUNK = 1 << 16
 _ERROR_BYTES = 2000
 _GLANCE = 0.01
+_CHECKS = 1000
 
 Row = tuple[str, str, str, float]
 """What came of one case: fate, what it wrote, what it complained, processor seconds."""
 
 
 class _Clock:
-    """Time of one case: processor time of the process, bounded by wall time."""
+    """Time of one case: processor time of its processes, bounded by wall time."""
 
-    def __init__(self, pid: int, request: dict[str, Any]) -> None:
-        self._id = (~pid << 3) | 2  # clock_getcpuclockid(3) of a process
+    def __init__(self, pids: list[int], request: dict[str, Any]) -> None:
+        self._ids = [(~pid << 3) | 2 for pid in pids]  # clock_getcpuclockid(3) of a process
         self._seconds, self._patience = request["seconds"], request["patience"]
         self.begin()
         self.before = self._cpu
@@ -59,14 +60,15 @@ class _Clock:
                 return ""
 
     def _processor(self) -> float:
-        try:
-            return time.clock_gettime(self._id)
-        except OSError:  # it has ended
-            return 0.0
+        total = 0.0
+        for one in self._ids:
+            with contextlib.suppress(OSError):  # it has ended
+                total += time.clock_gettime(one)
+        return total
 
 
-class Keeper:
-    """Runs one request after the other.
+class Brood:
+    """Processes of one zygote, of which one is always ready.
 
     Args:
         orders: where the process that is ready listens.
@@ -75,7 +77,35 @@ class Keeper:
 
     def __init__(self, orders: socket.socket, news: socket.socket) -> None:
         self._orders, self._news = orders, news
-        self._pid, _, _ = NEWS.unpack(news.recv(NEWS.size))
+        self.pid, _, _ = NEWS.unpack(news.recv(NEWS.size))
+
+    def start(self, order: dict[str, Any], files: list[int]) -> None:
+        """Have the one that is ready carry out an order; ``files`` become its 0, 1, 2 … and go."""
+        paper = _paper(json.dumps(order).encode())
+        socket.send_fds(self._orders, [b"go"], [paper, *files])
+        for fd in {paper, *files}:
+            os.close(fd)
+
+    def end(self) -> tuple[int, float]:
+        """Kill what is left of it; its exit code and processor seconds."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.pid, status, seconds = NEWS.unpack(self._news.recv(NEWS.size))
+        if status == UNBORN:
+            raise SystemExit(UNBORN)
+        return status, seconds
+
+
+class Keeper:
+    """Runs one request after the other.
+
+    Args:
+        candidates: processes for programs under test.
+        tests: processes for tests that are programs.
+    """
+
+    def __init__(self, candidates: Brood, tests: Brood) -> None:
+        self._candidates, self._tests = candidates, tests
 
     def run(self, request: dict[str, Any]) -> dict[str, object]:
         """Run one request.
@@ -84,28 +114,47 @@ class Keeper:
             ``number``; ``load``, the candidate's line about its own start; ``cases``, a ``Row``
             for each case, in their order.
         """
-        run = self._calls if request["kind"] == "calls" else self._feeds
-        return {"number": request["number"], **run(request)}
+        kinds = {"calls": self._calls, "feeds": self._feeds, "checks": self._checks}
+        return {"number": request["number"], **kinds[request["kind"]](request)}
 
     def _start(self, request: dict[str, Any], cases: list[Any], files: list[int]) -> _Clock:
-        """Have the process that is ready run cases; ``files`` become its 0, 1, 2 … and go."""
         order = {name: request[name] for name in ("kind", "program", "memory")}
-        order["seconds"] = request["seconds"] * (len(cases) + 2)
-        paper = _paper(json.dumps({**order, "cases": cases}).encode())
-        clock = _Clock(self._pid, request)
-        socket.send_fds(self._orders, [b"go"], [paper, *files])
-        for fd in {paper, *files}:
-            os.close(fd)
+        order |= {"seconds": request["seconds"] * (len(cases) + 2), "cases": cases}
+        clock = _Clock([self._candidates.pid], request)
+        self._candidates.start(order, files)
         return clock
 
-    def _end(self) -> tuple[int, float]:
-        """Kill what is left; the exit code and processor seconds of what ran."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        self._pid, status, seconds = NEWS.unpack(self._news.recv(NEWS.size))
-        if status == UNBORN:
-            raise SystemExit(UNBORN)
-        return status, seconds
+    def _checks(self, request: dict[str, Any]) -> dict[str, object]:
+        """Tests that are a program: they run apart, and each call crosses to the candidate."""
+        questions, asking = os.pipe()
+        answers, answering = os.pipe()
+        reader, writer = os.pipe()
+        null = os.open(os.devnull, os.O_RDWR)
+        spare = os.dup(null)
+        shared = {"memory": request["memory"], "seconds": request["seconds"] * _CHECKS}
+        clock = _Clock([self._candidates.pid, self._tests.pid], request)
+        order = {**shared, "kind": "answers", "program": request["program"]}
+        self._candidates.start(order, [questions, null, null, answering])
+        order = {**shared, "kind": "checks", "tests": request["tests"], "entry": request["entry"]}
+        self._tests.start(order, [spare, spare, spare, writer, asking, answers])
+        rows: list[Row] = []
+        fate, held = "", b""
+        while not fate:
+            fate = clock.wait([reader])
+            chunk = b"" if fate else os.read(reader, _CHUNK)
+            if not chunk:
+                break
+            *lines, held = (held + chunk).split(b"\n")
+            for line in lines:
+                rows.append(("line", line.decode("ascii", "replace"), "", clock.used()))
+                clock.begin()
+            if len(held) > request["output"] or len(rows) > _CHECKS:
+                fate = "flooded"
+        os.close(reader)
+        self._candidates.end()
+        code, _ = self._tests.end()
+        ended = fate or ("returned" if code == 0 else "crashed" if code < 0 else "exited")
+        return {"load": "", "cases": [*rows, (ended, "", "", 0.0)]}
 
     def _calls(self, request: dict[str, Any]) -> dict[str, object]:
         """Cases of a function: one process answers them all while it lasts."""
@@ -147,7 +196,7 @@ class Keeper:
             if len(held) > request["output"]:
                 fate = "flooded"
         os.close(reader)
-        code, _ = self._end()
+        code, _ = self._candidates.end()
         if not fate and len(rows) < total and not load.startswith('["load"'):
             fate = "crashed" if code < 0 else "exited"
         return load, fate
@@ -183,7 +232,7 @@ class Keeper:
                 fate = "flooded"
         for fd in said:
             os.close(fd)
-        code, seconds = self._end()
+        code, seconds = self._candidates.end()
         if not fate:
             fate = {0: "returned", 1: "raised"}.get(code, "crashed" if code < 0 else "exited")
         printed = said[output][: request["output"]].decode("utf-8", "surrogateescape")

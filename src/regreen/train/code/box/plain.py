@@ -22,7 +22,7 @@ __all__ = ["MAX_DEPTH", "MAX_PARTS", "Unplain", "dumps", "loads"]
 
 MAX_DEPTH = 100
 """Containers within each other, at most."""
-MAX_PARTS = 1_000_000
+MAX_PARTS = 1 << 18
 """Values of one value, at most."""
 _EXACT = 1 << 53
 _DICTS = (dict, collections.Counter, collections.defaultdict, collections.OrderedDict)

@@ -16,7 +16,7 @@ import struct
 import sys
 from typing import NoReturn
 
-from regreen.train.code.box import candidate, keeper
+from regreen.train.code.box import candidate, checker, keeper
 from regreen.train.code.box.walls import Walls
 
 __all__ = ["main"]
@@ -32,6 +32,15 @@ def main() -> None:
         __import__(name)
     walls = Walls(base64.b64decode(opening["seccomp"]))
     candidate.rehearse()
+    candidates = _zygote(walls, channel)
+    judge = keeper.Keeper(candidates, _zygote(walls, channel))
+    _tell(channel, {"ready": sys.version.split()[0]})
+    while data := _frame():
+        _tell(channel, judge.run(json.loads(data)))
+
+
+def _zygote(walls: Walls, channel: int) -> keeper.Brood:
+    """Fork a zygote off; whoever does so must not have read a request."""
     orders, taken = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     news, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
@@ -42,10 +51,7 @@ def main() -> None:
         _breed(walls, taken, told)
     taken.close()
     told.close()
-    judge = keeper.Keeper(orders, news)
-    _tell(channel, {"ready": sys.version.split()[0]})
-    while data := _frame():
-        _tell(channel, judge.run(json.loads(data)))
+    return keeper.Brood(orders, news)
 
 
 def _breed(walls: Walls, orders: socket.socket, news: socket.socket) -> NoReturn:
@@ -68,7 +74,7 @@ def _hatch(walls: Walls, orders: socket.socket) -> NoReturn:
     status = keeper.UNBORN
     try:
         walls.close_in()
-        _, files, _, _ = socket.recv_fds(orders, 16, 5)
+        _, files, _, _ = socket.recv_fds(orders, 16, 8)
         status = 71
         with open(files[0], "rb") as paper:  # noqa: PTH123
             request = json.loads(paper.read())
@@ -76,7 +82,7 @@ def _hatch(walls: Walls, orders: socket.socket) -> NoReturn:
             os.dup2(fd, index)
         os.closerange(len(files) - 1, 4096)
         walls.restrain(seconds=request["seconds"], memory=request["memory"])
-        candidate.play(request)
+        (checker if request["kind"] == "checks" else candidate).play(request)
     finally:
         os._exit(status)
 
