@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.train.data.test_pairwise import by_length
 from tests.train.data.test_simulated_user import BAD, GOOD, candidate, trier
 
 from regreen.cli.main import main
-from regreen.inference.scripted import Script, ScriptedEndpoint
+from regreen.inference.scripted import Reply, Script, ScriptedEndpoint
 
 
 def select(script: Script, *arguments: str | Path) -> tuple[int, str, str, int]:
@@ -79,6 +80,47 @@ def test_pairs_keep_the_best_and_write_preferences(tmp_path: Path) -> None:
         "rows.jsonl:3",
         "rows.jsonl:1",
     ]
+
+
+def test_a_dry_run_reaches_the_endpoint_and_asks_nothing(tmp_path: Path) -> None:
+    source, out = write_jsonl(tmp_path / "rows.jsonl", [{"messages": []}]), tmp_path / "k.jsonl"
+    code, _, err, asked = select(trier, source, "-o", out, "--dry-run")
+    assert (code, asked) == (0, 0), err
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.slow
+def test_a_killed_job_goes_on_where_it_was(tmp_path: Path) -> None:
+    ask = {"role": "user", "content": "q"}
+    rows = [{"messages": [ask, {"role": "assistant", "content": "x" * n}]} for n in range(1, 5)]
+    source, out = write_jsonl(tmp_path / "rows.jsonl", rows), tmp_path / "k.jsonl"
+    judged = tmp_path / "k.judgements.jsonl"
+
+    async def killed() -> None:
+        def slowly(messages: list[dict[str, Any]]) -> Reply:
+            return replace(by_length(messages), delay=0.1)
+
+        async with ScriptedEndpoint(slowly) as server:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "regreen", "train", "select", str(source), "-o", str(out)),
+                *("--by", "pairs", "-j", "1", "--base-url", server.base_url, "--model", "judge"),
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            while not judged.exists() or judged.read_bytes().count(b"\n") < 3:
+                await asyncio.sleep(0.01)
+            process.kill()
+            await process.wait()
+
+    asyncio.run(killed())
+    before = judged.read_bytes().count(b"\n")
+    assert 3 <= before < 12
+    assert not out.exists()
+    flags = ("--by", "pairs", "--resume", "--json")
+    code, told, err, asked = select(by_length, source, "-o", out, *flags)
+    assert code == 0, err
+    assert asked == 12 - before
+    assert json.loads(told)["asked_before"] == before
+    assert rows_of(out) == rows[3:]
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,8 @@ def select(
     console = flags.console()
     client = _check(rows, out, flags)
     if flags.dry_run:
-        console.note("the flags are fine; nobody was asked")
+        run_async(_reached(client))
+        console.note("the flags are fine and the endpoint answers; nothing was asked")
         return 0
     try:
         chosen, asked, reused, refused = run_async(_select(rows, out, client, flags, console))
@@ -128,6 +129,11 @@ def _check(rows: Path, out: Path, flags: SelectFlags) -> ChatClient:
         msg = "a judge is needed"
         raise UsageError(msg, where="--base-url, --model", mend="name an endpoint and its model")
     return client
+
+
+async def _reached(client: ChatClient) -> None:
+    async with client:
+        await client.check()
 
 
 async def _select(
