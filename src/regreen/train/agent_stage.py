@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from regreen.agents import Limits
 from regreen.agents.record import Conversation
-from regreen.core.errors import UsageError
 from regreen.core.task import Task
 from regreen.core.trajectory import Incident, Trajectory
 from regreen.grading.grade import rewards
@@ -38,8 +37,8 @@ class AgentStageConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tasks: Path
-    """A file of tasks."""
+    tasks: tuple[Path, ...]
+    """Files of tasks."""
     store: Path
     """Where the layers of the tasks lie."""
     agent: str = "react"
@@ -52,8 +51,6 @@ class AgentStageConfig(BaseModel):
     """Subtracted from the advantage of the words of a refused or confirmed deed."""
     test_timeout: float = Field(default=60.0, gt=0.0)
     """Wall seconds of one test of the grader."""
-    instances: tuple[str, ...] = ()
-    """Tasks to take, by their id; empty takes all."""
 
 
 class AgentStage:
@@ -72,12 +69,8 @@ class AgentStage:
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
-        """The tasks by name, in the order of the file."""
-        found = {task.instance_id: task for task in read_tasks(self.config.tasks)}
-        if missing := [name for name in self.config.instances if name not in found]:
-            what = f"there is no task {missing[0]!r}"
-            raise UsageError(what, where=str(self.config.tasks), mend="see regreen tasks show")
-        return {name: found[name] for name in self.config.instances} or found
+        """The tasks by name, in the order of the files."""
+        return {task.instance_id: task for path in self.config.tasks for task in read_tasks(path)}
 
     @cached_property
     def _label(self) -> Callable[[Trajectory], Trajectory]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from regreen.agents.record import Conversation
-from regreen.core.errors import InfrastructureError, UsageError
+from regreen.core.errors import InfrastructureError
 from regreen.core.verdict import Outcome as TestOutcome
 from regreen.core.verdict import Verdict
 from regreen.inference.engine.token_model import TokenModel
@@ -25,12 +25,10 @@ class CodePlayConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    problems: Path
-    """A file of problems with hidden tests."""
+    problems: tuple[Path, ...]
+    """Files of problems with hidden tests."""
     grading: CodeStageConfig = CodeStageConfig()
     """How completions are graded."""
-    instances: tuple[str, ...] = ()
-    """Problems to take, by their id; empty takes all."""
 
 
 class CodePlay:
@@ -48,11 +46,7 @@ class CodePlay:
 
     @cached_property
     def _known(self) -> dict[str, Problem]:
-        found = {one.problem_id: one for one in read_problems(self.config.problems)}
-        if missing := [name for name in self.config.instances if name not in found]:
-            what = f"there is no problem {missing[0]!r}"
-            raise UsageError(what, where=str(self.config.problems), mend="correct the name")
-        return {name: found[name] for name in self.config.instances} or found
+        return {one.problem_id: one for path in self.config.problems for one in read_problems(path)}
 
     def problems(self) -> Sequence[str]:
         """Ids of the problems."""

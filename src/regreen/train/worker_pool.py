@@ -22,12 +22,15 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
-from regreen.core.errors import InfrastructureError
+from regreen.core.errors import InfrastructureError, UsageError
 from regreen.train.executor import Event, Finished, Lost, Told
 from regreen.train.rollouts import Job
 from regreen.train.worker import WorkerSpec
 
-__all__ = ["WorkerPool"]
+__all__ = ["KEY_VARIABLE", "WorkerPool", "worker_key"]
+
+KEY_VARIABLE = "REGREEN_WORKER_KEY"
+"""Environment variable that holds the secret that workers of other machines show."""
 
 _START = (
     "import sys; from regreen.train.worker import serve; "
@@ -290,3 +293,17 @@ class WorkerPool:
 
 def _key(job: Job) -> _Key:
     return job.purpose, job.place
+
+
+def worker_key() -> bytes:
+    """The secret of the environment.
+
+    Raises:
+        UsageError: there is none, or one that is too short.
+    """
+    text = os.environ.get(KEY_VARIABLE, "")
+    if len(text) < 16:
+        what = "workers of other machines need a secret of at least 16 characters"
+        mend = f"export {KEY_VARIABLE}=$(openssl rand -hex 32), there too"
+        raise UsageError(what, where=KEY_VARIABLE, mend=mend)
+    return text.encode()

@@ -1,0 +1,45 @@
+"""``regreen train worker``: play for a trainer that runs elsewhere."""
+
+from __future__ import annotations
+
+import socket
+
+from regreen.cli.shared import Output
+from regreen.core.errors import InfrastructureError, UsageError
+
+__all__ = ["worker"]
+
+
+def worker(address: str, /, *, output: Output | None = None) -> int:
+    """Play rollouts for a trainer on another machine until it ends.
+
+    The trainer was started with --listen HOST:PORT. Both need one secret in REGREEN_WORKER_KEY:
+    whoever has it can run code here, so the connection belongs on a network you trust. Checkpoints
+    and task layers are read from the same paths as there, on a file system that both share.
+
+    For example:
+
+        regreen train worker trainer.local:7070
+
+    Parameters
+    ----------
+    address
+        HOST:PORT of the trainer.
+    """
+    from regreen.train.worker import serve
+    from regreen.train.worker_pool import worker_key
+
+    console = (output or Output()).console()
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        what = f"{address!r} is no address"
+        raise UsageError(what, mend="give HOST:PORT, as the trainer was started with")
+    console.note(f"connecting to {address}")
+    try:
+        serve(address, worker_key(), f"{socket.gethostname()}:{port}")
+    except OSError as error:
+        what = f"the trainer does not answer: {error}"
+        mend = "start it with --listen, and compare REGREEN_WORKER_KEY"
+        raise InfrastructureError(what, where=address, mend=mend) from error
+    console.note("the trainer has ended")
+    return 0
