@@ -79,6 +79,7 @@ def test_raw_sources_are_packed_first(tmp_path: Path, capsys: pytest.CaptureFixt
     ends = ("--model", "1m", "-c", settings, *FAST)
     assert run("train", "sft", *raw, *ends, "--dry-run", "--run", tmp_path / "no") == 0
     assert not (tmp_path / "no").exists()
+    capsys.readouterr()
     assert run("train", "sft", *raw, *ends, "--run", tmp_path / "run") == 0
     out = capsys.readouterr().out
     assert "step-000001" in out
@@ -86,6 +87,26 @@ def test_raw_sources_are_packed_first(tmp_path: Path, capsys: pytest.CaptureFixt
     assert header["num_documents"] == 3
     model = load_checkpoint(tmp_path / "run" / "checkpoints" / "step-000001")
     assert model.config.vocab_size == header["vocabulary"]["size"]
+
+
+def test_a_dry_run_says_what_a_run_would_be(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("train", "sft", root / "set", *FAST, "--dry-run", "--run", tmp_path / "run")
+    assert run(*given, "--model", root / "model", "--epochs", "3", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert run(*given, "--model", root / "model", "--epochs", "3") == 0
+    shown = capsys.readouterr().out
+    assert f"steps: {told['steps']}" in shown
+    assert "moments of AdamW" in shown
+    assert not (tmp_path / "run").exists()
+    assert run(*given, "--model", "80b", "--json") == 0
+    larger = json.loads(capsys.readouterr().out)
+    assert larger["estimate"]["bytes"] > 10**12 > 10**9 > told["estimate"]["bytes"]
+
+    real = ("train", "sft", root / "set", *FAST, "--run", tmp_path / "run", "--json")
+    assert run(*real, "--model", root / "model", "--epochs", "3") == 0
+    assert json.loads(capsys.readouterr().out)["step"] == told["steps"]
 
 
 def test_what_does_not_fit_is_told_in_three_lines(
@@ -96,11 +117,15 @@ def test_what_does_not_fit_is_told_in_three_lines(
         assert run(*given) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 3
-        assert not list((tmp_path / "run").glob("checkpoints/*"))
+        assert not (tmp_path / "run").exists()
         return error
 
     assert "no such file" in told(tmp_path / "nothing", "--model", "1m")
     assert "did you mean 1m" in told(root / "set", "--model", "1M")
+    assert "no token has the role" in told(root / "set", "--model", "1m", "--weight", "tols=1")
+    assert "nothing is packed in" in told(root / "set", "--model", "1m", "--template-weight", "x=1")
+    assert "no share, and others" in told(f"{root / 'set'}=2", root / "set", "--model", "1m")
+    assert "no dashboard" in told(root / "set", "--model", "1m", "--track", "paper")
     assert "gives no name a weight" in told(root / "set", "--model", "1m", "--weight", "tool")
     assert "unknown key" in told(root / "set", "--model", "1m", "-c", _file(tmp_path, "stepz = 1"))
     small = tmp_path / "small"

@@ -17,7 +17,7 @@ import torch
 from tests.train.sft_sets import packed, small_config, small_model
 
 from regreen.core.console import Console
-from regreen.core.errors import RegreenError
+from regreen.core.errors import RegreenError, UsageError
 from regreen.model import save_checkpoint
 from regreen.store.run import RunDirectory
 from regreen.train.sft import SftJob, SftResult, train_sft
@@ -139,8 +139,10 @@ def test_a_wrong_shift_leaves_the_curve(root: Path, tmp_path: Path) -> None:
     assert farthest(curve(tmp_path / "run"), json.loads(GOLDEN.read_text())) > TOLERANCE
 
 
-def test_micro_batches_decide_about_nothing(root: Path, tmp_path: Path) -> None:
-    train(root, tmp_path / "run", micro_tokens=1)
+def test_neither_micro_batches_nor_layers_computed_twice_decide_about_anything(
+    root: Path, tmp_path: Path
+) -> None:
+    train(root, tmp_path / "run", micro_tokens=1, recompute=True)
     assert farthest(curve(tmp_path / "run"), json.loads(GOLDEN.read_text())) < 1e-6
 
 
@@ -199,3 +201,8 @@ def test_a_batch_without_weight_is_no_step(root: Path, tmp_path: Path) -> None:
     assert 0 < len(refused) < 8
     assert all("no token" in row["refused"] for row in refused)
     assert all(set(row) & {"loss/text"} for row in told if "refused" not in row)
+
+
+def test_one_process_has_no_other_type_to_compute_in(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the type of its weights"):
+        train(root, tmp_path / "run", compute_dtype="bfloat16")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +17,7 @@ from regreen.cli.pack import PackFlags
 from regreen.cli.shared import Output, check_writable, interrupted
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
-from regreen.core.errors import UsageError
+from regreen.core.errors import RegreenError, UsageError
 
 if TYPE_CHECKING:
     from regreen.store.packed_header import PackedHeader, VocabularyRecord
@@ -76,7 +78,7 @@ class SftFlags(Output):
     resume: Annotated[bool, Parameter(negative="")] = False
     """Go on with an interrupted run of the same settings and data."""
     dry_run: Annotated[bool, Parameter(negative="")] = False
-    """Check everything that needs no pass over the data, then stop."""
+    """Check everything that needs no pass over the data, say what a run would hold, then stop."""
 
     def settings(self) -> SftConfig:
         """The settings, checked.
@@ -197,17 +199,20 @@ class _Order:
         from regreen.train.sft_vocabulary import companions
 
         config, start, console = self.config, self.start, self.console
+        new = not run.is_dir() or not any(run.iterdir())
         directory = self._directory(model, run)
         try:
-            data = open_data(self._packed(run), config)
-            record, headers = _checked(data, start, console)
+            with _nothing_left(run if new and self.here.first else None):
+                data = open_data(self._packed(run), config)
+                record, headers = _checked(data, start, console)
+                beside = companions(record, headers, start.folder)
             job = SftJob(
                 config=config,
                 data=data,
                 start=start,
                 vocabulary=record.size,
                 run=directory,
-                beside=companions(record, headers, start.folder),
+                beside=beside,
                 here=self.here,
             )
             total, done = num_steps(data, config), steps_done(run)
@@ -266,28 +271,40 @@ class _Order:
 
     def tell(self) -> None:
         """Check, and say what the run would be."""
-        from regreen.train.sft import num_steps
+        from regreen.cli.train_sft_plan import tell_plan
         from regreen.train.sft_sources import is_packed, open_data
 
         raw = tuple(source.path for source in self.given if not is_packed(source.path))
         if raw:
             self.flags.packing(self.start).job(raw, Path())
-            told: dict[str, Any] = {"to_pack": [str(path) for path in raw]}
+            self.console.note("sources to be packed first say nothing of rows and steps")
         else:
             data = open_data(self.given, self.config)
             record, _ = _checked(data, self.start, self.console)
-            told = {
-                "steps": num_steps(data, self.config),
-                "rows": sum(one.num_units for one in data.mixture.sets),
-                "held_out": len(data.held),
-                "vocabulary": record.size,
-            }
-        if self.flags.json:
-            self.console.json(told)
-        else:
-            for name, value in told.items():
-                self.console.result(f"{name}: {value}")
+            tell_plan(
+                self.config,
+                self.start,
+                data,
+                record.size,
+                here=self.here,
+                console=self.console,
+                json=self.flags.json,
+            )
         self.console.note("the settings and the data are fine; nothing was written")
+
+
+@contextmanager
+def _nothing_left(run: Path | None) -> Iterator[None]:
+    """Remove a run that failed before it began, so that it is not in the way of what is mended.
+
+    Rows that packing refused stay, as the error names them.
+    """
+    try:
+        yield
+    except RegreenError:
+        if run is not None and not list(run.glob("packed*/rejected.jsonl")):
+            shutil.rmtree(run)
+        raise
 
 
 def _checked(

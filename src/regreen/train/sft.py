@@ -15,11 +15,13 @@ from typing import Any
 import torch
 
 from regreen.core.clock import Clock, SystemClock
-from regreen.core.errors import RegreenError
+from regreen.core.errors import RegreenError, UsageError
 from regreen.core.progress import Progress
+from regreen.model import Decoder
 from regreen.store.run import RunDirectory
 from regreen.train.optim import Optimiser
 from regreen.train.parallel import World, shard
+from regreen.train.recompute import recompute
 from regreen.train.sft_config import SftConfig
 from regreen.train.sft_model import Start, make_model
 from regreen.train.sft_sources import SftData
@@ -109,7 +111,7 @@ def train_sft(
     """
     config, here = job.config, job.here
     total = num_steps(job.data, config)
-    model = shard(make_model(job.start, job.vocabulary, config, here.device), here)
+    model = _cut(make_model(job.start, job.vocabulary, config, here.device), config, here)
     work = Work(model, Optimiser(model, config.optim(total)), job.data, config, here)
     kept = Checkpoints(job.run.path / "checkpoints", config.keep, beside=job.beside)
     newest, where = kept.latest(), Where.start(work)
@@ -134,6 +136,15 @@ def train_sft(
     finally:
         if log is not None:
             log.close()
+
+
+def _cut(model: Decoder, config: SftConfig, here: World) -> Decoder:
+    compute = getattr(torch, config.compute_dtype) if config.compute_dtype else None
+    if compute is not None and here.size == 1:
+        what = "one process computes in the type of its weights"
+        mend = "start it under torchrun, or set dtype instead"
+        raise UsageError(what, where="compute_dtype", mend=mend)
+    return shard(recompute(model) if config.recompute else model, here, compute=compute)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

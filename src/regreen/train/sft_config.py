@@ -11,8 +11,8 @@ from regreen.train.optim import OptimConfig
 __all__ = ["MAY_DIFFER", "SftConfig"]
 
 MAY_DIFFER = (
-    "micro_tokens", "log_every", "evaluate_every", "checkpoint_every", "keep", "max_bad_steps",
-    "track",
+    "micro_tokens", "recompute", "log_every", "evaluate_every", "checkpoint_every", "keep",
+    "max_bad_steps", "track",
 )  # fmt: skip
 """Settings that a resume may change, because they decide about no weight."""
 
@@ -55,8 +55,13 @@ class SftConfig(BaseModel):
     next_token_weight: float = Field(default=0.3, ge=0.0)
     """Weight of the loss of the token after the next, for a model with such a layer; 0.3 is what
     DeepSeek-V3 began with (2412.19437, section 4.2)."""
+    recompute: bool = False
+    """Whether layers are computed again in the backward, for less memory and a third more work."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
-    """Type of the weights in memory."""
+    """Type of the weights in memory; in bfloat16, updates below a 256th of a weight are lost."""
+    compute_dtype: Literal["float32", "bfloat16"] | None = None
+    """Type that layers compute in where weights are cut over several processes, gradients added up
+    in float32; None computes in the type of the weights."""
     seed: int = Field(default=0, ge=0)
     """Decides about new weights, the order of rows and what is held out."""
     log_every: int = Field(default=1, gt=0)

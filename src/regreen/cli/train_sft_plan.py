@@ -1,0 +1,90 @@
+"""``regreen train sft --dry-run``: what a run would read, hold and take, with nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from regreen.core.console import Console
+
+if TYPE_CHECKING:
+    from regreen.store.packed_header import PackedHeader
+    from regreen.train.estimate import Estimate
+    from regreen.train.parallel import World
+    from regreen.train.sft_config import SftConfig
+    from regreen.train.sft_model import Start
+    from regreen.train.sft_sources import SftData
+
+__all__ = ["tell_plan"]
+
+
+def tell_plan(
+    config: SftConfig,
+    start: Start,
+    data: SftData,
+    vocabulary: int,
+    *,
+    here: World,
+    console: Console,
+    json: bool,
+) -> None:
+    """Print how much is read and in how many steps, and what each rank holds.
+
+    Args:
+        config: the settings.
+        start: the model.
+        data: the opened sets.
+        vocabulary: their ids.
+        here: the ranks that the weights are cut over.
+        console: where to.
+        json: as one object.
+    """
+    from regreen.train.estimate import show
+    from regreen.train.sft import num_steps
+
+    told: dict[str, Any] = {
+        "steps": num_steps(data, config),
+        "rows": sum(one.num_units for one in data.mixture.sets),
+        "tokens_of_a_pass": sum(one.num_tokens for one in data.mixture.sets),
+        "held_out_rows": len(data.held),
+        "vocabulary": vocabulary,
+    }
+    headers = [one.header for one in data.shards]
+    held = _estimate(config, start, headers, here, steps=told["steps"], vocabulary=vocabulary)
+    if json:
+        console.json({**told, "estimate": held.as_json()})
+        return
+    for name, value in told.items():
+        console.result(f"{name.replace('_', ' ')}: {value:,}")
+    show(held, console)
+
+
+def _estimate(
+    config: SftConfig,
+    start: Start,
+    headers: Sequence[PackedHeader],
+    here: World,
+    *,
+    steps: int,
+    vocabulary: int,
+) -> Estimate:
+    from regreen.train.estimate import Run, estimate
+
+    longest = max(min(config.micro_tokens, config.batch_tokens), *(one.capacity for one in headers))
+    run = Run(
+        micro_tokens=longest,
+        predicted=round(longest * max(map(_predicted, headers))),
+        ranks=here.size,
+        compute_bytes=2 if "bfloat16" in {config.dtype, config.compute_dtype} else 4,
+        recompute=config.recompute,
+        tokens_per_step=config.batch_tokens,
+        steps=steps,
+    )
+    return estimate(start.sized(vocabulary), run)
+
+
+def _predicted(header: PackedHeader) -> float:
+    """Share of the tokens that have a weight in the loss."""
+    roles = header.statistics["roles"].values()
+    tokens = sum(int(role["tokens"]) for role in roles)
+    return sum(int(role["loss_tokens"]) for role in roles) / max(1, tokens)
