@@ -34,6 +34,7 @@ VERBS = [
     ("train", "texts"),
     ("train", "worker"),
     ("train", "select"),
+    ("train", "problems"),
     ("doctor",),
     ("plugins",),
 ]
