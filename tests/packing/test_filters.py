@@ -13,7 +13,10 @@ from regreen.cli.main import main
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import ErrorRecord, Incident, Observation, Trajectory, Turn
 from regreen.core.verdict import Outcome, Reward, Tamper, Verdict
-from regreen.packing.filters import DEFAULT_DROP, FILTERS, chosen, dropped
+from regreen.packing.filters import DEFAULT_DROP, FILTERS, UNKNOWN, chosen, dropped
+from regreen.packing.rendering import Made, Rendering
+from regreen.packing.settings import PackConfig
+from regreen.packing.vocabulary import record_vocabulary
 
 STEPS = [("look", [("ls", "a.py")]), ("mend", [("sed -i s/1/2/ a.py", "[exit code 0]")])]
 RIGHT = Verdict(resolved=True, fail_to_pass={"t": Outcome.PASSED}, pass_to_pass={})
@@ -133,6 +136,20 @@ def test_a_foreign_trajectory_ends_with_the_agents_word(rows: Any, found: bool) 
     assert bool(fault("no_finish", row)) is found
     assert not fault("failed", row)
     assert fault("unverified", row)
+
+
+@pytest.mark.parametrize(
+    ("drop", "verdict", "noted"),
+    [(("failed",), None, 1), (("failed",), RIGHT, 0), (("hacked",), None, 0)],
+)
+def test_what_is_kept_unknown_is_noted(
+    drop: tuple[str, ...], verdict: Verdict | None, noted: int
+) -> None:
+    config = PackConfig(tokenizer="bytes", drop=drop)
+    render = Rendering(config=config, vocabulary=record_vocabulary("bytes", ["qwen3_coder"], ""))
+    made = render(good(verdict=verdict))
+    assert isinstance(made, Made)
+    assert made.notes.count(UNKNOWN) == noted
 
 
 def test_names_are_put_in_order_and_checked() -> None:

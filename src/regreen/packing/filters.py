@@ -16,10 +16,13 @@ from regreen.core.hacking import is_hacked
 from regreen.core.trajectory import Trajectory
 from regreen.packing.malformed import malformed_calls, structured_calls
 
-__all__ = ["DEFAULT_DROP", "FILTERS", "Filter", "chosen", "dropped"]
+__all__ = ["DEFAULT_DROP", "FILTERS", "UNKNOWN", "Filter", "chosen", "dropped", "is_unknown"]
 
 DEFAULT_DROP = ("infrastructure", "hacked")
 """What nobody wants imitated, whatever the purpose."""
+
+UNKNOWN = "kept without a verdict: `failed` drops what is known to have failed only"
+"""What is noted of a trajectory that may have failed."""
 
 _FINISHED = frozenset({"submitted"})
 _FINISHING = frozenset(
@@ -138,3 +141,8 @@ def dropped(row: Trajectory, names: Sequence[str], form: str) -> tuple[str, str]
         if details:
             return FILTERS[name].reason, details
     return None
+
+
+def is_unknown(row: Trajectory, names: Sequence[str]) -> bool:
+    """Whether failed trajectories are dropped and nobody knows whether this is one."""
+    return "failed" in names and bool(_unverified(row, ""))

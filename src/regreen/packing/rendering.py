@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import Trajectory, Turn
 from regreen.packing.cut_places import cut_places, head_length, text_places
-from regreen.packing.filters import dropped
+from regreen.packing.filters import UNKNOWN, dropped, is_unknown
 from regreen.packing.planner import DEFAULT_POLICY
 from regreen.packing.repeats import Repeats
 from regreen.packing.sampled import with_sampled_ids
@@ -113,7 +113,12 @@ class Rendering:
             if isinstance(unit, TextRow):
                 return Made([self._text(unit)], [_SURROGATES] if _torn(unit.text) else [])
             found = dropped(unit, self.config.drop, self.source or unit.tool_format)
-            return Refused(*found) if found else self._trajectory(unit)
+            if found:
+                return Refused(*found)
+            made = self._trajectory(unit)
+            if is_unknown(unit, self.config.drop):
+                made.notes.append(UNKNOWN)
+            return made
         except Unconvertible as error:
             return Refused(error.what, error.where)
         except UsageError as error:
