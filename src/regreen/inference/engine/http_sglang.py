@@ -26,8 +26,6 @@ __all__ = ["Sglang"]
 
 _UPDATE = "update SGLang: its /generate must return output_ids and output_token_logprobs"
 
-_INFO = "/get_model_info"
-
 
 class Sglang:
     """See ``Dialect``."""
@@ -109,9 +107,7 @@ class Sglang:
     async def load(self, wire: Wire, checkpoint: Path | None, version: int) -> None:
         """See ``Dialect``; requests under way are taken back, and read again by the new weights."""
         mend = self.flags["load"]
-        folder = str(
-            checkpoint or json.loads((await wire.send("GET", _INFO)).content)["model_path"]
-        )
+        folder = str(checkpoint or await _running(wire))
         await control(wire, "/pause_generation", {"mode": "retract"}, mend=mend)
         try:
             body = {"model_path": folder, "weight_version": str(version)}
@@ -123,6 +119,18 @@ class Sglang:
                 raise ModelError(what, where=wire.where, mend="look into the server's log")
         finally:
             await control(wire, "/continue_generation", {}, mend=mend)
+
+
+async def _running(wire: Wire) -> str:
+    """Folder of the weights that the server has."""
+    response = await wire.send("GET", "/get_model_info")
+    if response.status_code >= 400:
+        raise wire.refusal(response)
+    try:
+        return str(json.loads(response.content)["model_path"])
+    except (ValueError, KeyError, TypeError) as error:
+        msg = "SGLang does not say which weights it has"
+        raise unusable(msg, response.content, Sglang.flags["load"]) from error
 
 
 def _tops(place: Sequence[Sequence[Any]]) -> Mapping[int, float]:
