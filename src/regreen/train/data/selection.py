@@ -127,7 +127,8 @@ async def by_pairs(
         found.kept += [ranking.group[index] for index in kept]
     found.kept.sort(key=lambda candidate: place[candidate.name])
     same = len(candidates) - sum(len(ranking.group) for ranking in found.rankings)
-    found.counts.update({"the same answer as another row": same} if same else {})
+    found.counts["the same answer as another row"] += same
+    found.counts = +found.counts  # without what did not occur
     return found
 
 
