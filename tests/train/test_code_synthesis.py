@@ -111,6 +111,16 @@ def test_open_questions_are_dropped(loop: asyncio.Runner, box: WarmBox) -> None:
     assert made.dropped == {"few": 1}
 
 
+def test_room_is_left_for_tests_on_which_some_dissent(loop: asyncio.Runner, box: WarmBox) -> None:
+    problem = bare("median").model_copy(update={"visible": ()})
+    inputs = [f"median([{n}])" for n in range(8)] + ["median([1, 2])", "median([4, 8])"]
+    for contested, expected in ((0.5, [1.0] * 2 + [0.8] * 2), (0.0, [1.0] * 4)):
+        config = SynthesisConfig(tests=4, contested=contested)
+        made = loop.run(synthesise(problem, MEDIAN, inputs, box=box, config=config))
+        assert list(made.votes) == expected
+        assert made.dropped == {"surplus": 6}
+
+
 def test_programs_get_tests_too(loop: asyncio.Runner, box: WarmBox) -> None:
     problem = Problem(
         problem_id="sum", prompt="Sum.", kind="program",

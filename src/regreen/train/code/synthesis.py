@@ -2,8 +2,9 @@
 
 All solutions run on all inputs in the box. The expected output of an input is the plurality among
 valid outputs, and the input is kept only when enough independent solutions stand behind it; the
-tests with the highest agreement come first, as the original keeps them. Everything dropped is
-counted by its reason. Agreement is no proof: solutions of one model share its mistakes.
+tests with the highest agreement come first, as the original keeps them, with room left for those on
+which a few dissent, for only these tell solutions apart. Everything dropped is counted by its
+reason. Agreement is no proof: solutions of one model share its mistakes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class SynthesisConfig(BaseModel):
     rival: float = Field(default=0.2, ge=0.0, le=0.5)
     """Largest share the second opinion may have; above it the problem leaves the input open."""
     tests: int = Field(default=20, ge=1)
-    """Tests kept, those with the highest agreement."""
+    """Tests kept, those with the highest agreement first."""
+    contested: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Share of them set aside for tests on which some solution dissents, where there are any: an
+    input on which all agree tells no two solutions apart. 0 goes by agreement alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +128,9 @@ async def synthesise(
             dropped[reason] = dropped.get(reason, 0) + 1
         else:
             polls.append(poll)
-    polls.sort(key=lambda poll: -poll.share)  # stable: inputs keep their order within a share
-    if len(polls) > config.tests:
-        dropped["surplus"] = len(polls) - config.tests
-    kept = polls[: config.tests]
+    kept = _chosen(polls, config)
+    if len(polls) > len(kept):
+        dropped["surplus"] = len(polls) - len(kept)
     hidden = tuple(_with_output(poll) for poll in kept)
     return Synthesis(
         problem=problem.model_copy(update={"hidden": hidden}),
@@ -139,6 +142,17 @@ async def synthesise(
         outputs=len({t.expected if isinstance(t, CallTest) else t.output for t in hidden}),
         votes=tuple(poll.share for poll in kept),
     )
+
+
+def _chosen(polls: list[_Poll], config: SynthesisConfig) -> list[_Poll]:
+    """The tests to keep, by falling agreement; inputs of one agreement keep their order."""
+    ranked = sorted(polls, key=lambda poll: -poll.share)
+    contested = [poll for poll in ranked if poll.share < 1][
+        : round(config.tests * config.contested)
+    ]
+    others = [poll for poll in ranked if all(poll is not one for one in contested)]
+    kept = [*contested, *others[: config.tests - len(contested)]]
+    return sorted(kept, key=lambda poll: -poll.share)
 
 
 def _mean(values: Sequence[float]) -> float:
