@@ -66,6 +66,7 @@ def test_what_waits_for_the_backward_is_within_a_sixth(
     assert said == pytest.approx(saved_for_backward(Decoder(config), lengths), rel=1 / 6)
 
 
+@pytest.mark.slow  # what computes them twice loads a compiler of torch: seconds
 def test_layers_computed_twice_keep_what_enters_them_and_give_the_same_gradients() -> None:
     torch.manual_seed(0)
     model = Decoder(SMALL)
