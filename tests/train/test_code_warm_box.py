@@ -74,3 +74,51 @@ def test_a_dead_box_is_an_infrastructure_error_and_replaced(loop: asyncio.Runner
 def test_mixed_cases_are_refused(loop: asyncio.Runner, box: WarmBox) -> None:
     with pytest.raises(UsageError, match="two kinds"):
         loop.run(box.run("", [Call("f"), Feed("")]))
+
+
+def test_a_run_that_could_outgrow_the_box_is_refused(loop: asyncio.Runner, box: WarmBox) -> None:
+    with pytest.raises(UsageError, match="does not fit"):
+        loop.run(box.run("", [Feed("")], memory=2 << 30))
+    with pytest.raises(UsageError, match="does not fit"):
+        loop.run(box.check("", "", memory=2 << 30))
+
+
+def test_many_large_results_do_not_fill_the_box(loop: asyncio.Runner, box: WarmBox) -> None:
+    before = box._box
+    large = "def f(x): return 'x' * 900_000"
+    seen = loop.run(box.run(large, [Call("f", (n,)) for n in range(300)]))
+    assert set(fates(seen)) == {"returned", "flooded", "not_run"}
+    assert fates(seen).count("returned") < 20
+    seen = loop.run(box.run("print('x' * 900_000)", [Feed(str(n)) for n in range(60)]))
+    assert set(fates(seen)) == {"returned", "not_run"}
+    assert box._box is before
+
+
+def test_results_repeat(loop: asyncio.Runner, box: WarmBox) -> None:
+    program = (
+        "import random\nkeep = []\n"
+        "def f(n):\n    keep.append(n)\n"
+        "    return [random.random(), hash(str(n)), list({str(i) for i in range(n)}), keep]\n"
+    )
+    cases = [Call("f", (n,)) for n in (3, 20)]
+    first = loop.run(box.run(program, cases))
+    assert loop.run(box.run(program, cases)) == first
+    assert first[1].value[3] == [3, 20]
+
+
+def test_waiting_callers_take_turns(loop: asyncio.Runner, box: WarmBox) -> None:
+    async def scene() -> list[list[Observed]]:
+        runs = [box.run(f"def f(): return {n}", [Call("f")]) for n in range(8)]
+        return await asyncio.gather(*runs)
+
+    assert [seen[0].value for seen in loop.run(scene())] == list(range(8))
+
+
+def test_a_cancelled_run_leaves_a_sound_box(loop: asyncio.Runner, box: WarmBox) -> None:
+    async def scene() -> list[Observed]:
+        slow = box.run("import time\ndef f(): time.sleep(60)", [Call("f")], seconds=20)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(slow, 0.2)
+        return await box.run("def f(): return 1", [Call("f")])
+
+    assert loop.run(scene()) == [Observed("returned", 1)]

@@ -59,7 +59,8 @@ class WarmBoxConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     output_bytes: int = Field(default=1 << 20, ge=1)
-    """Longest result, or output, of one case; a longer one is ``flooded``."""
+    """Longest result, or output, of one case; a longer one is ``flooded``. All cases of a run
+    together may have 16 times as much."""
     restarts: int = Field(default=2, ge=0)
     """Cases that may hang, flood or kill their process before the rest is ``not_run``."""
     patience: float = Field(default=5.0, ge=1)
@@ -71,8 +72,9 @@ class WarmBoxConfig(BaseModel):
         "typing", "dataclasses", "enum", "textwrap",
     )  # fmt: skip
     """Modules in memory before the first fork."""
-    box_bytes: int = Field(default=2 << 30, ge=1 << 28)
-    """Memory of the whole box, above that of any one run."""
+    box_bytes: int = Field(default=4 << 30, ge=1 << 29)
+    """Memory the whole box may use; two processes of a run and 256 MiB must fit, else a candidate
+    could kill the box, which is nobody's fault, instead of itself."""
 
 
 class WarmBox:
@@ -147,12 +149,14 @@ class WarmBox:
             One observation for each case, in order.
 
         Raises:
-            UsageError: cases of both kinds, or arguments that are no plain data.
+            UsageError: cases of both kinds, arguments that are no plain data, or more memory than
+                the box has.
             InfrastructureError: the box died, which is never the candidate's fault; the next run
                 gets a new one.
         """
         if not cases:
             return []
+        self._check_memory(memory)
         request = self._request(program, cases, seconds, memory)
         patience = request["patience"] * (len(cases) + 1 + self.config.restarts)
         async with self._turn:
@@ -197,6 +201,11 @@ class WarmBox:
         async with self._turn:
             row = await self._ask(request, 1000 * request["patience"] + _GRACE_SECONDS)
         return read_checks(row)
+
+    def _check_memory(self, memory: int) -> None:
+        if 2 * memory + (256 << 20) > self.config.box_bytes:
+            what = f"a run with {memory} bytes of memory does not fit twice into the box"
+            raise UsageError(what, mend="raise WarmBoxConfig.box_bytes, or lower the limit")
 
     def _request(
         self, program: str, cases: Sequence[Call | Feed], seconds: float, memory: int

@@ -27,6 +27,7 @@ _CHUNK = 1 << 16
 _ERROR_BYTES = 2000
 _GLANCE = 0.01
 _CHECKS = 1000
+_WHOLE = 16
 
 Row = tuple[str, str, str, float]
 """What came of one case: fate, what it wrote, what it complained, processor seconds."""
@@ -106,6 +107,7 @@ class Keeper:
 
     def __init__(self, candidates: Brood, tests: Brood) -> None:
         self._candidates, self._tests = candidates, tests
+        self._left = 0
 
     def run(self, request: dict[str, Any]) -> dict[str, object]:
         """Run one request.
@@ -114,6 +116,7 @@ class Keeper:
             ``number``; ``load``, the candidate's line about its own start; ``cases``, a ``Row``
             for each case, in their order.
         """
+        self._left = request["output"] * _WHOLE
         kinds = {"calls": self._calls, "feeds": self._feeds, "checks": self._checks}
         return {"number": request["number"], **kinds[request["kind"]](request)}
 
@@ -168,7 +171,7 @@ class Keeper:
                 break
             rows.append((fate, "", "", 0.0))
             restarts -= 1
-            if restarts < 0:
+            if restarts < 0 or self._left < 0:
                 break
         return {"load": load, "cases": rows + [(rest, "", "", 0.0)] * (total - len(rows))}
 
@@ -185,6 +188,7 @@ class Keeper:
             chunk = b"" if fate else os.read(reader, _CHUNK)
             if not chunk:
                 break
+            self._left -= len(chunk)
             *lines, rest = (held + chunk).split(b"\n")
             held = rest
             for line in lines[: total - len(rows) + (not load)]:
@@ -193,7 +197,7 @@ class Keeper:
                     rows.append(("line", text, "", clock.used()))
                 load = load or text
                 clock.begin()
-            if len(held) > request["output"]:
+            if len(held) > request["output"] or self._left < 0:
                 fate = "flooded"
         os.close(reader)
         code, _ = self._candidates.end()
@@ -206,7 +210,7 @@ class Keeper:
         restarts = request["restarts"]
         rows: list[Row] = []
         for text in request["cases"]:
-            if restarts < 0:
+            if restarts < 0 or self._left < 0:
                 rows.append(("not_run", "", "", 0.0))
                 continue
             rows.append(self._feed(request, text))
@@ -225,6 +229,7 @@ class Keeper:
             for fd in [] if fate else select.select(still, [], [], 0)[0]:
                 chunk = os.read(fd, _CHUNK)
                 said[fd] += chunk
+                self._left -= len(chunk) if fd == output else 0
                 if not chunk:
                     still.remove(fd)
             del said[errors][:-_ERROR_BYTES]
