@@ -332,8 +332,10 @@ def test_a_load_that_fails_stops_every_stream_until_one_succeeds(token_server, t
         server.reloads = "fails"
         with pytest.raises(ModelError, match="no such folder"):
             await made.load(tmp_path, version=1)
+        asked = len(server.prompts)
         with pytest.raises(ModelError, match="unknown since a load failed"):
             await stream.extend([1], max_tokens=3)
+        assert len(server.prompts) == asked
         server.reloads = "right"
         await made.load(tmp_path, version=2)
         return await stream.extend([1], max_tokens=3)
