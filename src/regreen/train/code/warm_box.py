@@ -192,6 +192,7 @@ class WarmBox:
             TaskError: the tests cannot be run so.
             InfrastructureError: the box died.
         """
+        self._check_memory(memory)
         self._number += 1
         request: dict[str, Any] = {
             "number": self._number, "kind": "checks", "program": program, "tests": tests,
