@@ -31,6 +31,7 @@ from regreen.train.broadcast import BroadcastSender, Meeting
 from regreen.train.forward import flatten, score
 from regreen.train.optim import OptimConfig, Optimiser
 from regreen.train.parallel import World, idle, shard, split, world
+from regreen.train.recompute import recompute
 from regreen.train.state import Checkpoints
 from regreen.train.weights import FileSender
 
@@ -157,6 +158,16 @@ def narrow(here: World, folder: Path) -> dict[str, Any]:
     return {"steps": done, "end": whole(model), "kind": str(model.norm.weight.dtype)}
 
 
+def twice(here: World, folder: Path) -> dict[str, Any]:
+    """Layers computed twice over cut weights."""
+    torch.manual_seed(1)
+    model = Decoder(SMALL).double()
+    model = shard(recompute(model) if here.size > 1 else model, here)
+    optimiser = Optimiser(model, OPTIM)
+    done = [one_step(here, model, optimiser, step) for step in range(2)]
+    return {"steps": done, "end": whole(model)}
+
+
 def killed(here: World, folder: Path) -> dict[str, Any]:
     """Six steps with a checkpoint each; the last rank ends by kill -9 in the third, once."""
     model, optimiser = fresh(here)
@@ -199,7 +210,7 @@ def send(here: World, folder: Path) -> dict[str, Any]:
 
 
 SCENARIOS: dict[str, Callable[[World, Path], dict[str, Any]]] = {
-    one.__name__: one for one in (steps, faults, ahead, narrow, send, killed, silent)
+    one.__name__: one for one in (steps, faults, ahead, narrow, twice, send, killed, silent)
 }
 
 

@@ -118,6 +118,15 @@ def test_layers_may_compute_in_sixteen_bits(both: Any) -> None:
 
 
 @pytest.mark.slow
+def test_layers_computed_twice_over_cut_weights_give_the_same_steps(tmp_path: Path) -> None:
+    done = torchrun("twice", tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = alone("twice", tmp_path), torch.load(tmp_path / "twice-2.pt")
+    assert one["steps"][0]["loss"] == pytest.approx(two["steps"][0]["loss"], abs=1e-9)
+    assert furthest(one["end"], two["end"]) < 1e-9
+
+
+@pytest.mark.slow
 def test_a_rank_killed_ends_the_job_and_the_next_one_goes_on(tmp_path: Path) -> None:
     ended = torchrun("killed", tmp_path)
     assert ended.returncode != 0
