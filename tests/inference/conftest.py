@@ -112,12 +112,12 @@ class TokenServer:
         }[self.logprobs]
         if self.indifferent:
             told = torch.zeros_like(logits).log_softmax(-1)
-        if self.stops == "cut" and matched is not None and len(sampled) > 1:
+        if self.stops == "cut" and matched is not None:
             sampled = sampled[:-1]
         chosen = told.gather(1, torch.tensor(sampled)[:, None])[:, 0] if sampled else told[:0, 0]
         tops = [
             dict(zip(i.tolist(), v.tolist(), strict=True))
-            for v, i in zip(*told.topk(5), strict=True)
+            for v, i in zip(*told.topk(options["tops"]), strict=True)
         ]
         layers = np.zeros((len(ids) + len(sampled) - 1, 3, 2), np.int32)
         for place, routing in enumerate(whole.routings, 1):
@@ -132,6 +132,7 @@ class TokenServer:
         options = {
             "temperature": body["temperature"], "limit": body["max_tokens"], "seed": body["seed"],
             "stop_ids": body["stop_token_ids"], "marks": body["stop"],
+            "tops": body["logprobs"],
         }  # fmt: skip
         assert body["top_p"] == 1.0
         assert body["top_k"] == 0
@@ -160,6 +161,7 @@ class TokenServer:
         options = {
             "temperature": how["temperature"], "limit": how["max_new_tokens"],
             "seed": how["sampling_seed"], "stop_ids": how["stop_token_ids"], "marks": how["stop"],
+            "tops": body["top_logprobs_num"],
         }  # fmt: skip
         assert (how["top_p"], how["top_k"], how["min_p"]) == (1.0, -1, 0.0)
         found = self.complete(ids, options)

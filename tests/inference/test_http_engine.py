@@ -228,6 +228,7 @@ WRONG = [
     ("vllm", {"logprobs": "logits"}, "logits", "--logprobs-mode processed_logprobs"),
     ("vllm", {"stops": "ignored"}, "was to stop behind", "stop_token_ids"),
     ("sglang", {"stops": "ignored"}, "was to stop behind", "stop_token_ids"),
+    ("vllm", {"stops": "cut"}, "sampled nothing", "update vLLM"),
     ("vllm", {"routes": False}, "which experts", "--enable-return-routed-experts"),
     ("sglang", {"routes": False}, "which experts", "--enable-return-routed-experts"),
     ("vllm", {"added": 1}, "other ids", "gateway"),
