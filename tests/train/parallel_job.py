@@ -84,21 +84,29 @@ def whole(model: Decoder) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in tensors_of(model)}
 
 
-def steps(here: World, folder: Path) -> dict[str, Any]:
-    """Three steps from the checkpoint of one process, tied and untied, then a checkpoint."""
+def steps(here: World, folder: Path, *, tied: bool) -> dict[str, Any]:
+    """Three steps from the checkpoint of one process, a checkpoint, and one step more."""
     found: dict[str, Any] = {}
-    for tied in (True, False):
-        store = Checkpoints(folder / f"{here.size}-{tied}")
-        model, optimiser = fresh(here, tie_word_embeddings=tied)
-        origin = Checkpoints(folder / f"1-{tied}").folder / "step-000000"
-        if origin.is_dir():
-            found[f"extra-{tied}"] = store.load(origin, model, optimiser)
-        found[f"begin-{tied}"] = whole(model)
-        done = [one_step(here, model, optimiser, step) for step in range(3)]
-        found[f"steps-{tied}"], found[f"end-{tied}"] = done, whole(model)
-        store.save(3, model, optimiser, {"done": 3})
-        found[f"after-{tied}"] = [one_step(here, model, optimiser, 3), whole(model)]
+    store = Checkpoints(folder / f"{here.size}-{tied}")
+    model, optimiser = fresh(here, tie_word_embeddings=tied)
+    origin = folder / f"1-{tied}" / "step-000000"
+    found["extra"] = store.load(origin, model, optimiser)
+    found["begin"] = whole(model)
+    found["steps"] = [one_step(here, model, optimiser, step) for step in range(3)]
+    found["end"] = whole(model)
+    store.save(3, model, optimiser, {"done": 3})
+    found["after"] = [one_step(here, model, optimiser, 3), whole(model)]
     return found
+
+
+def tied(here: World, folder: Path) -> dict[str, Any]:
+    """Steps of a model whose output matrix is the embedding."""
+    return steps(here, folder, tied=True)
+
+
+def untied(here: World, folder: Path) -> dict[str, Any]:
+    """Steps of a model that has both."""
+    return steps(here, folder, tied=False)
 
 
 def faults(here: World, folder: Path) -> dict[str, Any]:
@@ -210,7 +218,7 @@ def send(here: World, folder: Path) -> dict[str, Any]:
 
 
 SCENARIOS: dict[str, Callable[[World, Path], dict[str, Any]]] = {
-    one.__name__: one for one in (steps, faults, ahead, narrow, twice, send, killed, silent)
+    one.__name__: one for one in (tied, untied, faults, ahead, narrow, twice, send, killed, silent)
 }
 
 
