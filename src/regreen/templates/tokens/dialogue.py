@@ -129,10 +129,7 @@ class Dialogue:
         Raises:
             UsageError: as many log-probabilities as ids are needed.
         """
-        self._next()
-        parsed = self.renderer.parse(
-            ids, self.tools, truncated=finish_reason == "length", in_reasoning=self._in_reasoning
-        )
+        parsed = self._read(ids, finish_reason)
         self._settle(self._message(parsed), ids, finish_reason, logprobs)
         return parsed
 
@@ -179,6 +176,7 @@ class Dialogue:
                 what = f"its prompt had {turn.prompt_len} tokens, here it has {length}"
                 raise UsageError(what, where=where, mend=mend)
             message = messages[turn.start]
+            found._read(turn.completion_ids, turn.finish_reason)
             found._settle(message, turn.completion_ids, turn.finish_reason, turn.logprobs)
             done = turn.start + 1
         found.append(*messages[done:])
@@ -203,6 +201,15 @@ class Dialogue:
             end = self.renderer.tokenizer.decode(rendered.ids[-64:]).rstrip()
             self._in_reasoning = bool(opening) and end.endswith(opening)
         return self._tail
+
+    def _read(self, ids: Sequence[int], finish_reason: str) -> ParsedMessage:
+        """What was sampled; ids of calls that the model wrote itself are kept from then on."""
+        self._next()
+        parsed = self.renderer.parse(
+            ids, self.tools, truncated=finish_reason == "length", in_reasoning=self._in_reasoning
+        )
+        self._own_ids.update(call.id for call in parsed.tool_calls if call.id)
+        return parsed
 
     def _numbered(self) -> Sequence[Message]:
         """The messages with the format's ids; a result keeps the id that was sampled."""
@@ -261,8 +268,6 @@ class Dialogue:
         calls: list[dict[str, Any]] = []
         for call in parsed.tool_calls:
             call_id = call.id or f"call_{len(self.messages)}_{len(calls)}"
-            if call.id:
-                self._own_ids.add(call.id)
             function = {"name": call.name, "arguments": call.arguments}
             calls.append({"id": call_id, "type": "function", "function": function})
         if calls:
