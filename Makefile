@@ -8,7 +8,7 @@ export REGREEN_HOME ?= $(HOME)/.cache/regreen
 
 VLLM := $(REGREEN_HOME)/vllm
 
-.PHONY: install quickstart test test-slow test-vllm check bench docs clean
+.PHONY: install quickstart learn learn-unguarded test test-slow test-vllm check bench docs clean
 
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -23,10 +23,22 @@ $(VENV)/.stamp: $(VENV)/.core
 	$(PIP) --no-deps $(NODEPS)
 	@touch $@
 
+# What trains needs torch, and no tools of development.
+$(VENV)/.learn: $(VENV)/.core
+	$(PIP) -e ".[train]"
+	@touch $@
+
 install: $(VENV)/.stamp
 
 quickstart: $(VENV)/.core
 	$(BIN)/regreen quickstart
+
+# The longer sibling of the quickstart: about ten minutes on two cores.
+learn: $(VENV)/.learn
+	$(BIN)/regreen learn
+
+learn-unguarded: $(VENV)/.learn
+	$(BIN)/regreen learn --no-guard
 
 test: install
 	$(BIN)/python -m pytest -q -n 2

@@ -16,6 +16,7 @@ from regreen.templates import FORMATS
 
 VERBS = [
     ("quickstart",),
+    ("learn",),
     ("tasks", "inject"),
     ("tasks", "validate"),
     ("tasks", "show"),

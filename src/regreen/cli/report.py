@@ -10,6 +10,7 @@ from regreen.core.console import Console
 from regreen.core.funnel import Funnel
 from regreen.store.run import RunDirectory
 from regreen.store.taskset import load_tasks
+from regreen.view.curves import figures_of
 from regreen.view.facts import RunFacts
 from regreen.view.report_html import render_html
 from regreen.view.report_md import render_markdown
@@ -26,7 +27,7 @@ def report(
     funnel: Path | None = None,
     output: Output | None = None,
 ) -> int:
-    """Summarise a run; write report.md and report.html into it.
+    """Summarise a run; write report.md and report.html into it, and a training run's curves.
 
     The last line printed is the path of report.html.
 
@@ -83,8 +84,16 @@ def write_reports(
 
         markdown += propensity(directory)
     directory.write_text("report.md", markdown)
+    figures = figures_of(directory.metrics())
+    for figure in figures:
+        (directory.path / f"{figure.name}.png").write_bytes(figure.png)
     page = render_html(
-        title=title, run=facts, trajectories=directory.trajectories(), tasks=known, funnel=funnel
+        title=title,
+        run=facts,
+        trajectories=directory.trajectories(),
+        tasks=known,
+        funnel=funnel,
+        figures=figures,
     )
     return directory.write_text("report.html", page)
 

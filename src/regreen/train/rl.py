@@ -1,19 +1,16 @@
 """Reinforcement learning: play, judge, update, publish; the same after any break.
 
 What is played stands in a plan, what was played in files until a checkpoint contains it, so a run
-that was killed goes on with the identical next batch and repeats no rollout that had ended. The
-first rank plays; every rank updates.
+that was killed goes on with the identical next batch and repeats no group that had ended. The first
+rank plays; every rank updates.
 """
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TypeVar
 
 from regreen.core.clock import Clock, SystemClock
 from regreen.core.console import Console
@@ -27,7 +24,8 @@ from regreen.train.group_file import GroupFolder
 from regreen.train.learner import Learner, Report
 from regreen.train.plan import Plan, evaluation
 from regreen.train.rl_config import RlConfig
-from regreen.train.rl_metrics import measured, rates
+from regreen.train.rl_metrics import Times, fruitless, measured, rates, spent
+from regreen.train.rl_state import Where, where_of
 from regreen.train.sft_stop import Asked
 from regreen.train.state import Checkpoints
 from regreen.train.trace import Group
@@ -35,6 +33,12 @@ from regreen.train.tracking import Tracker, rewind, trackers
 from regreen.train.weights import FileSender
 
 __all__ = ["RlJob", "RlResult", "train_rl"]
+
+_Found = TypeVar("_Found")
+
+_STILL_SECONDS = 30.0
+"""How often ranks that wait for rollouts hear that they are still being played; an agent's may take
+longer than a rank waits for another."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,18 +82,8 @@ class RlResult:
         return self.step < self.steps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Where:
-    """What a checkpoint keeps of the loop."""
-
-    step: int = 0
-    seconds: float = 0.0
-    tokens: int = 0
-    bad: int = 0
-    kept: tuple[str, ...] = ()
-    pending: tuple[int, ...] = ()
-    place: int = 0
-    evaluations: tuple[dict[str, float], ...] = ()
+class _Stopped(Exception):
+    """Somebody asked to stop while groups were waited for; those that ended are kept."""
 
 
 def train_rl(
@@ -107,12 +101,12 @@ def train_rl(
     Args:
         job: what and where.
         console: is told of what is out of the ordinary.
-        asked: is looked at after every batch.
+        asked: is looked at while groups are waited for, and after every batch.
         progress: is told of every rollout.
         clock: times the run.
 
     Raises:
-        RegreenError: too many batches in a row moved nothing.
+        RegreenError: too many batches in a row could move nothing.
         InfrastructureError: nobody is left to play, or the disk is full; the checkpoint stands.
         UsageError: screening keeps no problem.
     """
@@ -137,49 +131,37 @@ class _Loop:
         self._job, self._config, self._here = job, job.config, job.learner.world
         self._console, self._asked = console, asked
         self._progress, self._clock = progress, clock
-        self._checkpoints = Checkpoints(
-            job.run.path / "checkpoints", self._config.keep, beside=job.beside
-        )
-        self._sender = FileSender(
-            job.run.path / "weights", self._config.staleness + 2, beside=job.beside
-        )
-        self._files = GroupFolder(job.run.path / "groups")
+        self._begun = self._heard = clock.monotonic()
+        self._where, self._before = Where(), 0.0
+        self._newest: Path | None = None
         self._log: Tracker | None = None
+        path, beside = job.run.path, job.beside
+        self._checkpoints = Checkpoints(path / "checkpoints", self._config.keep, beside=beside)
+        self._sender = FileSender(path / "weights", self._config.staleness + 2, beside=beside)
+        self._writes = self._here.broadcast(job.executor is None or not job.executor.own_weights)
+        self._files = GroupFolder(path / "groups")
+        self._screenings = GroupFolder(path / "groups" / "screening")
         self._collector: Collector | None = None
         if job.executor is not None:
             self._collector = Collector(
-                job.executor, self._config, self._files,
-                keep=job.run.append, note=console.note, progress=progress,
+                job.executor, self._config, {"train": self._files, "screen": self._screenings},
+                keep=job.run.append, note=console.note, progress=progress, waiting=self._waiting,
             )  # fmt: skip
 
     def go(self) -> RlResult:
         """Everything."""
-        newest, where = self._checkpoints.latest(), _Where()
-        learner = self._job.learner
-        if newest is not None:
-            extra = self._checkpoints.load(newest, learner.model, learner.optimiser)
-            where = _where(extra)
-        if self._here.first:
-            rewind(self._job.run, where.step if newest is not None else -1)
-            self._log = trackers(self._config.track, self._job.run)
-        begun, before = self._clock.monotonic(), where.seconds
-        self._publish(where.step)
-        where = self._screened(where)
-        plan = Plan(where.kept or tuple(self._job.problems), self._config.group_size,
-                    self._config.seed)  # fmt: skip
-        if self._collector is not None:
-            self._collector.start(plan, where.place, where.pending)
-        where = self._evaluated(where)
-        while where.step < self._config.steps:
-            where, newest = self._batch(plan, where, newest, before - begun)
-            if self._here.broadcast(self._asked.stop):
-                break
-        assert newest is not None or where.step == 0
-        if newest is None or newest.name != f"step-{where.step:06}":
-            newest = self._save(where)
+        self._resume()
+        try:
+            self._train()
+        except _Stopped:
+            pass
+        if self._newest is None or self._newest.name != f"step-{self._where.step:06}":
+            self._save()
+        assert self._newest is not None
+        where = self._where
         return RlResult(
             step=where.step, steps=self._config.steps, seconds=where.seconds,
-            checkpoint=newest, evaluations=where.evaluations,
+            checkpoint=self._newest, evaluations=where.evaluations,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -187,149 +169,172 @@ class _Loop:
         if self._log is not None:
             self._log.close()
 
-    def _batch(
-        self, plan: Plan, where: _Where, newest: Path | None, offset: float
-    ) -> tuple[_Where, Path | None]:
-        """One batch, from its groups to what is due behind it."""
-        config, start = self._config, self._clock.monotonic()
-        groups = self._here.broadcast(self._played(plan, where.step))
+    # -- the run ----------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        """Put everything where the newest checkpoint left it."""
+        learner, run = self._job.learner, self._job.run
+        self._newest = self._checkpoints.latest()
+        if self._newest is not None:
+            extra = self._checkpoints.load(self._newest, learner.model, learner.optimiser)
+            self._where = where_of(extra)
+            self._before = self._where.seconds
+        step = self._where.step
+        if self._here.first:
+            # What stands of the beginning is logged again, from the checkpoint or anew.
+            rewind(run, step or -1)
+            self._log = trackers(self._config.track, run, since=step)
+
+    def _train(self) -> None:
+        self._publish()
+        problems = self._screened() if self._config.screen else tuple(self._job.problems)
+        plan = Plan(problems, self._config.group_size, self._config.seed)
+        if self._collector is not None:
+            self._collector.start(plan, self._where.place, self._where.pending)
+        self._evaluate()
+        while self._where.step < self._config.steps:
+            self._batch(plan)
+            if self._here.broadcast(self._asked.stop):
+                return
+            self._evaluate()
+            step = self._where.step
+            if step == self._config.steps or step % self._config.checkpoint_every == 0:
+                self._save()
+
+    def _batch(self, plan: Plan) -> None:
+        """One batch, from its groups to the weights that follow."""
+        step, start = self._where.step, self._clock.monotonic()
+        groups = self._gathered(lambda collector: collector.batch(plan, step))
         played = self._clock.monotonic()
         report = self._job.learner.update(groups)
-        moved = any(update.applied for update in report.updates)
-        refused = any(update.refused for update in report.updates)
-        where = replace(
-            where,
-            step=where.step + 1,
-            tokens=where.tokens + report.tokens,
-            bad=where.bad + 1 if refused and not moved else 0,
-            seconds=self._clock.monotonic() + offset,
+        why = fruitless(groups, report)
+        self._where = replace(
+            self._where,
+            step=step + 1,
+            tokens=self._where.tokens + report.tokens,
+            bad=self._where.bad + 1 if why else 0,
         )
-        self._publish(where.step)
+        self._publish()
         end = self._clock.monotonic()
-        where = replace(where, seconds=end + offset)
-        self._record(where, groups, report, rollout=played - start, update=end - played)
-        self._check(where, report)
-        last = where.step == config.steps
-        due = config.evaluate_every and where.step % config.evaluate_every == 0
-        if due or last:
-            where = self._evaluated(where)
-        if last or self._asked.stop or where.step % config.checkpoint_every == 0:
-            newest = self._save(where)
-        return where, newest
+        self._where = replace(self._where, seconds=self._before + end - self._begun)
+        self._record(groups, report, Times(rollout=played - start, update=end - played))
+        if self._where.bad >= self._config.max_bad_steps:
+            what = f"{self._where.bad} batches in a row could move nothing: {why}"
+            mend = "mend its cause, then --resume; or begin another run with the last checkpoint"
+            raise RegreenError(what, where=str(self._job.run.path), mend=mend)
 
-    def _played(self, plan: Plan, step: int) -> list[Group]:
-        """The groups of a batch; on ranks that do not play, none."""
+    def _gathered(self, play: Callable[[Collector], _Found]) -> _Found:
+        """What the first rank gathers, on every rank; and what ends it, too."""
+        found: _Found | None = None
+        end: RegreenError | _Stopped | None = None
         if self._collector is None:
-            return []
-        self._collector.counts.clear()
-        return self._collector.batch(plan, step)
+            still = True
+            while still:
+                still, found, end = self._here.broadcast((False, found, end))
+        else:
+            try:
+                found = play(self._collector)
+            except (RegreenError, _Stopped) as error:
+                end = error
+            self._here.broadcast((False, found, end))
+        if end is not None:
+            raise end
+        assert found is not None
+        return found
+
+    def _waiting(self) -> None:
+        """Called by the collector now and then."""
+        if self._asked.stop:
+            raise _Stopped
+        now = self._clock.monotonic()
+        if self._here.size > 1 and now - self._heard > _STILL_SECONDS:
+            self._heard = now
+            self._here.broadcast((True, None, None))
 
     # -- around the batches -----------------------------------------------------------------
 
-    def _publish(self, version: int) -> None:
-        folder = self._sender.send(self._job.learner.model, version)
+    def _publish(self) -> None:
+        version = self._where.step
+        folder = self._sender.send(self._job.learner.model, version) if self._writes else None
         if self._job.executor is not None:
             self._job.executor.publish(folder, version)
 
-    def _screened(self, where: _Where) -> _Where:
-        """Keep problems that are neither too easy nor too hard, once for the run."""
-        config = self._config
-        if not config.screen or where.kept:
-            return where
-        kept: tuple[str, ...] = ()
-        if self._collector is not None:
-            plan = Plan(tuple(self._job.problems), config.group_size, config.seed)
-            groups = self._collector.all_of(plan.screening(config.screen))
-            reasons = {group.problem: _screen(group, config) for group in groups}
-            kept = tuple(name for name, reason in reasons.items() if not reason)
-            told = f"screening keeps {len(kept)} of {len(reasons)} problems"
-            self._console.note(told)
-            if self._log is not None:
-                self._log.log(
-                    where.step, {"screen/problems": len(reasons), "screen/kept": len(kept)}
-                )
-            lines = "".join(f"{name}\t{reason or 'kept'}\n" for name, reason in reasons.items())
-            self._job.run.write_text("screening.tsv", lines)
-        kept = self._here.broadcast(kept)
-        if not kept:
-            what = "screening keeps no problem"
-            raise UsageError(
-                what, where="pass_rate", mend="widen it, or begin with a better policy"
-            )
-        where = replace(where, kept=kept)
-        self._save(where)
-        return where
+    def _screened(self) -> tuple[str, ...]:
+        """The problems that are neither too easy nor too hard, found once for the run."""
+        config, problems = self._config, tuple(self._job.problems)
+        if not self._where.kept:
+            jobs = Plan(problems, config.group_size, config.seed).screening(config.screen)
+            kept = self._gathered(lambda collector: self._kept(collector.all_of(jobs)))
+            if not kept:
+                what = f"screening keeps none of {len(problems)} problems: see screening.tsv"
+                mend = "widen pass_rate, or begin with a better policy"
+                raise UsageError(what, where=str(self._job.run.path), mend=mend)
+            self._where = replace(self._where, kept=kept)
+            self._save()
+            if self._here.first:
+                self._screenings.forget(len(problems))
+        if self._log is not None and self._where.step == 0:
+            kept_count = len(self._where.kept)
+            told = {"screen/problems": len(problems), "screen/kept": kept_count}
+            self._log.log(0, told)
+        return self._where.kept
 
-    def _evaluated(self, where: _Where) -> _Where:
-        """Play the held-out problems by the weights as they are, unless that was done."""
-        known = where.evaluations and where.evaluations[-1]["step"] == where.step
-        if known or not self._job.held_out or not (self._config.evaluate_every or where.step == 0):
-            return where
-        found: dict[str, float] = {}
-        if self._collector is not None:
-            jobs = evaluation(
-                self._job.held_out, self._config.evaluations, where.step, self._config.seed
-            )
-            groups = self._collector.all_of(jobs)
-            found = {"step": float(where.step), **rates(groups)}
-            if self._log is not None:
-                named = {f"held_out/{name}": value for name, value in found.items()}
-                self._log.log(where.step, named)
-            told = f"held out after {where.step}: {found['resolved']:.3f} resolved"
+    def _kept(self, groups: Sequence[Group]) -> tuple[str, ...]:
+        reasons = {group.problem: _screen(group, self._config) for group in groups}
+        lines = "".join(f"{name}\t{reason or 'kept'}\n" for name, reason in reasons.items())
+        self._job.run.write_text("screening.tsv", lines)
+        kept = tuple(name for name, reason in reasons.items() if not reason)
+        self._console.note(f"screening keeps {len(kept)} of {len(reasons)} problems")
+        return kept
+
+    def _evaluate(self) -> None:
+        """Play the held-out problems by the weights as they are, if it is time."""
+        config, step, known = self._config, self._where.step, self._where.evaluations
+        due = step in {0, config.steps}
+        due = due or (config.evaluate_every > 0 and step % config.evaluate_every == 0)
+        if not self._job.held_out or not due:
+            return
+        if known and known[-1]["step"] == step:
+            if step == 0 and self._log is not None:
+                self._log_evaluation(known[-1])
+            return
+        jobs = evaluation(self._job.held_out, config.evaluations, config.seed)
+        groups = self._gathered(lambda collector: collector.all_of(jobs))
+        found = {"step": float(step), **rates(groups)}
+        self._where = replace(self._where, evaluations=(*known, found))
+        if self._log is not None:
+            self._log_evaluation(found)
+            told = f"held out after {step}: {found['resolved']:.3f} resolved"
             self._console.note(f"{told}, {found['clean_resolved']:.3f} clean")
-        found = self._here.broadcast(found)
-        return replace(where, evaluations=(*where.evaluations, found))
 
-    def _save(self, where: _Where) -> Path:
-        learner = self._job.learner
+    def _log_evaluation(self, found: Mapping[str, float]) -> None:
+        assert self._log is not None
+        named = {f"held_out/{name}": value for name, value in found.items() if name != "step"}
+        self._log.log(self._where.step, named)
+
+    def _save(self) -> None:
+        learner, where = self._job.learner, self._where
         if self._collector is not None:
             where = replace(where, place=self._collector.submitted, pending=self._collector.pending)
         extra = asdict(where)
-        path = self._checkpoints.save(where.step, learner.model, learner.optimiser, extra)
+        self._newest = self._checkpoints.save(where.step, learner.model, learner.optimiser, extra)
         if self._here.first:
             self._files.forget(min([*where.pending, where.place]))
-        return path
 
-    def _record(
-        self, where: _Where, groups: Sequence[Group], report: Report, *, rollout: float,
-        update: float,
-    ) -> None:  # fmt: skip
+    def _record(self, groups: Sequence[Group], report: Report, times: Times) -> None:
         if self._log is None or self._collector is None:
             return
-        left = self._config.steps - where.step
+        where, steps = self._where, self._config.steps
         row = measured(groups, report, version=where.step - 1)
         row |= {f"count/{name}": value for name, value in self._collector.counts.items()}
-        row |= {
-            "seconds": where.seconds,
-            "seconds_rollout": rollout,
-            "seconds_update": update,
-            "share_rollout": rollout / max(1e-9, rollout + update),
-            "tokens_per_second": report.tokens / max(1e-9, rollout + update),
-            "eta_seconds": where.seconds / where.step * left,
-            "memory_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024),
-        }
-        if torch.cuda.is_available():
-            row["device_memory_bytes"] = float(torch.cuda.max_memory_allocated())
+        row |= spent(where.step, steps, where.seconds, report.tokens, times)
+        self._collector.counts.clear()
         self._log.log(where.step, row)
         if self._progress is not None:
             self._progress.title = (
-                f"step {where.step}/{self._config.steps} · reward {row['reward']:.3f}"
+                f"step {where.step}/{steps} · reward {row['reward']:.3f}"
                 f" · {row['tokens_per_second']:,.0f} tokens/s · rollouts"
             )
-
-    def _check(self, where: _Where, report: Report) -> None:
-        if where.bad < self._config.max_bad_steps:
-            return
-        name = next(update.refused for update in report.updates if update.refused)
-        what = f"{where.bad} batches in a row were refused: the gradient of {name} is not finite"
-        mend = "lower the learning rate; --resume goes on from the checkpoint"
-        raise RegreenError(what, where=str(self._job.run.path), mend=mend)
-
-
-def _where(extra: Mapping[str, Any]) -> _Where:
-    values: dict[str, Any] = dict(extra)
-    values |= {name: tuple(values[name]) for name in ("kept", "pending", "evaluations")}
-    return _Where(**values)
 
 
 def _screen(group: Group, config: RlConfig) -> str:

@@ -70,9 +70,11 @@ class RlConfig(BaseModel):
     pass_rate: PassRateConfig = PassRateConfig()
     """Which problems the screening keeps."""
     evaluate_every: int = Field(default=0, ge=0)
-    """Batches between two evaluations on held-out problems; 0 never."""
+    """Batches between two evaluations on held-out problems; 0 evaluates before the first and after
+    the last."""
     evaluations: int = Field(default=0, ge=0)
-    """Held-out problems of an evaluation, one rollout each; 0 takes all."""
+    """Held-out problems of an evaluation on the way, one rollout each; 0 takes all, as the first
+    and the last evaluation do."""
     checkpoint_every: int = Field(default=10, ge=1)
     """Batches between two checkpoints; the last one has one."""
     keep: int = Field(default=2, ge=1)
@@ -86,7 +88,8 @@ class RlConfig(BaseModel):
     silence_seconds: float = Field(default=120.0, gt=0.0)
     """A worker that says nothing for so long is taken for dead."""
     max_bad_steps: int = Field(default=5, ge=1)
-    """Batches in a row that may move nothing, by refused gradients, before the run ends."""
+    """Batches in a row that may move nothing, because every gradient was refused or no rollout has a
+    verdict, before the run ends."""
     readable: int = Field(default=64, ge=0)
     """Groups of which the conversations are kept, evenly over the run."""
     seed: int = Field(default=0, ge=0)
@@ -96,8 +99,9 @@ class RlConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> RlConfig:
-        if self.workers == 0 and self.staleness > 0:
-            msg = "staleness above 0 needs a worker: alone, this process samples or trains"
+        if 0 < self.screen < self.pass_rate.min_tries:
+            msg = f"a screening of {self.screen} rollouts is less than {self.pass_rate.min_tries}"
+            msg += " (pass_rate.min_tries)"
             raise ValueError(msg)
         if self.order == "finished" and self.staleness == 0:
             msg = "order 'finished' needs a staleness of at least 1"

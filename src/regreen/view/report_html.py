@@ -16,6 +16,7 @@ from regreen.core.funnel import Funnel
 from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
 from regreen.store.jsonl import encode_row
+from regreen.view.curves import Figure
 from regreen.view.facts import RunFacts
 from regreen.view.summary import RolloutRow, digest, slices, summarise
 
@@ -33,6 +34,7 @@ def render_html(
     trajectories: Iterable[Trajectory],
     tasks: Iterable[Task] = (),
     funnel: Funnel | None = None,
+    figures: Sequence[Figure] = (),
 ) -> str:
     """The report as one HTML document; trajectories are read once and kept only as text.
 
@@ -42,6 +44,7 @@ def render_html(
         trajectories: all rollouts of the run.
         tasks: the tasks they worked on, for statements, gold patches and slices.
         funnel: how the tasks were made, when that is known.
+        figures: curves of a training run.
     """
     rows: list[RolloutRow] = []
     blobs: list[str] = []
@@ -57,6 +60,7 @@ def render_html(
         ks=sorted({k for row in agents for k in row.pass_at}),
         slices=slices(rows, by_id, agents),
         funnel=funnel,
+        figures=[(one.caption, base64.b64encode(one.png).decode()) for one in figures],
         facts=run.rows(),
         rows=rows,
         num_tasks=len({row.task for row in rows} | set(by_id)),

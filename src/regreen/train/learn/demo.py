@@ -69,7 +69,7 @@ class LearnConfig(BaseModel):
     """Fine-tuning."""
     rl: RlConfig = RlConfig(
         steps=40, groups=32, group_size=8, staleness=1, workers=1, evaluate_every=10,
-        checkpoint_every=10, rollouts_at_once=1024, silence_seconds=300.0,
+        evaluations=192, checkpoint_every=10, rollouts_at_once=1024, silence_seconds=300.0,
         engine=EngineConfig(max_context=512, max_tokens=32, patience=None),
         update=UpdateConfig(loss=LossConfig(name="dapo"), balance=0.0),
         optimiser=OptimConfig(
@@ -81,6 +81,20 @@ class LearnConfig(BaseModel):
     """What is played."""
     threads: int = Field(default=2, ge=1)
     """Threads of the fine-tuning; afterwards trainer and worker have one each."""
+
+
+def unguarded(config: LearnConfig, *, steps: int | None = None) -> LearnConfig:
+    """The same with the guard off and an answer planted in every box.
+
+    Fewer and smaller batches do: what is found by looking is learnt faster than what is found out.
+    """
+    rl = {"steps": steps or 20, "groups": 16, "evaluate_every": 5}
+    return config.model_copy(
+        update={
+            "rl": config.rl.model_copy(update=rl),
+            "stage": config.stage.model_copy(update={"guarded": False}),
+        }
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
