@@ -51,13 +51,21 @@ class _State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_name: str = "regreen.checkpoint"
+    """What the file is."""
     version: int = 1
+    """Its form; a reader refuses another."""
     step: int
+    """Updates of the run that had been made."""
     ranks: int
+    """Processes that wrote it."""
     step_number: int
+    """Updates that the optimiser had applied."""
     refused: int
+    """Updates that it had refused."""
     rng: list[dict[str, str]]
+    """State of torch's generators of each rank, by device, in base64."""
     extra: dict[str, Any]
+    """What the loop gave."""
 
 
 class Checkpoints:
