@@ -64,6 +64,7 @@ class TokenServer:
     added: int = 0  # ids that the server puts before the prompt
     eos: int | None = None  # SGLang: ends completions whatever was asked for
     reloads: str = "right"  # or wrong, fails
+    paused: bool = False
     failures: list[int] = field(default_factory=list)  # statuses of the next completions
     hang_up: int = 0  # completions to be cut off
     hold: threading.Event | None = None  # completions wait for it
@@ -199,6 +200,8 @@ class TokenServer:
     def command(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if not self.dev:
             return 404, {}
+        if path in {"/pause", "/resume", "/pause_generation", "/continue_generation"}:
+            self.paused = path.startswith("/pause")
         if path == "/collective_rpc":
             good = self.load(body["kwargs"].get("weights_path"))
             return (200, {"results": [None]}) if good else (500, {"error": "no such folder"})
@@ -216,6 +219,7 @@ def text(ids: list[int]) -> str:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     owner: TokenServer
+    doomed = False
 
     def log_message(self, *args: object) -> None:
         pass
@@ -242,8 +246,14 @@ class Handler(BaseHTTPRequestHandler):
         server = self.owner
         size = int(self.headers.get("Content-Length", 0))
         body = json.loads(self.rfile.read(size) or b"{}")
+        if self.doomed:
+            self.close_connection = True
+            return None
         if self.path not in {"/v1/completions", "/generate"}:
-            return self.reply(*server.command(self.path.partition("?")[0], body))
+            status, answer = server.command(self.path.partition("?")[0], body)
+            self.reply(status, answer)
+            self.doomed = status == 500  # as vLLM does: it hangs up, and no header says so
+            return None
         if server.failures:
             return self.reply(server.failures.pop(0), {"error": {"message": "busy"}})
         if server.hang_up:

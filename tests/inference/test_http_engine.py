@@ -333,6 +333,7 @@ def test_a_load_that_fails_stops_every_stream_until_one_succeeds(token_server, t
         server.reloads = "fails"
         with pytest.raises(ModelError, match="no such folder"):
             await made.load(tmp_path, version=1)
+        assert not server.paused
         asked = len(server.prompts)
         with pytest.raises(ModelError, match="unknown since a load failed"):
             await stream.extend([1], max_tokens=3)
