@@ -27,8 +27,9 @@ from regreen.core.errors import RegreenError
 from regreen.model import SHAPES, Decoder
 from regreen.model.checkpoint import tensors_of
 from regreen.packing import CostModel
-from regreen.train.broadcast import BroadcastSender, Meeting
+from regreen.train.broadcast import BroadcastSender
 from regreen.train.forward import flatten, score
+from regreen.train.meeting import Meeting
 from regreen.train.optim import OptimConfig, Optimiser
 from regreen.train.parallel import World, idle, shard, split, world
 from regreen.train.recompute import recompute

@@ -21,7 +21,8 @@ from regreen.model import SHAPES, Borders, Decoder
 from regreen.model.config import ModelConfig
 from regreen.train import estimate as module
 from regreen.train import forward
-from regreen.train.estimate import Rates, Run, activations, estimate, show
+from regreen.train.activations import activations
+from regreen.train.estimate import Rates, Run, estimate, show
 from regreen.train.optim import OptimConfig, Optimiser
 from regreen.train.rates import measure
 from regreen.train.recompute import recompute

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from regreen.core.errors import InfrastructureError, RegreenError, UsageError
 from regreen.model import SHAPES, Decoder
 from regreen.model.checkpoint import load_checkpoint
-from regreen.train.broadcast import BroadcastSender, Meeting, _buckets, receive
+from regreen.train.broadcast import BroadcastSender, _buckets, receive
+from regreen.train.meeting import Meeting
 from regreen.train.parallel import World
 from regreen.train.weights import FileSender, fill, newest
 
@@ -193,7 +194,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_weights import SMALL, a_model
-from regreen.train.broadcast import Meeting, receive
+from regreen.train.broadcast import receive
+from regreen.train.meeting import Meeting
 from regreen.train.weights import FileSender
 model = a_model(seed=5, num_experts=3)
 with Meeting("127.0.0.1", int(sys.argv[2]), 1, 2, timeout_seconds=60.0) as meeting:

@@ -1,0 +1,109 @@
+"""Where one trainer and its engines meet: a group of processes beside torch's own one.
+
+Torch gives a process one group that is named by its environment; trainers add up gradients in it.
+A second one of other processes is made from torch's parts, over gloo or NCCL.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import TracebackType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from regreen.core.errors import InfrastructureError
+
+__all__ = ["Meeting"]
+
+
+class Meeting:
+    """A group of one trainer, rank 0, and the engines, which joins when all have come.
+
+    Args:
+        host: where rank 0 listens.
+        port: the port there, free and known to all.
+        rank: this process, 0 for the trainer.
+        size: processes in all.
+        device: `cpu` meets over gloo, `cuda` over NCCL.
+        timeout_seconds: how long one waits for another.
+
+    Raises:
+        InfrastructureError: not all came in time.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        rank: int,
+        size: int,
+        *,
+        device: torch.device | str = "cpu",
+        timeout_seconds: float = 600.0,
+    ) -> None:
+        self.rank, self.size, self.device = rank, size, torch.device(device)
+        self._where = f"{host}:{port}, rank {rank} of {size}"
+        limit = timedelta(seconds=timeout_seconds)
+        try:
+            store = dist.TCPStore(host, port, size, rank == 0, limit)  # type: ignore[attr-defined]
+            self._group: Any = _group(store, rank, size, self.device, limit)
+            self.agree(ok=True)
+        except RuntimeError as error:
+            raise self._lost(error) from error
+
+    def broadcast(self, values: Tensor) -> Tensor:
+        """What rank 0 holds, in place.
+
+        Raises:
+            InfrastructureError: another process is gone or silent.
+        """
+        try:
+            self._group.broadcast(values, 0).wait()
+        except RuntimeError as error:
+            raise self._lost(error) from error
+        return values
+
+    def agree(self, *, ok: bool) -> bool:
+        """Whether it is so for all.
+
+        Raises:
+            InfrastructureError: another process is gone or silent.
+        """
+        fails = torch.tensor([0 if ok else 1], device=self.device)
+        try:
+            self._group.allreduce([fails]).wait()
+        except RuntimeError as error:
+            raise self._lost(error) from error
+        return not int(fails)
+
+    def close(self) -> None:
+        """Leave."""
+        self._group.shutdown()
+
+    def __enter__(self) -> Meeting:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _lost(self, error: RuntimeError) -> InfrastructureError:
+        what = f"the other side of the weights' group is gone or silent: {str(error)[:200]}"
+        mend = "fill the engines from the newest folder of weights, then let them meet again"
+        return InfrastructureError(what.splitlines()[0], where=self._where, mend=mend)
+
+
+def _group(store: Any, rank: int, size: int, device: torch.device, limit: timedelta) -> Any:
+    """A group that is not the process's own; torch has no other public way to a second one."""
+    if device.type == "cpu":
+        return dist.ProcessGroupGloo(store, rank, size, limit)
+    options = dist.ProcessGroupNCCL.Options()
+    options._timeout = limit
+    return dist.ProcessGroupNCCL(store, rank, size, options)
