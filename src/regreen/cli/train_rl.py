@@ -67,7 +67,7 @@ class RlFlags(Output):
     screen: int | None = None
     """Rollouts of each task before training, to leave out what is always or never solved."""
     evaluate_every: int | None = None
-    """Batches between evaluations (default 0: never)."""
+    """Batches between evaluations (default 0: only before the first and after the last)."""
     checkpoint_every: int | None = None
     """Batches between checkpoints (default 10)."""
     track: Annotated[tuple[str, ...], Parameter(negative="")] = ()
@@ -225,6 +225,9 @@ class _Order:
         from regreen.train.worker_pool import WorkerPool, worker_key
 
         if self.config.workers == 0 and self.flags.listen is None:
+            if self.config.staleness:
+                what = "alone, this process samples or trains, so nothing can be stale"
+                raise UsageError(what, where="--staleness", mend="give -j 1 or more, or --listen")
             if self.here.size > 1:
                 what = "several trainers need a worker: their weights are cut"
                 raise UsageError(what, where="--workers 0", mend="give -j 1 or more")

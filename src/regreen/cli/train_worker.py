@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from regreen.cli.shared import Output
@@ -36,7 +37,7 @@ def worker(address: str, /, *, output: Output | None = None) -> int:
         raise UsageError(what, mend="give HOST:PORT, as the trainer was started with")
     console.note(f"connecting to {address}")
     try:
-        serve(address, worker_key(), f"{socket.gethostname()}:{port}")
+        serve(address, worker_key(), f"{socket.gethostname()}:{os.getpid()}")
     except OSError as error:
         what = f"the trainer does not answer: {error}"
         mend = "start it with --listen, and compare REGREEN_WORKER_KEY"

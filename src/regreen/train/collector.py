@@ -8,7 +8,7 @@ happened to those who played them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from regreen.core.progress import Progress
 from regreen.core.trajectory import Trajectory
@@ -16,7 +16,7 @@ from regreen.train.executor import Executor, Finished, Lost, Told
 from regreen.train.group_file import GroupFolder
 from regreen.train.plan import Plan
 from regreen.train.rl_config import RlConfig
-from regreen.train.rollouts import Job
+from regreen.train.rollouts import Job, worth_another
 from regreen.train.trace import Group, Purpose
 
 __all__ = ["Collector"]
@@ -30,21 +30,23 @@ class Collector:
     Args:
         executor: who plays.
         config: batch, staleness and order.
-        files: keeps finished groups of the plan.
+        files: for each purpose that is kept over a break, the folder of its finished groups.
         keep: takes the readable records.
         note: is told of what is out of the ordinary.
         progress: is told of every rollout.
+        waiting: called about once a second while groups are waited for; what it raises ends that.
     """
 
     def __init__(
         self,
         executor: Executor,
         config: RlConfig,
-        files: GroupFolder,
+        files: Mapping[Purpose, GroupFolder],
         *,
         keep: Callable[[Trajectory], None],
         note: Callable[[str], None],
         progress: Progress | None = None,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         """Rollouts by outcome and accidents by kind since they were last cleared."""
@@ -54,6 +56,7 @@ class Collector:
         self._config = config
         self._files = files
         self._keep, self._note, self._progress = keep, note, progress
+        self._waiting = waiting
         self._done: dict[_Key, Group] = {}
         self._flying: dict[_Key, Job] = {}
         self._tries: Counter[_Key] = Counter()
@@ -98,7 +101,7 @@ class Collector:
 
     def all_of(self, jobs: Sequence[Job]) -> list[Group]:
         """Play jobs that are no batch, and wait for all of them."""
-        self._hand_out(jobs)
+        self._hand_out([job for job in jobs if not self._known(job)])
         keys = [_key(job) for job in jobs]
         while not all(key in self._done for key in keys):
             self._wait()
@@ -113,7 +116,11 @@ class Collector:
         return [place for place in wanted if ("train", place) in self._done]
 
     def _stale(self, place: int, step: int) -> bool:
-        return 0 <= self._done["train", place].oldest < step - self._config.staleness
+        """Whether a group is too old; or too new, from a future that ended with its trainer."""
+        group, bound = self._done["train", place], self._config.staleness
+        return (
+            group.oldest >= 0 and not step - bound <= group.oldest <= group.newest <= step + bound
+        )
 
     def _submit_ahead(self, plan: Plan, step: int) -> None:
         """Hand out as many groups as the staleness allows."""
@@ -129,7 +136,8 @@ class Collector:
 
     def _known(self, job: Job) -> bool:
         """Whether a group was played by an earlier process and kept."""
-        group = self._files.read(job.place)
+        folder = self._files.get(job.purpose)
+        group = None if folder is None else folder.read(job.place)
         if group is None or group.problem != job.problem or len(group.rollouts) != job.size:
             return False
         self._done[_key(job)] = group
@@ -142,6 +150,7 @@ class Collector:
 
     def _wait(self) -> None:
         """Take what happened next."""
+        self._waiting()
         event = self._executor.next(1.0)
         if isinstance(event, Told):
             if event.purpose == "train":
@@ -157,19 +166,21 @@ class Collector:
     def _take(self, group: Group) -> None:
         key = group.purpose, group.place
         faults = [one.fault for one in group.rollouts if one.fault is not None]
+        passing = [fault for fault in faults if worth_another(fault)]
         self._tries[key] += 1
-        if faults and self._tries[key] < self._config.group_tries:
+        if passing and self._tries[key] < self._config.group_tries:
             self.counts["groups_again"] += 1
-            self._note(f"{group.problem} is played again: {faults[0].message[:300]}")
+            self._note(f"{group.problem} is played again: {passing[0].message[:300]}")
             self._hand_out([self._flying[key]])
             return
-        del self._flying[key], self._tries[key]
-        self._done[key] = group
-        if group.purpose == "train":
-            self._files.write(group)
         for one in group.rollouts:
             if one.trajectory is not None:
                 self._keep(one.trajectory)
+        # Written last: a group that has a file is not played again, so its records stand by then.
+        if (folder := self._files.get(group.purpose)) is not None:
+            folder.write(group)
+        del self._flying[key], self._tries[key]
+        self._done[key] = group
 
 
 def _key(job: Job) -> _Key:

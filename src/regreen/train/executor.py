@@ -58,11 +58,14 @@ Event = Finished | Told | Lost
 class Executor(Protocol):
     """Where jobs are played."""
 
-    def publish(self, folder: Path, version: int) -> None:
+    own_weights: bool
+    """Whether it samples by the trainer's own weights, so that none need be written."""
+
+    def publish(self, folder: Path | None, version: int) -> None:
         """Sample jobs that are handed out from now on by these weights.
 
         Args:
-            folder: a checkpoint that every worker can read until the next is published.
+            folder: a checkpoint that every worker can read; None where ``own_weights``.
             version: its number.
         """
         ...
@@ -93,6 +96,8 @@ class Here:
         settings: its keyword arguments.
     """
 
+    own_weights = True
+
     def __init__(self, build: Callable[..., Player], settings: Mapping[str, Any]) -> None:
         self._player = build(told=self._told, **settings)
         self._runner = asyncio.Runner()
@@ -100,7 +105,7 @@ class Here:
         self._playing: set[asyncio.Task[None]] = set()
         self._open = False
 
-    def publish(self, folder: Path, version: int) -> None:
+    def publish(self, folder: Path | None, version: int) -> None:
         """See ``Executor``; the weights are those of the trainer already."""
         engine = self._player.engine
         assert isinstance(engine, LockStep)
@@ -126,8 +131,8 @@ class Here:
 
     async def _begin(self, jobs: Sequence[Job]) -> None:
         if not self._open:
+            self._open = True  # what a failing open has opened is closed, too
             await self._player.stage.open()
-            self._open = True
         for job in jobs:
             task = asyncio.create_task(self._play(job))
             self._playing.add(task)
@@ -146,8 +151,10 @@ class Here:
             return None
 
     async def _end(self) -> None:
-        for task in self._playing:
+        playing = list(self._playing)
+        for task in playing:
             task.cancel()
+        await asyncio.gather(*playing, return_exceptions=True)
         await self._player.engine.close()
         await self._player.stage.close()
 

@@ -73,7 +73,7 @@ class GroupFolder:
                     raise UsageError(what, where=str(path), mend="delete it; it is played again")
                 rows = [_played(row, found) for row in head.pop("rollouts")]
                 return Group(**head, rollouts=tuple(rows))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             what = f"this group cannot be read: {error}"
             raise UsageError(what, where=str(path), mend="delete it; it is played again") from error
 
@@ -83,6 +83,8 @@ class GroupFolder:
             for path in self.path.glob("*.npz"):
                 if path.stem.isdigit() and int(path.stem) < before:
                     path.unlink(missing_ok=True)
+            for path in self.path.glob(".*.tmp"):  # of a process that was killed
+                path.unlink(missing_ok=True)
 
     def _file(self, place: int) -> Path:
         return self.path / f"{place:08}.npz"

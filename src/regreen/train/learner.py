@@ -225,12 +225,18 @@ class Learner:
     def _micro_batches(
         self, rows: Sequence[_Row], places: Sequence[int]
     ) -> Iterator[tuple[int, ...]]:
-        """This rank's micro-batches; as many on every rank, some of them empty."""
-        lengths = [len(rows[place].trace.ids) - 1 for place in places]
+        """This rank's micro-batches; as many on every rank, some of them empty.
+
+        Traces whose experts are replayed are computed apart from those without, because a forward
+        replays all or none.
+        """
         cost = CostModel.of(self.model.config)
-        parts = split(lengths, self.world.size, capacity=self.config.micro_tokens, cost=cost)
-        for micro in parts[self.world.rank]:
-            yield tuple(places[at] for at in micro)
+        for known in (True, False):
+            own = [place for place in places if (rows[place].trace.experts is not None) == known]
+            lengths = [len(rows[place].trace.ids) - 1 for place in own]
+            parts = split(lengths, self.world.size, capacity=self.config.micro_tokens, cost=cost)
+            for micro in parts[self.world.rank]:
+                yield tuple(own[at] for at in micro)
 
     def _flat(self, rows: Sequence[_Row], micro: Sequence[int]) -> Flat:
         traces = [rows[place].trace for place in micro]

@@ -14,7 +14,7 @@ import numpy as np
 from regreen.core.errors import UsageError
 from regreen.train.rollouts import Job
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "evaluation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,6 @@ class Plan:
         problem = self.problems[int(order.permutation(len(self.problems))[at])]
         return Job(problem=problem, place=place, size=self.size, seed=self.seed)
 
-    def batch(self, step: int, groups: int) -> list[Job]:
-        """The groups of a batch, from 0."""
-        return [self.job(place) for place in range(step * groups, (step + 1) * groups)]
-
     def screening(self, tries: int) -> list[Job]:
         """Every problem once, to measure its pass rate."""
         return [
@@ -52,7 +48,7 @@ class Plan:
         ]
 
 
-def evaluation(problems: Sequence[str], count: int, step: int, seed: int) -> list[Job]:
+def evaluation(problems: Sequence[str], count: int, seed: int) -> list[Job]:
     """Held-out problems once each; the same ones and seeds at every step."""
     chosen = problems[:count] if count else problems
     return [

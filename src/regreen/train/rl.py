@@ -8,6 +8,7 @@ rank plays; every rank updates.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -134,6 +135,7 @@ class _Loop:
         self._begun = self._heard = clock.monotonic()
         self._where, self._before = Where(), 0.0
         self._newest: Path | None = None
+        self._saved: Where | None = None
         self._log: Tracker | None = None
         path, beside = job.run.path, job.beside
         self._checkpoints = Checkpoints(path / "checkpoints", self._config.keep, beside=beside)
@@ -151,11 +153,9 @@ class _Loop:
     def go(self) -> RlResult:
         """Everything."""
         self._resume()
-        try:
+        with suppress(_Stopped):
             self._train()
-        except _Stopped:
-            pass
-        if self._newest is None or self._newest.name != f"step-{self._where.step:06}":
+        if self._newest is None or self._where != self._saved:
             self._save()
         assert self._newest is not None
         where = self._where
@@ -178,7 +178,7 @@ class _Loop:
         if self._newest is not None:
             extra = self._checkpoints.load(self._newest, learner.model, learner.optimiser)
             self._where = where_of(extra)
-            self._before = self._where.seconds
+            self._saved, self._before = self._where, self._where.seconds
         step = self._where.step
         if self._here.first:
             # What stands of the beginning is logged again, from the checkpoint or anew.
@@ -316,7 +316,7 @@ class _Loop:
         learner, where = self._job.learner, self._where
         if self._collector is not None:
             where = replace(where, place=self._collector.submitted, pending=self._collector.pending)
-        extra = asdict(where)
+        self._saved, extra = self._where, asdict(where)
         self._newest = self._checkpoints.save(where.step, learner.model, learner.optimiser, extra)
         if self._here.first:
             self._files.forget(min([*where.pending, where.place]))

@@ -88,8 +88,8 @@ class RlConfig(BaseModel):
     silence_seconds: float = Field(default=120.0, gt=0.0)
     """A worker that says nothing for so long is taken for dead."""
     max_bad_steps: int = Field(default=5, ge=1)
-    """Batches in a row that may move nothing, because every gradient was refused or no rollout has a
-    verdict, before the run ends."""
+    """Batches in a row that may move nothing before the run ends, because every gradient was
+    refused or no rollout has a verdict."""
     readable: int = Field(default=64, ge=0)
     """Groups of which the conversations are kept, evenly over the run."""
     seed: int = Field(default=0, ge=0)

@@ -6,20 +6,38 @@ Every rollout is in the denominator of every share, also one that a fault ended;
 
 from __future__ import annotations
 
+import math
+import re
+import resource
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
+from typing import TypeGuard
+
+import torch
 
 from regreen.train.learner import Report
 from regreen.train.trace import Group, Played
 
-__all__ = ["measured", "rates"]
+__all__ = ["Times", "fruitless", "measured", "rates", "spent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Seconds of one batch."""
+
+    rollout: float
+    """Spent waiting for rollouts."""
+    update: float
+    """Spent on the update, and on handing on the weights."""
 
 
 def rates(groups: Sequence[Group]) -> dict[str, float]:
     """Shares of all rollouts, and means over them."""
     rollouts = [one for group in groups for one in group.rollouts]
     size = max(1, len(rollouts))
-    scored = [one.reward for one in rollouts if one.reward is not None]
+    scored = [one.reward for one in rollouts if _sound(one.reward)]
     sampled = [sum(int(trace.sampled.sum()) for trace in one.traces) for one in rollouts]
     return {
         "rollouts": float(len(rollouts)),
@@ -29,6 +47,7 @@ def rates(groups: Sequence[Group]) -> dict[str, float]:
         "finished": sum(one.finished for one in rollouts) / size,
         "faults": sum(one.fault is not None for one in rollouts) / size,
         "reward": fmean(scored) if scored else 0.0,
+        "unscored": 1.0 - len(scored) / size if rollouts else 0.0,
         "turns": sum(one.turns for one in rollouts) / size,
         "tokens_sampled": sum(sampled) / size,
     }
@@ -47,7 +66,10 @@ def measured(groups: Sequence[Group], report: Report, *, version: int) -> dict[s
     row["staleness_max"] = float(max(ages, default=0))
     row["groups_trained"] = len(groups) - sum(report.dropped.values())
     row |= {f"dropped/{name}": float(count) for name, count in report.dropped.items()}
-    row |= {f"left_out/{_kind(name)}": float(n) for name, n in report.left_out.items()}
+    kinds: Counter[str] = Counter()
+    for name, count in report.left_out.items():
+        kinds[_kind(name)] += count
+    row |= {f"left_out/{name}": float(count) for name, count in kinds.items()}
     row["penalised"] = _share(groups)
     row |= report.metrics
     if report.updates:
@@ -72,5 +94,50 @@ def _penalised(played: Played) -> bool:
 
 
 def _kind(reason: str) -> str:
-    """A reason without what differs from rollout to rollout."""
-    return reason.partition(":")[0].replace(" ", "_")
+    """A reason without what differs from rollout to rollout, so that there are few of them."""
+    kind = reason.partition(":")[0]
+    return re.sub(r" -?(\d\S*|nan|inf)\b", "", kind).replace(" ", "_")
+
+
+def _sound(reward: float | None) -> TypeGuard[float]:
+    return reward is not None and math.isfinite(reward)
+
+
+def fruitless(groups: Sequence[Group], report: Report) -> str:
+    """Why a batch could move nothing, through no merit of the policy; empty where it could.
+
+    Equal rewards are no such reason: a policy that always succeeds has nothing to learn.
+    """
+    refused = [update.refused for update in report.updates if update.refused]
+    if refused and not any(update.applied for update in report.updates):
+        return f"the gradient of {refused[0]} is not finite"
+    size = sum(len(group.rollouts) for group in groups)
+    if size and sum(report.left_out.values()) == size:
+        reasons = Counter(report.left_out)
+        return f"no rollout has a verdict, most often because of: {reasons.most_common(1)[0][0]}"
+    return ""
+
+
+def spent(step: int, steps: int, seconds: float, tokens: int, times: Times) -> dict[str, float]:
+    """Time and memory after a batch.
+
+    Args:
+        step: batches trained on.
+        steps: of the whole run.
+        seconds: spent on them.
+        tokens: computed by the update.
+        times: of this batch.
+    """
+    both = max(1e-9, times.rollout + times.update)
+    row = {
+        "seconds": seconds,
+        "seconds_rollout": times.rollout,
+        "seconds_update": times.update,
+        "share_rollout": times.rollout / both,
+        "tokens_per_second": tokens / both,
+        "eta_seconds": seconds / step * (steps - step),
+        "memory_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024),
+    }
+    if torch.cuda.is_available():
+        row["device_memory_bytes"] = float(torch.cuda.max_memory_allocated())
+    return row

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -19,7 +21,7 @@ import numpy as np
 from regreen.agents.record import Conversation
 from regreen.core.clock import Clock, SystemClock
 from regreen.core.together import together
-from regreen.core.trajectory import Incident, Trajectory
+from regreen.core.trajectory import ErrorRecord, Incident, Trajectory
 from regreen.core.verdict import Reward, Verdict
 from regreen.inference.engine.base import TokenEngine
 from regreen.inference.engine.token_model import TokenModel
@@ -27,7 +29,15 @@ from regreen.rollout.draft import fault_of
 from regreen.templates.tokens.renderer import Renderer
 from regreen.train.trace import Group, Played, Purpose, Trace
 
-__all__ = ["Job", "Outcome", "Player", "Stage", "outcome_of", "rollout_seed"]
+__all__ = [
+    "Job",
+    "Outcome",
+    "Player",
+    "Stage",
+    "outcome_of",
+    "rollout_seed",
+    "worth_another",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +137,7 @@ class Player:
     keep: Callable[[Job], bool] = lambda job: True
     """Whether the readable records of a group are kept."""
     tries: int = 3
-    """Times a rollout that a fault ended is played before its group is given up."""
+    """Times a rollout is played that a passing fault ended, before its group is given up."""
     at_once: int = 1024
     """Rollouts that are played at the same time."""
     told: Callable[[Job, Played], None] | None = None
@@ -155,7 +165,7 @@ class Player:
         async with self._room:
             for _ in range(self.tries):
                 played = await self._once(job, attempt)
-                if played.fault is None:
+                if played.fault is None or not worth_another(played.fault):
                     break
         if self.told:
             self.told(job, played)
@@ -172,48 +182,74 @@ class Player:
             show_tools=self.show_tools,
         )
         log = Conversation(rollout_id=name, clock=self.clock)
-        played = Played(rollout_id=name, traces=(), reward=None, finished=False)
+        fault: ErrorRecord | None = None
+        record: Trajectory | None = None
         try:
-            outcome = await self.stage.play(job.problem, seed, model, log)
-            record = self._record(name, job, seed, log, outcome)
+            outcome = _plain(await self.stage.play(job.problem, seed, model, log))
+            record = self._record(job, attempt, log, outcome)
             penalties = self.penalise(model, record) if self.penalise else None
             trace = trace_of(model, penalties)
-            return Played(
-                rollout_id=name,
-                traces=() if trace is None else (trace,),
-                reward=outcome.reward,
-                finished=outcome.finished,
-                resolved=outcome.resolved,
-                hacked=any(incident.confirmed for incident in outcome.incidents),
-                turns=len(model.sampled),
-                trajectory=record if self.keep(job) else None,
-            )
         except Exception as exc:  # the boundary of a rollout for training
-            return replace(played, turns=len(model.sampled), fault=fault_of(exc))
+            outcome, trace = Outcome(reward=None, resolved=False, finished=False), None
+            fault = fault_of(exc)
+            with suppress(ValueError):  # what was said may be the very thing that cannot be kept
+                record = self._record(job, attempt, log, outcome, fault=fault)
         finally:
             await model.close()
+        return Played(
+            rollout_id=name,
+            traces=() if trace is None else (trace,),
+            reward=outcome.reward,
+            finished=outcome.finished,
+            resolved=outcome.resolved,
+            hacked=any(incident.confirmed for incident in outcome.incidents),
+            turns=len(model.sampled),
+            fault=fault,
+            trajectory=record if self.keep(job) else None,
+        )
 
     def _record(
-        self, name: str, job: Job, seed: int, log: Conversation, outcome: Outcome
+        self,
+        job: Job,
+        attempt: int,
+        log: Conversation,
+        outcome: Outcome,
+        *,
+        fault: ErrorRecord | None = None,
     ) -> Trajectory:
-        rewards = () if outcome.reward is None else (Reward(name="reward", score=outcome.reward),)
+        reward, rewards = outcome.reward, tuple[Reward, ...]()
+        if reward is not None and math.isfinite(reward):
+            rewards = (Reward(name="reward", score=reward),)
         return Trajectory(
-            rollout_id=name,
+            rollout_id=rollout_id(job, self.stage.name, attempt),
             task=job.problem,
             agent=self.stage.name,
             tool_format="openai" if log.tools else "",
             tools=log.tools,
-            seed=seed,
+            seed=rollout_seed(job, attempt),
             messages=tuple(log.messages),
             turns=log.turns(),
-            segments=((0, len(log.messages)),),
-            exit_status=outcome.exit_status,
+            segments=((0, len(log.messages)),) if log.messages else (),
+            exit_status=outcome.exit_status or (fault.type if fault else ""),
             patch=outcome.patch,
             verdict=outcome.verdict,
             rewards=rewards,
             incidents=outcome.incidents,
+            error=fault,
             started_at=log.started_at,
         )
+
+
+def worth_another(fault: ErrorRecord) -> bool:
+    """Whether the same seed may end otherwise: boxes and endpoints recover, problems do not."""
+    return fault.boundary in {"infrastructure", "model"} and fault.type != "ContextOverflow"
+
+
+def _plain(outcome: Outcome) -> Outcome:
+    """The same in plain numbers, or an error here and not in the trainer."""
+    reward = None if outcome.reward is None else float(outcome.reward)
+    resolved, finished = bool(outcome.resolved), bool(outcome.finished)
+    return replace(outcome, reward=reward, resolved=resolved, finished=finished)
 
 
 def outcome_of(played: Played) -> str:
@@ -236,7 +272,8 @@ def trace_of(model: TokenModel, penalties: Sequence[float] | None = None) -> Tra
     for sample, found in zip(dialogue.samples, model.sampled, strict=True):
         span = slice(sample.prompt_len, sample.prompt_len + len(sample.ids))
         logprobs[span] = sample.logprobs
-        versions[span] = found.versions[0]
+        # The older of the two where the engine does not say where it went over to the newer one.
+        versions[span] = found.drawn_by or found.versions[0]
     sampled = np.array(dialogue.loss_mask, bool)
     penalty = np.zeros(len(ids), np.float32) if penalties is None else np.array(penalties, "f4")
     return Trace(

@@ -101,3 +101,10 @@ class Group:
         """The oldest version that drew one of its tokens; -1 when none was drawn."""
         found = [t.oldest for r in self.rollouts for t in r.traces if t.oldest >= 0]
         return min(found, default=-1)
+
+    @property
+    def newest(self) -> int:
+        """The newest version that drew one of its tokens; -1 when none was drawn."""
+        found = [int(t.versions[t.sampled].max()) for r in self.rollouts for t in r.traces
+                 if t.sampled.any()]  # fmt: skip
+        return max(found, default=-1)

@@ -18,14 +18,16 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
 
-from regreen.core.errors import RegreenError
+from regreen.core.errors import ModelError, RegreenError
 from regreen.core.together import together
 from regreen.train.rollouts import Job, Player, outcome_of
 from regreen.train.trace import Played
 
-__all__ = ["WorkerSpec", "serve", "work"]
+__all__ = ["WorkerSpec", "serve"]
 
 _ALIVE_SECONDS = 2.0
+_END_SECONDS = 10.0
+"""How long boxes may take to close once the trainer is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,25 +55,23 @@ def serve(address: str, key: bytes, name: str) -> None:
     host, _, port = address.rpartition(":")
     with Client((host, int(port)), authkey=key) as connection:
         connection.send(("hello", name, os.getpid()))
-        spec: WorkerSpec = connection.recv()
-        work(connection, spec)
+        try:
+            _work(connection, connection.recv())
+        except (ConnectionError, EOFError):
+            return
+        except Exception as error:
+            known = error if isinstance(error, RegreenError) else None
+            text = "\n".join(known.lines()) if known else f"{type(error).__name__}: {error}"
+            with suppress(OSError):
+                connection.send(("failed", text))
+            raise
 
 
-def work(connection: Connection, spec: WorkerSpec) -> None:
-    """Play what comes over a connection until it is closed."""
+def _work(connection: Connection, spec: WorkerSpec) -> None:
     import torch
 
     torch.set_num_threads(spec.threads)
-    try:
-        asyncio.run(_Worker(connection, spec).run())
-    except ConnectionError:
-        return
-    except Exception as error:
-        known = error if isinstance(error, RegreenError) else None
-        text = "\n".join(known.lines()) if known else f"{type(error).__name__}: {error}"
-        with suppress(OSError):
-            connection.send(("failed", text))
-        raise
+    asyncio.run(_Worker(connection, spec).run())
 
 
 class _Worker:
@@ -79,30 +79,53 @@ class _Worker:
         self._connection = connection
         self._spec = spec
         self._sending = threading.Lock()
-        self._player = spec.build(told=self._told, **spec.settings)
+        self._ended = threading.Event()
         self._inbox: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+        self._newest = -1
+        threading.Thread(target=self._beat, daemon=True).start()
+        self._player = spec.build(told=self._told, **spec.settings)
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        threading.Thread(target=self._listen, args=(loop,), daemon=True).start()
-        threading.Thread(target=self._beat, daemon=True).start()
-        await self._player.stage.open()
-        playing: set[asyncio.Task[None]] = set()
+        """Play until told to stop, then close what was opened."""
+        serving = asyncio.ensure_future(self._serve())
+        given = asyncio.get_running_loop(), serving
+        threading.Thread(target=self._listen, args=given, daemon=True).start()
         try:
-            while (message := await self._inbox.get())[0] != "stop":
-                if message[0] == "weights":
-                    await self._player.engine.load(Path(message[1]), version=message[2])
-                elif self._spec.in_flight:
-                    task = asyncio.create_task(self._play(message[1]))
-                    playing.add(task)
-                    task.add_done_callback(playing.discard)
-                else:
-                    await self._play(message[1])
+            await asyncio.wait({serving})
         finally:
-            for task in playing:
-                task.cancel()
+            serving.cancel()
+            await asyncio.wait({serving})
             await self._player.stage.close()
             await self._player.engine.close()
+            self._ended.set()
+        if not serving.cancelled():
+            serving.result()
+
+    async def _serve(self) -> None:
+        await self._player.stage.open()
+        try:
+            async with asyncio.TaskGroup() as playing:
+                while True:
+                    await self._obey(await self._inbox.get(), playing)
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from several
+
+    async def _obey(self, message: tuple[Any, ...], playing: asyncio.TaskGroup) -> None:
+        if message[0] == "weights":
+            await self._load(Path(message[1]), message[2])
+        elif self._spec.in_flight:
+            playing.create_task(self._play(message[1]))
+        else:
+            await self._play(message[1])
+
+    async def _load(self, folder: Path, version: int) -> None:
+        try:
+            await self._player.engine.load(folder, version=version)
+        except ModelError:
+            if version == self._newest:
+                raise
+            # This worker was behind and the folder is gone; what is played until the newer ones
+            # are loaded bears the version that it was sampled by.
 
     async def _play(self, jobs: list[Job]) -> None:
         async def one(job: Job) -> None:
@@ -118,18 +141,19 @@ class _Worker:
         with self._sending:
             self._connection.send(message)
 
-    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _listen(self, loop: asyncio.AbstractEventLoop, serving: asyncio.Future[None]) -> None:
         """Read in a thread: the loop may be busy for as long as a step of the engine takes."""
-        message: tuple[Any, ...] = ("stop",)
         with suppress(EOFError, OSError):
             while (message := self._connection.recv())[0] != "stop":
+                if message[0] == "weights":
+                    self._newest = message[2]
                 loop.call_soon_threadsafe(self._inbox.put_nowait, message)
-        if message[0] != "stop":
-            os._exit(1)  # the trainer is gone, and with it everybody who could use what is played
-        loop.call_soon_threadsafe(self._inbox.put_nowait, message)
+        with suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(serving.cancel)
+        if not self._ended.wait(_END_SECONDS):
+            os._exit(1)  # whoever could use what is played is gone
 
     def _beat(self) -> None:
         with suppress(OSError, ValueError):
-            while True:
-                threading.Event().wait(_ALIVE_SECONDS)
+            while not self._ended.wait(_ALIVE_SECONDS):
                 self._send("alive")

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import queue
 import secrets
-import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +38,22 @@ _START = (
     "import sys; from regreen.train.worker import serve; "
     "serve(sys.argv[1], bytes.fromhex(sys.stdin.readline()), sys.argv[2])"
 )
-_CONNECT_SECONDS = 120.0
+_ALONE_SECONDS = 600.0
+"""How long a trainer waits for a worker while there is none."""
+_END_SECONDS = 12.0
+"""How long workers may take to end once they are told to."""
 _MOST_FUTILE = 4
-"""Workers that may end one after the other without a finished group between them."""
+"""Workers that may end without a finished group between them, beside one for each started here."""
 
 _Key = tuple[str, int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Worker:
     name: str
+    link: socket.socket
     connection: Connection
     pid: int
-    local: bool
     seen: float
     jobs: dict[_Key, Job] = field(default_factory=dict)
     why: str = ""
@@ -64,7 +69,12 @@ class WorkerPool:
         silence: seconds without a sign after which a worker is taken for dead.
         address: where workers from elsewhere connect, ``HOST:PORT``; only from here by default.
         key: the secret they show; drawn when None.
+
+    Raises:
+        UsageError: nothing can listen at this address.
     """
+
+    own_weights = False
 
     def __init__(
         self,
@@ -76,25 +86,24 @@ class WorkerPool:
         address: str = "127.0.0.1:0",
         key: bytes | None = None,
     ) -> None:
-        self._spec = spec
-        self._count = count
-        self._logs = logs
-        self._silence = silence
+        self._spec = pickle.dumps(spec)
+        self._count, self._logs, self._silence = count, logs, silence
         self.key = key or secrets.token_bytes(32)
         """What a worker must show."""
-        host, _, port = address.rpartition(":")
-        self._listener = Listener((host, int(port)), backlog=16, authkey=self.key)
-        bound = self._listener.address
-        assert isinstance(bound, tuple)
-        self.address = f"{bound[0]}:{bound[1]}"
+        self._server = _listening(address)
+        host, port = self._server.getsockname()[:2]
+        self.address = f"{host}:{port}"
         """Where workers connect."""
         self._news: queue.Queue[tuple[_Worker, tuple[Any, ...]]] = queue.Queue()
+        self._kept: deque[Event] = deque()
         self._workers: list[_Worker] = []
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._waiting: list[Job] = []
         self._done: set[_Key] = set()
         self._weights: tuple[str, int] | None = None
-        self._futile, self._started, self._closed = 0, 0, False
+        self._futile, self._started = 0, 0
+        self._came, self._closed = False, False
+        self._looked = self._peopled = time.monotonic()
         threading.Thread(target=self._accept, daemon=True).start()
         for _ in range(count):
             self._start()
@@ -104,62 +113,58 @@ class WorkerPool:
         """Processes of the workers that are connected."""
         return [worker.pid for worker in self._workers]
 
-    def publish(self, folder: Path, version: int) -> None:
+    def publish(self, folder: Path | None, version: int) -> None:
         """See ``Executor``."""
+        assert folder is not None, "workers read weights from a folder"
         self._weights = (str(folder), version)
         for worker in list(self._workers):
             self._tell(worker, "weights", *self._weights)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """See ``Executor``; waits for the first workers."""
-        deadline = time.monotonic() + _CONNECT_SECONDS
-        while len(self._workers) < max(1, self._count) and not self._waiting:
-            event = self._take(1.0)
-            assert event is None or isinstance(event, Lost)
-            if time.monotonic() > deadline:
-                what = f"{len(self._workers)} of {self._count} workers came"
-                mend = f"look at the logs there, or connect workers to {self.address}"
-                raise InfrastructureError(what, where=str(self._logs), mend=mend)
-        for job in jobs:
-            self._done.discard(_key(job))
+        """See ``Executor``; the first jobs wait until all workers that were started have come."""
+        while not self._came and len(self._workers) < self._count:
+            if (event := self._take(1.0)) is not None:
+                self._kept.append(event)
+        self._came = True
+        self._done.difference_update(map(_key, jobs))
         self._deal(list(jobs))
 
     def next(self, timeout: float | None = None) -> Event | None:
         """See ``Executor``."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return None
-            event = self._take(min(1.0, left if left is not None else 1.0))
-            if event is not None:
+        while not self._kept:
+            left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+            if (event := self._take(max(0.0, left))) is not None:
                 return event
+            if left <= 0:
+                return None
+        return self._kept.popleft()
 
     def close(self) -> None:
         """See ``Executor``."""
         self._closed = True
         for worker in self._workers:
-            with contextlib.suppress(OSError):
-                worker.connection.send(("stop",))
-        with contextlib.suppress(OSError):
-            self._listener.close()
+            self._tell(worker, "stop")
+        _shut(self._server)
+        deadline = time.monotonic() + _END_SECONDS
         for process in self._processes.values():
             try:
-                process.wait(10.0)
+                process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
         for worker in self._workers:
-            worker.connection.close()
+            _shut(worker.link)
         self._workers.clear()
+        self._processes.clear()
 
-    # -- inside -----------------------------------------------------------------------------
+    # -- workers come ---------------------------------------------------------------------
 
     def _start(self) -> None:
         name = f"worker-{self._started}"
         self._started += 1
         self._logs.mkdir(parents=True, exist_ok=True)
-        with (self._logs / f"{name}.log").open("ab") as log:
+        with (self._logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-c", _START, self.address, name],
                 stdin=subprocess.PIPE,
@@ -167,48 +172,57 @@ class WorkerPool:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is the trainer's to take
             )
+        self._processes[name] = process
         assert process.stdin is not None
-        process.stdin.write(self.key.hex().encode() + b"\n")
-        process.stdin.close()
-        self._processes[process.pid] = process
+        with contextlib.suppress(OSError):  # it has ended already, which is noticed elsewhere
+            process.stdin.write(self.key.hex().encode() + b"\n")
+            process.stdin.close()
 
     def _accept(self) -> None:
-        """Greet workers in a thread, and read each in one of its own."""
+        """Meet whoever connects, each in a thread: a stranger may say nothing for ever."""
         while not self._closed:
             try:
-                connection = self._listener.accept()
-                _, name, pid = connection.recv()
-                connection.send(self._spec)
-            except Exception:  # a stranger without the key, or half a greeting
-                if self._closed:
-                    return
+                link, _ = self._server.accept()
+            except OSError:
                 time.sleep(0.05)
                 continue
-            local = pid in self._processes
-            worker = _Worker(name, connection, pid, local, time.monotonic())
-            self._news.put((worker, ("hello",)))
-            threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+            threading.Thread(target=self._meet, args=(link,), daemon=True).start()
 
-    def _listen(self, worker: _Worker) -> None:
-        try:
-            while True:
-                message = worker.connection.recv()
-                worker.seen = time.monotonic()
-                self._news.put((worker, message))
-        except Exception as error:  # a broken pickle is a broken worker, too
-            self._news.put((worker, ("gone", repr(error))))
+    def _meet(self, link: socket.socket) -> None:
+        """Greet a worker that shows the key, then read what it says."""
+        with Connection(os.dup(link.fileno())) as connection:
+            try:
+                deliver_challenge(connection, self.key)
+                answer_challenge(connection, self.key)
+                _, name, pid = connection.recv()
+                connection.send_bytes(self._spec)
+            except Exception:  # a stranger without the key, or half a greeting
+                _shut(link)
+                return
+            worker = _Worker(name, link, connection, pid, time.monotonic())
+            self._news.put((worker, ("hello",)))
+            try:
+                while True:
+                    message = connection.recv()
+                    worker.seen = time.monotonic()
+                    self._news.put((worker, message))
+            except Exception as error:  # a broken pickle is a broken worker, too
+                self._news.put((worker, ("gone", f"connection lost: {error!r}")))
+
+    # -- what they say --------------------------------------------------------------------
 
     def _take(self, timeout: float) -> Event | None:
         """The next piece of news, if it is one for the trainer."""
-        self._kill_silent()
+        self._look()
         try:
-            worker, message = self._news.get(timeout=max(0.0, timeout))
+            worker, message = self._news.get(timeout=timeout)
         except queue.Empty:
-            self._check_started()
             return None
         kind = message[0]
         if kind == "hello":
             self._greet(worker)
+        elif worker not in self._workers:
+            return None  # it was given up before it said so
         elif kind == "told":
             return Told(*message[1:])
         elif kind == "failed":
@@ -216,13 +230,17 @@ class WorkerPool:
         elif kind == "gone":
             return self._lose(worker, message[1])
         elif kind == "group":
-            key = (message[1].purpose, message[1].place)
-            worker.jobs.pop(key, None)
-            self._futile = 0
-            if key not in self._done:
-                self._done.add(key)
-                return Finished(message[1])
+            return self._finish(worker, message[1])
         return None
+
+    def _finish(self, worker: _Worker, group: Any) -> Event | None:
+        key = (group.purpose, group.place)
+        worker.jobs.pop(key, None)
+        self._futile = 0
+        if key in self._done:
+            return None
+        self._done.add(key)
+        return Finished(group)
 
     def _greet(self, worker: _Worker) -> None:
         self._workers.append(worker)
@@ -248,17 +266,45 @@ class WorkerPool:
         with contextlib.suppress(OSError):  # its reader will say that it is gone
             worker.connection.send(message)
 
-    def _lose(self, worker: _Worker, why: str) -> Event | None:
-        if worker not in self._workers:
-            return None
-        self._workers.remove(worker)
-        worker.connection.close()
-        jobs = [job for key, job in worker.jobs.items() if key not in self._done]
-        process = self._processes.pop(worker.pid, None)
+    # -- workers go -----------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """See who has fallen silent, who ended before he came, and whether anybody is left."""
+        now = time.monotonic()
+        away, self._looked = now - self._looked > self._silence / 2, now
+        for worker in self._workers:
+            if away:  # it was this process that heard nothing
+                worker.seen = now
+            elif now - worker.seen > self._silence:
+                self._give_up(worker)
+        known = {worker.name for worker in self._workers}
+        for name, process in list(self._processes.items()):
+            code = process.poll()
+            if code is not None and name not in known:
+                del self._processes[name]
+                self._replace(name, self._last_words(name, code))
+        if self._workers:
+            self._peopled = now
+        elif now - self._peopled > _ALONE_SECONDS:
+            what = f"no worker has been here for {_ALONE_SECONDS:g} s"
+            mend = f"connect workers to {self.address} (regreen train worker), then --resume"
+            raise InfrastructureError(what, where=self.address, mend=mend)
+
+    def _give_up(self, worker: _Worker) -> None:
+        worker.why, worker.seen = f"silent for {self._silence:g} s", time.monotonic()
+        process = self._processes.get(worker.name)
         if process is not None:
             process.kill()
-            code = process.wait()
-            why = worker.why or (f"ended by signal {-code}" if code < 0 else f"status {code}")
+        self._news.put((worker, ("gone", worker.why)))
+
+    def _lose(self, worker: _Worker, why: str) -> Event:
+        self._workers.remove(worker)
+        _shut(worker.link)
+        jobs = [job for key, job in worker.jobs.items() if key not in self._done]
+        process = self._processes.pop(worker.name, None)
+        if process is not None:
+            process.kill()
+            why = worker.why or self._last_words(worker.name, process.wait())
             self._replace(worker.name, why)
         self._deal(jobs)
         return Lost(worker.name, worker.why or why, len(jobs))
@@ -266,29 +312,40 @@ class WorkerPool:
     def _replace(self, name: str, why: str) -> None:
         """Start another, unless they keep ending."""
         self._futile += 1
-        if self._futile > _MOST_FUTILE:
+        if self._futile > _MOST_FUTILE + self._count:
             what = f"{self._futile} workers ended one after the other: {why}"
             where = str(self._logs / f"{name}.log")
             raise InfrastructureError(what, where=where, mend="mend its cause, then --resume")
         if not self._closed:
             self._start()
 
-    def _check_started(self) -> None:
-        """Notice a worker that ended before it came."""
-        known = {worker.pid for worker in self._workers}
-        for pid, process in list(self._processes.items()):
-            code = process.poll()
-            if code is not None and pid not in known:
-                del self._processes[pid]
-                self._replace(f"worker-{self._started - 1}", f"status {code}")
+    def _last_words(self, name: str, code: int) -> str:
+        if code < 0:
+            return f"ended by signal {-code}"
+        with contextlib.suppress(OSError):
+            said = (self._logs / f"{name}.log").read_text("utf-8", "replace").split("\n")
+            return next((line for line in reversed(said) if line.strip()), f"status {code}")
+        return f"status {code}"
 
-    def _kill_silent(self) -> None:
-        for worker in self._workers:
-            if time.monotonic() - worker.seen > self._silence and worker.local:
-                worker.why = f"silent for {self._silence:g} s"
-                worker.seen = time.monotonic()
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGKILL)
+
+def _listening(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    mend = "give HOST:PORT of this machine with a free port; 0 takes any"
+    if not host or not port.isdigit():
+        what = f"{address!r} is no address"
+        raise UsageError(what, where="--listen", mend=mend)
+    try:
+        return socket.create_server((host, int(port)), backlog=64)
+    except (OSError, OverflowError) as error:
+        what = f"nothing can listen there: {error}"
+        raise UsageError(what, where=f"--listen {address}", mend=mend) from error
+
+
+def _shut(link: socket.socket) -> None:
+    """Close a socket so that threads that read from it notice."""
+    with contextlib.suppress(OSError):
+        link.shutdown(socket.SHUT_RDWR)
+    link.close()
 
 
 def _key(job: Job) -> _Key:

@@ -43,6 +43,8 @@ class Sampled:
     """``length`` when it was cut by ``max_tokens`` or by the context."""
     versions: tuple[int, int] = (0, 0)
     """Version of the weights at the first and at the last id."""
+    drawn_by: tuple[int, ...] = ()
+    """Version that drew each id; empty where the engine knows no more than ``versions``."""
 
 
 class TokenStream(Protocol):
