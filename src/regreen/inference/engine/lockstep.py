@@ -1,9 +1,10 @@
 """The engine in this process: all live sequences advance together, one token a step, in one batch.
 
 Forced and sampled tokens go through the same step, so a sequence that reads a tool's result beside
-one that writes a call costs nothing extra; only long forced runs are read at once. While a tool
-runs its sequence waits: the others wait with it for ``patience`` seconds, because forming another
-batch copies every state, and then go on without it while its state is kept.
+one that writes a call costs nothing extra; only forced runs that are worth a copy of the batch are
+read apart, at once. While a tool runs its sequence waits: the others wait with it for ``patience``
+seconds, because forming another batch copies every state, and then go on without it while its state
+is kept.
 
 Shapes: B rows of the batch, V vocabulary, N tokens of a call, L sparse layers, K experts each.
 """
@@ -14,6 +15,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,10 +31,13 @@ from regreen.model.precision import widened
 
 __all__ = ["LockStep", "LockStepStream"]
 
+_T = TypeVar("_T")
 _WASTE = 0.25
 """Share of the batch that may be rows nobody needs before it is formed anew."""
+_WORTH = 4
+"""Tokens for each row of the batch that long forced runs must have to be read apart from it."""
 _AT_ONCE = 1 << 14
-"""Tokens of prompts read in one call, unless a single prompt is longer."""
+"""Tokens read in one call, unless a single sequence has more."""
 
 
 class LockStep:
@@ -44,7 +49,7 @@ class LockStep:
         temperature: divides the logits; the log-probabilities are those of the divided ones.
         patience: seconds the batch waits for sequences whose tool runs; None waits for all that
             are open, which makes what is computed independent of how fast tools are.
-        read_at_once: forced tokens from which on they are read in one call, not one a step.
+        read_at_once: forced tokens from which on they may be read in one call, not one a step.
         experts: record the routers' choices, for replay.
         decode: text of ids, to find stop marks that are no tokens.
     """
@@ -193,8 +198,10 @@ class LockStep:
                 self._parked.append(batch.part(idle))
             if asking:
                 dense = not idle and len(asking) >= (1.0 - _WASTE) * len(batch.streams)
-                parts.append(batch if dense else batch.part(asking))
-        parts += self._returned()
+                batch = batch if dense else batch.part(asking)
+                parts += self._read_ahead(batch, worth=_WORTH * len(asking))
+        for back in self._returned():
+            parts += self._read_ahead(back, worth=0)
         parts += self._read_new()
         self._batch = Batch.joined(parts) if parts else None
 
@@ -202,13 +209,30 @@ class LockStep:
         """Parked sequences that ask again; what stays is packed when it is half empty."""
         stay: list[Batch] = []
         for parked in self._parked:
+            left = [stream for stream in parked.seated if not stream.asks]
             back = [stream for stream in parked.seated if stream.asks]
             if back:
                 yield parked.part(back)
-            left = [stream for stream in parked.seated if not stream.asks]
             if left:
                 stay.append(parked if 2 * len(left) > len(parked.streams) else parked.part(left))
         self._parked = stay
+
+    def _read_ahead(self, batch: Batch, worth: int) -> Iterator[Batch]:
+        """The batch, long forced runs read but for their last token if they are ``worth`` it."""
+        long = {s: s.left for s in batch.seated if s.left >= self._read_at_once}
+        if not long or sum(long.values()) < worth:
+            yield batch
+            return
+        parts = [batch.part(some) for some in _parts(long, long.__getitem__)]
+        for part in parts:
+            streams = part.seated
+            tokens = [token for stream in streams for token in stream.ids[stream.read : -1]]
+            counts = tuple(stream.left - 1 for stream in streams)
+            _, routes_NLK = self._read(tokens, counts, part.cache)
+            self._note(streams, counts, routes_NLK)
+            yield part
+        if batch not in parts and batch.seated:
+            yield batch
 
     def _drop_empty(self) -> None:
         """Free states that nobody needs while nothing is sampled."""
@@ -224,15 +248,7 @@ class LockStep:
                 alike.setdefault(tuple(stream.ids[:-1]), []).append(stream)
         if single := alike.pop((), None):
             yield Batch(self.model.new_cache(len(single), history=False), single)
-        texts: list[tuple[int, ...]] = []
-        size = 0
-        for text in alike:
-            if texts and size + len(text) > _AT_ONCE:
-                yield self._read_prompts(texts, alike)
-                texts, size = [], 0
-            texts.append(text)
-            size += len(text)
-        if texts:
+        for texts in _parts(alike, len):
             yield self._read_prompts(texts, alike)
 
     def _read_prompts(
@@ -275,32 +291,29 @@ class LockStep:
 
     def _advance(self, batch: Batch) -> None:
         """One step of the whole batch: every row reads, those at the end of what is forced draw."""
-        left = [1 if s is None else len(s.ids) - s.read for s in batch.streams]
-        at_once = max(left) >= self._read_at_once
-        tokens: list[int] = []
-        drawing: list[LockStepStream] = []
-        chosen: list[int] = []
-        for stream, count in zip(batch.streams, left, strict=True):
-            if stream is None:  # its row is not worth a copy yet
-                tokens.append(0)
-                continue
-            if at_once:
-                tokens += stream.ids[stream.read :]
-            else:
-                tokens.append(stream.ids[stream.read])
-            if at_once or count == 1:
-                drawing.append(stream)
-                chosen.append(len(tokens) - 1)
-        counts = tuple(left) if at_once else (1,) * len(left)
-        logits_BV, routes_NLK = self._read(tokens, counts, batch.cache, chosen)
+        streams = batch.streams
+        tokens = [0 if s is None else s.ids[s.read] for s in streams]  # 0: not worth a copy yet
+        places = [place for place, s in enumerate(streams) if s is not None and s.left == 1]
+        drawing = [s for s in streams if s is not None and s.left == 1]
+        counts = (1,) * len(tokens)
+        logits_BV, routes_NLK = self._read(tokens, counts, batch.cache, places)
+        self._note(streams, counts, routes_NLK)
+        if drawing:
+            self._draw(drawing, logits_BV)
+
+    def _note(
+        self,
+        streams: Sequence[LockStepStream | None],
+        counts: Sequence[int],
+        routes_NLK: NDArray[np.int16] | None,
+    ) -> None:
+        """The streams have read so many tokens each, one behind another in a call."""
         at = 0
-        for stream, count in zip(batch.streams, counts, strict=True):
+        for stream, count in zip(streams, counts, strict=True):
             if stream is not None:
                 stream.advance(count, None if routes_NLK is None else routes_NLK[at : at + count])
                 self.read_tokens += count
             at += count
-        if drawing:
-            self._draw(drawing, logits_BV)
 
     def _draw(self, drawing: Sequence[LockStepStream], logits_BV: torch.Tensor) -> None:
         logprobs_BV = (widened(logits_BV) / self.temperature).log_softmax(-1)
@@ -320,3 +333,17 @@ class LockStep:
         for stream, (token, logprob) in zip(drawing, pairs, strict=True):
             stream.take(token, logprob, self._version)
         self.sampled_tokens += len(drawing)
+
+
+def _parts(items: Iterable[_T], size: Callable[[_T], int]) -> Iterator[list[_T]]:
+    """Items in order, in lists of at most ``_AT_ONCE`` tokens or one item."""
+    part: list[_T] = []
+    total = 0
+    for item in items:
+        if part and total + size(item) > _AT_ONCE:
+            yield part
+            part, total = [], 0
+        part.append(item)
+        total += size(item)
+    if part:
+        yield part

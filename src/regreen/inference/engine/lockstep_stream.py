@@ -44,8 +44,8 @@ class Request:
     """Sampled so far."""
     logprobs: list[float] = field(default_factory=list)
     """One for each."""
-    version: int = 0
-    """Version of the weights that drew the first."""
+    versions: list[int] = field(default_factory=list)
+    """Version of the weights that drew each."""
 
 
 class Marks:
@@ -143,6 +143,11 @@ class LockStepStream:
         request = self.request
         return request is not None and not request.answer.done() and not self.closed
 
+    @property
+    def left(self) -> int:
+        """Tokens that were not read yet."""
+        return len(self.ids) - self.read
+
     def end(self, error: ModelError) -> None:
         """Close it; whoever waits for tokens is told."""
         self.closed = True
@@ -184,8 +189,7 @@ class LockStepStream:
         """The token that it drew, which is read with the next step."""
         request = self.request
         assert request is not None
-        if not request.ids:
-            request.version = version
+        request.versions.append(version)
         request.ids.append(token)
         request.logprobs.append(logprob)
         self.ids.append(token)
@@ -197,7 +201,8 @@ class LockStepStream:
                 ids=tuple(request.ids),
                 logprobs=tuple(request.logprobs),
                 finish_reason="stop" if stopped else "length",
-                versions=(request.version, version),
+                versions=(request.versions[0], version),
+                drawn_by=tuple(request.versions),
             )
             request.answer.set_result(found)
 
