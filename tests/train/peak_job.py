@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +17,11 @@ from regreen.train.recompute import recompute
 
 def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def present() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def step(model: Decoder, lengths: list[int]) -> None:
@@ -32,7 +38,7 @@ def main() -> None:
     warm = Optimiser(small, OptimConfig())
     step(small, [40])
     warm.apply()
-    before = peak()
+    before = present()
     model = Decoder(SHAPES[shape])
     if again:
         recompute(model)
