@@ -6,14 +6,14 @@ well be one token; digits, names and operators stay apart, because they are what
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from regreen.templates import tool_format
+from regreen.templates import ByteTokenizer, tool_format
+from regreen.templates.tokens.renderer import Renderer
 
 __all__ = ["SIZE", "train_vocabulary"]
 
@@ -39,12 +39,7 @@ def train_vocabulary(
     """
     chosen = tool_format(form)
     specials = list(chosen.chat.specials)
-    marks = re.compile("|".join(map(re.escape, sorted(specials, key=len, reverse=True))))
-
-    def pieces() -> Iterator[str]:
-        for messages in conversations:
-            yield from filter(None, marks.split(chosen.render(messages, None)))
-
+    plain = Renderer(chosen, ByteTokenizer(specials))
     found = Tokenizer(models.BPE())
     found.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -54,7 +49,7 @@ def train_vocabulary(
     )
     found.decoder = decoders.ByteLevel()
     found.train_from_iterator(
-        pieces(),
+        (piece for messages in conversations for piece in _runs(plain, messages)),
         trainers.BpeTrainer(
             vocab_size=SIZE - len(specials),
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
@@ -63,3 +58,24 @@ def train_vocabulary(
     )
     found.add_special_tokens(specials)
     found.save(str(path))
+
+
+def _runs(plain: Renderer, messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The stretches of text that are encoded as one: up to special tokens and to what is sampled.
+
+    A token learnt across such a border would never be used, and its parts would be poor ones.
+    """
+    rendered = plain.encode(messages, None, close=True)
+    marks = set(plain.tokenizer.specials.values())
+    held: list[int] = []
+    trained = False
+    for span in rendered.spans:
+        for token in rendered.ids[span.start : span.end]:
+            if held and (span.trained != trained or token in marks):
+                yield plain.tokenizer.decode(held)
+                held = []
+            trained = span.trained
+            if token not in marks:
+                held.append(token)
+    if held:
+        yield plain.tokenizer.decode(held)
