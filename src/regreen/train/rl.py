@@ -300,7 +300,7 @@ class _Loop:
             return
         jobs = evaluation(self._job.held_out, config.evaluations, config.seed)
         groups = self._gathered(lambda collector: collector.all_of(jobs))
-        found = {"step": float(step), **rates(groups)}
+        found = {"step": float(step), **rates(groups, config.update.advantages.reward_range)}
         self._where = replace(self._where, evaluations=(*known, found))
         if self._log is not None:
             self._log_evaluation(found)
@@ -325,7 +325,8 @@ class _Loop:
         if self._log is None or self._collector is None:
             return
         where, steps = self._where, self._config.steps
-        row = measured(groups, report, version=where.step - 1)
+        bounds = self._config.update.advantages.reward_range
+        row = measured(groups, report, version=where.step - 1, reward_range=bounds)
         row |= {f"count/{name}": value for name, value in self._collector.counts.items()}
         row |= spent(where.step, steps, where.seconds, report.tokens, times)
         self._collector.counts.clear()

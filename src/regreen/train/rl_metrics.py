@@ -6,7 +6,6 @@ Every rollout is in the denominator of every share, also one that a fault ended;
 
 from __future__ import annotations
 
-import math
 import re
 import resource
 from collections import Counter
@@ -33,11 +32,16 @@ class Times:
     """Spent on the update, and on handing on the weights."""
 
 
-def rates(groups: Sequence[Group]) -> dict[str, float]:
-    """Shares of all rollouts, and means over them."""
+def rates(groups: Sequence[Group], reward_range: tuple[float, float]) -> dict[str, float]:
+    """Shares of all rollouts, and means over them.
+
+    Args:
+        groups: what was played.
+        reward_range: what a reward outside of is taken for a broken grader's.
+    """
     rollouts = [one for group in groups for one in group.rollouts]
     size = max(1, len(rollouts))
-    scored = [one.reward for one in rollouts if _sound(one.reward)]
+    scored = [one.reward for one in rollouts if _sound(one.reward, reward_range)]
     sampled = [sum(int(trace.sampled.sum()) for trace in one.traces) for one in rollouts]
     return {
         "rollouts": float(len(rollouts)),
@@ -53,15 +57,18 @@ def rates(groups: Sequence[Group]) -> dict[str, float]:
     }
 
 
-def measured(groups: Sequence[Group], report: Report, *, version: int) -> dict[str, float]:
+def measured(
+    groups: Sequence[Group], report: Report, *, version: int, reward_range: tuple[float, float]
+) -> dict[str, float]:
     """One row of metrics of a batch.
 
     Args:
         groups: what was played.
         report: what became of it.
         version: of the weights that were updated.
+        reward_range: see ``rates``.
     """
-    row = rates(groups)
+    row = rates(groups, reward_range)
     ages = [version - group.oldest for group in groups if group.oldest >= 0]
     row["staleness_max"] = float(max(ages, default=0))
     row["groups_trained"] = len(groups) - sum(report.dropped.values())
@@ -99,8 +106,8 @@ def _kind(reason: str) -> str:
     return re.sub(r" -?(\d\S*|nan|inf)\b", "", kind).replace(" ", "_")
 
 
-def _sound(reward: float | None) -> TypeGuard[float]:
-    return reward is not None and math.isfinite(reward)
+def _sound(reward: float | None, bounds: tuple[float, float]) -> TypeGuard[float]:
+    return reward is not None and bounds[0] <= reward <= bounds[1]
 
 
 def fruitless(groups: Sequence[Group], report: Report) -> str:
