@@ -25,7 +25,7 @@ from regreen.core.errors import ModelError, UsageError
 from regreen.inference.engine.base import Stops
 from regreen.inference.engine.lockstep_batch import Batch
 from regreen.inference.engine.lockstep_stream import LockStepStream, Marks
-from regreen.model import Borders, Cache, Decoder, load_checkpoint
+from regreen.model import Borders, Cache, Decoder, ModelConfig, load_checkpoint
 from regreen.model.generate import draw
 from regreen.model.precision import widened
 
@@ -38,6 +38,14 @@ _WORTH = 4
 """Tokens for each row of the batch that long forced runs must have to be read apart from it."""
 _AT_ONCE = 1 << 14
 """Tokens read in one call, unless a single sequence has more."""
+
+_FREE = {
+    "full_attention_interval",  # the types of the layers say it too
+    "initializer_range",
+    "max_position_embeddings",
+    "router_aux_loss_coef",
+}
+"""Entries of a model's configuration that change nothing of what given weights compute."""
 
 
 class LockStep:
@@ -113,7 +121,7 @@ class LockStep:
         except (OSError, ValueError, RuntimeError) as error:
             what = f"the engine cannot load these weights: {error}"
             raise ModelError(what, where=str(checkpoint)) from error
-        if found.config != self.model.config:  # before any of them is copied
+        if _computes(found.config) != _computes(self.model.config):  # before any is copied
             what = "the engine cannot load these weights: they are of another model"
             raise ModelError(what, where=str(checkpoint))
         with torch.no_grad():
@@ -333,6 +341,11 @@ class LockStep:
         for stream, (token, logprob) in zip(drawing, pairs, strict=True):
             stream.take(token, logprob, self._version)
         self.sampled_tokens += len(drawing)
+
+
+def _computes(config: ModelConfig) -> dict[str, object]:
+    """What of a configuration changes what given weights compute."""
+    return {name: value for name, value in config.to_hf().items() if name not in _FREE}
 
 
 def _parts(items: Iterable[_T], size: Callable[[_T], int]) -> Iterator[list[_T]]:

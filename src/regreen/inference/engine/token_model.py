@@ -57,7 +57,7 @@ class TokenModel:
         self._show_tools = show_tools
         self._stream = engine.open(seed=seed, stops=Stops(renderer.stop_ids, renderer.stop_texts))
         self._sent = 0
-        self._seen = 0
+        self._seen: list[Message] = []
         self._answers = 0
 
     async def complete(
@@ -78,7 +78,7 @@ class TokenModel:
         begin = time.monotonic()
         dialogue = self._follow(messages, tools)
         forced = dialogue.new_ids
-        limit = min(self._max_tokens, max_tokens or self._max_tokens)
+        limit = self._max_tokens if max_tokens is None else min(self._max_tokens, max_tokens)
         found = await self._stream.extend(forced, max_tokens=limit)
         prompt_len = self._sent + len(forced)
         parsed = dialogue.sampled(found.ids, found.finish_reason, found.logprobs)
@@ -107,16 +107,17 @@ class TokenModel:
         """The dialogue with all that is new in ``messages``."""
         if self.dialogue is None:
             self.dialogue = Dialogue(self.renderer, tools if self._show_tools else None)
-        if len(messages) < self._seen:
-            what = f"the conversation shrank from {self._seen} to {len(messages)} messages"
+        stands = zip(self._seen, messages, strict=False)
+        if len(messages) < len(self._seen) or any(a is not b and a != b for a, b in stands):
+            what = f"one of the first {len(self._seen)} messages was changed or taken away"
             raise UsageError(what, mend="open another model for a history that was rewritten")
-        for place in range(self._seen, len(messages)):
+        for place in range(len(self._seen), len(messages)):
             message = messages[place]
             if message["role"] == "assistant" and self._answers < len(self.sampled):
                 self._answers += 1
             else:
                 self.dialogue.append(message)
-        self._seen = len(messages)
+            self._seen.append(message)
         if self._answers != len(self.sampled):
             what = "an answer is missing from the conversation"
             raise UsageError(what, mend="add every completion to the messages, in order")
