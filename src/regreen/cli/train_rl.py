@@ -17,7 +17,9 @@ from regreen.core.console import Console
 from regreen.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from regreen.model import Decoder
     from regreen.store.run import RunDirectory
+    from regreen.train.estimate import Estimate
     from regreen.train.executor import Executor
     from regreen.train.parallel import World
     from regreen.train.player import Setup
@@ -166,6 +168,7 @@ class _Order:
 
     def carry_out(self, model: str, run: Path) -> int:
         """Check, then train."""
+        self._check()
         setup = self._setup()
         problems, held_out = self._names()
         if self.flags.dry_run:
@@ -185,10 +188,23 @@ class _Order:
             self.console.result(str(found.checkpoint))
         return 0
 
+    def _check(self) -> None:
+        """Refuse what needs a worker, before anything is written."""
+        from regreen.train.worker_pool import worker_key
+
+        if self.flags.listen is not None:
+            worker_key()
+        elif self.config.workers == 0:
+            if self.config.staleness:
+                what = "alone, this process samples or trains, so nothing can be stale"
+                raise UsageError(what, where="--staleness", mend="give -j 1 or more, or --listen")
+            if self.here.size > 1:
+                what = "several trainers need a worker: their weights are cut"
+                raise UsageError(what, where="--workers 0", mend="give -j 1 or more")
+
     def _train(
         self, setup: Setup, problems: list[str], held_out: list[str], model: str, run: Path
     ) -> RlResult:
-        from regreen.model import load_checkpoint
         from regreen.train.learner import Learner
         from regreen.train.optim import Optimiser
         from regreen.train.parallel import shard
@@ -197,7 +213,7 @@ class _Order:
 
         config, folder = self.config, self.start.folder
         assert folder is not None
-        policy = shard(load_checkpoint(folder, device=self.here.device), self.here)
+        policy = shard(_loaded(folder, self.here), self.here)
         learner = Learner(
             model=policy, optimiser=Optimiser(policy, config.optimiser), config=config.update,
             world=self.here, temperature=config.engine.temperature,
@@ -225,12 +241,6 @@ class _Order:
         from regreen.train.worker_pool import WorkerPool, worker_key
 
         if self.config.workers == 0 and self.flags.listen is None:
-            if self.config.staleness:
-                what = "alone, this process samples or trains, so nothing can be stale"
-                raise UsageError(what, where="--staleness", mend="give -j 1 or more, or --listen")
-            if self.here.size > 1:
-                what = "several trainers need a worker: their weights are cut"
-                raise UsageError(what, where="--workers 0", mend="give -j 1 or more")
             return Here(build_player, {"setup": setup, "model": learner.model})
         spec = WorkerSpec(
             build=build_player,
@@ -309,14 +319,15 @@ class _Order:
         if not self.here.first:
             self.here.barrier()
             return RunDirectory.open(run)
-        flags = self.flags
+        flags, files = self.flags, (self.tasks, self.flags.held_out)
         values = {
             "model": model, "tasks": str(self.tasks), "stage": flags.stage, "agent": flags.agent,
             "guard": flags.guard, "tool_format": flags.tool_format, "turns": flags.turns or 50,
             "held_out": str(flags.held_out or ""), **self.config.model_dump(exclude_none=True),
         }  # fmt: skip
         lock = {
-            "taskset_digest": digest_of(self.tasks), "seeds": [self.config.seed],
+            "taskset_digest": "+".join(digest_of(path) for path in files if path is not None),
+            "seeds": [self.config.seed],
             "regreen": __version__,
         }  # fmt: skip
         made = RunDirectory.create(
@@ -326,8 +337,10 @@ class _Order:
         return made
 
     def _tell(self, problems: int, held_out: int) -> int:
-        """What the run would be."""
-        config = self.config
+        """What the run would be, hold and take."""
+        from regreen.train.estimate import show
+
+        config, held = self.config, self._estimate()
         told = {
             "tasks": problems,
             "held_out": held_out,
@@ -336,12 +349,53 @@ class _Order:
             "passes": round(config.steps * config.groups / max(1, problems), 2),
         }
         if self.flags.json:
-            self.console.json(told)
+            self.console.json({**told, "estimate": held.as_json()})
         else:
             for name, value in told.items():
-                self.console.result(f"{name}: {value}")
+                self.console.result(f"{name.replace('_', ' ')}: {value:,}")
+            show(held, self.console)
         self.console.note("the settings and the tasks are fine; nothing was written")
         return 0
+
+    def _estimate(self) -> Estimate:
+        """Memory of a rank with the workers of its machine, the longest rollouts supposed."""
+        from regreen.train.estimate import Run, estimate
+
+        config, shape = self.config, self.start.config
+        assert shape is not None
+        longest = max(config.update.micro_tokens, config.engine.max_context)
+        run = Run(
+            micro_tokens=longest,
+            predicted=longest,
+            ranks=self.here.size,
+            live=min(config.rollouts_at_once * max(1, config.workers), self._rollouts),
+            context=config.engine.max_context,
+            engines=config.workers,
+            tokens_per_step=config.update.epochs * self._rollouts * config.engine.max_context,
+            sampled_per_step=self._rollouts * config.engine.max_context,
+            steps=config.steps,
+        )
+        return estimate(shape, run)
+
+    @property
+    def _rollouts(self) -> int:
+        """Of a batch."""
+        return self.config.groups * self.config.group_size
+
+
+def _loaded(folder: Path, here: World) -> Decoder:
+    """The policy's weights.
+
+    Raises:
+        UsageError: they cannot be read.
+    """
+    from regreen.model import CheckpointError, load_checkpoint
+
+    try:
+        return load_checkpoint(folder, device=here.device)
+    except CheckpointError as error:
+        mend = "name another checkpoint, or copy this one again"
+        raise UsageError(str(error), where=str(folder), mend=mend) from error
 
 
 def _beside(folder: Path) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from multiprocessing import ProcessError
 
 from regreen.cli.shared import Output
 from regreen.core.errors import InfrastructureError, UsageError
@@ -35,10 +36,15 @@ def worker(address: str, /, *, output: Output | None = None) -> int:
     if not host or not port.isdigit():
         what = f"{address!r} is no address"
         raise UsageError(what, mend="give HOST:PORT, as the trainer was started with")
+    key = worker_key()
     console.note(f"connecting to {address}")
     try:
-        serve(address, worker_key(), f"{socket.gethostname()}:{os.getpid()}")
-    except OSError as error:
+        serve(address, key, f"{socket.gethostname()}:{os.getpid()}")
+    except ProcessError as error:
+        what = "the trainer has another secret"
+        mend = "give REGREEN_WORKER_KEY the value it has there"
+        raise UsageError(what, where="REGREEN_WORKER_KEY", mend=mend) from error
+    except (OSError, EOFError) as error:
         what = f"the trainer does not answer: {error}"
         mend = "start it with --listen, and compare REGREEN_WORKER_KEY"
         raise InfrastructureError(what, where=address, mend=mend) from error
