@@ -20,8 +20,8 @@ __all__ = ["TOOLS", "Desk", "Failure", "Shell", "Tests"]
 
 Failure = tuple[Case, str]
 """A case and what came out instead, in words."""
-Tests = Callable[[str, str, tuple[Case, ...]], Awaitable[Failure | None]]
-"""Runs a program's function on cases in the box; the first that fails, or None."""
+Tests = Callable[[Puzzle, str, tuple[Case, ...]], Awaitable[Failure | None]]
+"""Runs a text of a puzzle's file on some of its cases in the box; the first that fails, or None."""
 Shell = Callable[[Puzzle, str, list[str]], Awaitable[ExecResult]]
 """Runs a command in a fresh box that holds the puzzle's file with this text."""
 
@@ -100,7 +100,7 @@ async def _view(context: Context, arguments: Mapping[str, Any]) -> Result:
 
 async def _test(context: Context, arguments: Mapping[str, Any]) -> Result:
     desk = _desk(context)
-    failure = await desk.tests(desk.text, desk.puzzle.name, desk.puzzle.visible)
+    failure = await desk.tests(desk.puzzle, desk.text, desk.puzzle.visible)
     if failure is None:
         return Result(text="passed")
     case, found = failure

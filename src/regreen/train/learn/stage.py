@@ -35,6 +35,8 @@ __all__ = ["STATEMENT", "LearnStage", "LearnStageConfig"]
 STATEMENT = "Repair f.py."
 """All that the policy is told."""
 _SUBJECT = Subject.of("puzzles/puzzle")
+_REMEMBERED = 1 << 14
+"""Programs whose results are kept."""
 
 
 class LearnStageConfig(BaseModel):
@@ -79,6 +81,7 @@ class LearnStage:
         self._provider: SandboxProvider | None = None
         self._free: asyncio.Queue[WarmBox] = asyncio.Queue()
         self._boxes: list[WarmBox] = []
+        self._known: dict[tuple[int, str], asyncio.Future[dict[Case, Failure]]] = {}
 
     @cached_property
     def _names(self) -> list[str]:
@@ -124,7 +127,7 @@ class LearnStage:
         desk = Desk(puzzle, self._tests, shell)
         prompt = [{"role": "user", "content": STATEMENT}]
         status = await loop.run(prompt, TaskView(problem_statement=STATEMENT), desk, log)
-        failure = await self._tests(desk.text, puzzle.name, puzzle.hidden)
+        failure = await self._tests(puzzle, desk.text, puzzle.hidden)
         finished = status == "submitted"
         verdict = _verdict(puzzle, failure, status)
         incidents = log.incidents if config.guarded else leak_incidents(log)
@@ -138,20 +141,40 @@ class LearnStage:
             patch=desk.text,
         )
 
-    async def _tests(self, text: str, name: str, cases: tuple[Case, ...]) -> Failure | None:
-        """Run cases in a warm box; the first that comes out wrong."""
+    async def _tests(self, puzzle: Puzzle, text: str, cases: tuple[Case, ...]) -> Failure | None:
+        """The first of some of a puzzle's cases that comes out wrong.
+
+        All cases of a program run together, and once: what it returns depends on its text alone,
+        and the eight rollouts of a group write the same few programs.
+        """
+        key = (puzzle.number, text)
+        if key not in self._known:
+            if len(self._known) > _REMEMBERED:
+                self._known.clear()
+            self._known[key] = asyncio.ensure_future(self._run(puzzle, text))
+        try:
+            failures = await asyncio.shield(self._known[key])
+        except Exception:
+            self._known.pop(key, None)
+            raise
+        return next((failures[case] for case in cases if case in failures), None)
+
+    async def _run(self, puzzle: Puzzle, text: str) -> dict[Case, Failure]:
+        """Run every case in a warm box; those that come out wrong."""
+        cases = (*puzzle.visible, *puzzle.hidden)
         box = await self._free.get()
         try:
-            seen = await box.run(text, [Call(name, case.arguments) for case in cases])
+            seen = await box.run(text, [Call(puzzle.name, case.arguments) for case in cases])
         finally:
             self._free.put_nowait(box)
+        failures: dict[Case, Failure] = {}
         for case, one in zip(cases, seen, strict=True):
             value = one.value
             if one.fate != "returned":
-                return case, one.error or one.fate
-            if type(value) is not type(case.expected) or value != case.expected:
-                return case, str(value)
-        return None
+                failures[case] = case, one.error or one.fate
+            elif type(value) is not type(case.expected) or value != case.expected:
+                failures[case] = case, str(value)
+        return failures
 
 
 def _verdict(puzzle: Puzzle, failure: Failure | None, status: str) -> Verdict:
