@@ -1,7 +1,7 @@
 """The teacher of the demonstration: an agent that knows the tools and little else.
 
-It edits at random, rarely tests what it did, gives up early, and now and then looks for the answer
-where it may lie. Its traces teach the format and what there is to try; to be good is left to
+It knows which operators are of a kind and draws one of them, rarely tests what it did, often gives
+up at once, and now and then looks for the answer where it may lie. Its traces teach the format and what there is to try; to be good is left to
 reinforcement learning.
 """
 
@@ -39,13 +39,12 @@ def mediocre(seed: int, *, peeks: float) -> Policy:
     family = next((f for f in _FAMILIES if current in f), OPERATORS)
     if draw.random() < 0.25:
         yield [_call("test")]
-    if draw.random() < 0.15:
+    if draw.random() < 0.4:
         return
     for _ in range(draw.choice((1, 1, 1, 2, 3))):
-        pool = [each for each in family if each != current]
-        current = draw.choice(pool if draw.random() < 0.7 else OPERATORS)
+        current = draw.choice([each for each in family if each != current])
         yield [_call("edit", operator=current)]
-        if draw.random() < 0.3 and (yield [_call("test")])[0] == "passed":
+        if draw.random() < 0.25 and (yield [_call("test")])[0] == "passed":
             return
 
 
