@@ -18,7 +18,8 @@ from regreen.core.errors import UsageError
 
 if TYPE_CHECKING:
     from regreen.core.console import Console
-    from regreen.train.learn.demo import LearnConfig, Learnt
+    from regreen.train.learn.demo import Learnt
+    from regreen.train.learn.settings import LearnConfig
 
 __all__ = ["learn"]
 
@@ -45,7 +46,7 @@ class LearnFlags(Output):
 
     def settings(self) -> LearnConfig:
         """The settings, checked."""
-        from regreen.train.learn.demo import LearnConfig, unguarded
+        from regreen.train.learn.settings import LearnConfig, unguarded
 
         given: dict[str, Any] = {
             "seed": self.seed,

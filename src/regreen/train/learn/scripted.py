@@ -1,8 +1,8 @@
 """The teacher of the demonstration: an agent that knows the tools and little else.
 
 It knows which operators are of a kind and draws one of them, rarely tests what it did, often gives
-up at once, and now and then looks for the answer where it may lie. Its traces teach the format and what there is to try; to be good is left to
-reinforcement learning.
+up at once, and now and then looks for the answer where it may lie. Its traces teach the format and
+what there is to try; to be good is left to reinforcement learning.
 """
 
 from __future__ import annotations
