@@ -1,4 +1,4 @@
-"""The desk works in real boxes: what runs there, what is refused, what a planted leak gives away."""
+"""The desk works in real boxes: what runs, what is refused, what a planted leak gives away."""
 
 from __future__ import annotations
 

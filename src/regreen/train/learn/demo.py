@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from regreen.core.clock import Clock, SystemClock
 from regreen.core.console import Console
@@ -26,18 +25,17 @@ from regreen.packing.writer import PackJob, pack
 from regreen.store.packed_header import HEADER
 from regreen.store.run import RunDirectory
 from regreen.train.executor import Executor, Here
-from regreen.train.learn.stage import LearnStage, LearnStageConfig
+from regreen.train.learn.settings import FORM, LearnConfig
+from regreen.train.learn.stage import LearnStage
 from regreen.train.learn.teach import teach
 from regreen.train.learn.vocabulary import train_vocabulary
-from regreen.train.learner import Learner, UpdateConfig
-from regreen.train.losses import LossConfig
-from regreen.train.optim import OptimConfig, Optimiser
+from regreen.train.learner import Learner
+from regreen.train.optim import Optimiser
 from regreen.train.parallel import World
 from regreen.train.player import Setup, build_player
 from regreen.train.rl import RlJob, RlResult, train_rl
-from regreen.train.rl_config import MAY_DIFFER, EngineConfig, RlConfig
+from regreen.train.rl_config import MAY_DIFFER
 from regreen.train.sft import SftJob, num_steps, train_sft
-from regreen.train.sft_config import SftConfig
 from regreen.train.sft_model import Start
 from regreen.train.sft_sources import Source, open_data
 from regreen.train.sft_stop import Asked
@@ -46,55 +44,6 @@ from regreen.train.worker import WorkerSpec
 from regreen.train.worker_pool import WorkerPool
 
 __all__ = ["LearnConfig", "Learnt", "learn"]
-
-FORM = "qwen3_coder"
-"""The format of the calls, as the published model writes them."""
-
-
-class LearnConfig(BaseModel):
-    """The demonstration's settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = Field(default=0, ge=0)
-    """Decides everything that is drawn."""
-    traces: int = Field(default=3000, ge=1)
-    """Rollouts of the teacher."""
-    peeks: float = Field(default=0.06, ge=0.0, le=1.0)
-    """Share of them in which it looks for the answer."""
-    sft: SftConfig = SftConfig(
-        steps=400, batch_tokens=2816, micro_tokens=8192, learning_rate=2e-3, weight_decay=0.01,
-        warm_up=0.1, final_share=0.05, checkpoint_every=100, log_every=10,
-    )  # fmt: skip
-    """Fine-tuning."""
-    rl: RlConfig = RlConfig(
-        steps=40, groups=32, group_size=8, staleness=1, workers=2, evaluate_every=10,
-        evaluations=192, checkpoint_every=10, rollouts_at_once=1024, silence_seconds=300.0,
-        engine=EngineConfig(max_context=512, max_tokens=32, patience=None),
-        update=UpdateConfig(loss=LossConfig(name="dapo"), balance=0.0),
-        optimiser=OptimConfig(
-            learning_rate=5e-4, betas=(0.9, 0.99), weight_decay=0.0, warm_up=5
-        ),
-    )  # fmt: skip
-    """Reinforcement learning."""
-    stage: LearnStageConfig = LearnStageConfig()
-    """What is played."""
-    threads: int = Field(default=2, ge=1)
-    """Threads of the fine-tuning; afterwards trainer and worker have one each."""
-
-
-def unguarded(config: LearnConfig, *, steps: int | None = None) -> LearnConfig:
-    """The same with the guard off and an answer planted in every box.
-
-    Fewer and smaller batches do: what is found by looking is learnt faster than what is found out.
-    """
-    rl = {"steps": steps or 20, "groups": 16, "evaluate_every": 5}
-    return config.model_copy(
-        update={
-            "rl": config.rl.model_copy(update=rl),
-            "stage": config.stage.model_copy(update={"guarded": False}),
-        }
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,63 @@
+"""The demonstration's settings: what was measured to teach a small model in ten minutes."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from regreen.train.learn.stage import LearnStageConfig
+from regreen.train.learner import UpdateConfig
+from regreen.train.losses import LossConfig
+from regreen.train.optim import OptimConfig
+from regreen.train.rl_config import EngineConfig, RlConfig
+from regreen.train.sft_config import SftConfig
+
+__all__ = ["FORM", "LearnConfig", "unguarded"]
+
+FORM = "qwen3_coder"
+"""The format of the calls, as the published model writes them."""
+
+
+class LearnConfig(BaseModel):
+    """The demonstration's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=0, ge=0)
+    """Decides everything that is drawn."""
+    traces: int = Field(default=3000, ge=1)
+    """Rollouts of the teacher."""
+    peeks: float = Field(default=0.06, ge=0.0, le=1.0)
+    """Share of them in which it looks for the answer."""
+    sft: SftConfig = SftConfig(
+        steps=400, batch_tokens=2816, micro_tokens=8192, learning_rate=2e-3, weight_decay=0.01,
+        warm_up=0.1, final_share=0.05, checkpoint_every=100, log_every=10,
+    )  # fmt: skip
+    """Fine-tuning."""
+    rl: RlConfig = RlConfig(
+        steps=40, groups=32, group_size=8, staleness=1, workers=2, evaluate_every=10,
+        evaluations=192, checkpoint_every=10, rollouts_at_once=1024, silence_seconds=300.0,
+        engine=EngineConfig(max_context=512, max_tokens=32, patience=None),
+        update=UpdateConfig(loss=LossConfig(name="dapo"), balance=0.0),
+        optimiser=OptimConfig(
+            learning_rate=5e-4, betas=(0.9, 0.99), weight_decay=0.0, warm_up=5
+        ),
+    )  # fmt: skip
+    """Reinforcement learning."""
+    stage: LearnStageConfig = LearnStageConfig()
+    """What is played."""
+    threads: int = Field(default=2, ge=1)
+    """Threads of the fine-tuning; afterwards trainer and worker have one each."""
+
+
+def unguarded(config: LearnConfig, *, steps: int | None = None) -> LearnConfig:
+    """The same with the guard off and an answer planted in every box.
+
+    Fewer and smaller batches do: what is found by looking is learnt faster than what is found out.
+    """
+    rl = {"steps": steps or 20, "groups": 16, "evaluate_every": 5}
+    return config.model_copy(
+        update={
+            "rl": config.rl.model_copy(update=rl),
+            "stage": config.stage.model_copy(update={"guarded": False}),
+        }
+    )
