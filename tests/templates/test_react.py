@@ -94,3 +94,10 @@ def test_an_unknown_tool_is_called_once_its_arguments_are_whole() -> None:
 
 def test_a_cut_at_the_very_end_is_no_call() -> None:
     assert not tool_format("react").parse(CALL, TOOLS, truncated=True).tool_calls
+
+
+@pytest.mark.parametrize("text", ['"', '"{', '"{\\"command\\": 1', '"\\', '"\\u12'])
+def test_quoted_arguments_that_are_cut_are_an_incomplete_call(text):
+    parsed = tool_format("react").parse(f"Action: bash\nAction Input: {text}", None)
+    assert not parsed.tool_calls
+    assert parsed.incomplete

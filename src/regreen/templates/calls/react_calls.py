@@ -134,7 +134,8 @@ class ReactReader:
         """Read the arguments; why they are incomplete."""
         quoted: list[str] = []
         if source.text.startswith('"'):
-            yield from value(source, quoted.append)
+            if not (yield from value(source, quoted.append)):
+                return "the arguments are not whole"
             inner = unwrapped("".join(quoted))
             if inner is None:
                 return "the arguments are no JSON object"
