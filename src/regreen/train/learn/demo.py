@@ -157,7 +157,7 @@ class _Demo:
         config = self._config.sft.model_copy(update={"seed": self._config.seed})
         data = open_data([Source(self._folder / "packed", None)], config)
         size = data.shards[0].header.vocabulary.size
-        model = SHAPES["1m"].model_copy(update={"vocab_size": size})
+        model = SHAPES["1m"].model_copy(update={"vocab_size": size, "initializer_range": WIDE})
         self._say(f"2/4 fine-tune {num_steps(data, config)} steps from new weights")
         torch.set_num_threads(self._config.threads)
         with self._run("sft", config.model_dump()) as run:

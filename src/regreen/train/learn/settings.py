@@ -29,7 +29,7 @@ class LearnConfig(BaseModel):
     peeks: float = Field(default=0.06, ge=0.0, le=1.0)
     """Share of them in which it looks for the answer."""
     sft: SftConfig = SftConfig(
-        steps=400, batch_tokens=2816, micro_tokens=8192, learning_rate=2e-3, weight_decay=0.01,
+        steps=400, batch_tokens=1408, micro_tokens=8192, learning_rate=2e-3, weight_decay=0.01,
         warm_up=0.1, final_share=0.05, checkpoint_every=100, log_every=10,
     )  # fmt: skip
     """Fine-tuning."""
