@@ -67,6 +67,7 @@ bench: install
 	$(BIN)/python benchmarks/inject.py
 	$(BIN)/python benchmarks/templates.py
 	$(BIN)/python benchmarks/renderer.py
+	$(BIN)/python benchmarks/drift.py --rollouts 200 --qwen 2
 	$(BIN)/python benchmarks/hostile.py
 	$(BIN)/python benchmarks/packing.py
 	$(BIN)/python benchmarks/leak.py

@@ -300,11 +300,12 @@ async def play(make: Maker, seeds: Sequence[int]) -> Counter[str]:
     while part := list(islice(waiting, AT_ONCE)):
         played = (rollout(make, seed) for seed in part)
         for one in await asyncio.gather(*played, return_exceptions=True):
-            if isinstance(one, Exception):  # as bad as drift: no completion may raise
-                one = Counter({"rollouts": 1, "drifted": 1, f"raised {one!r}": 1})
-            elif isinstance(one, BaseException):
+            if isinstance(one, Counter):
+                found += one
+            elif isinstance(one, Exception):  # as bad as drift: no completion may raise
+                found += Counter({"rollouts": 1, "drifted": 1, f"raised {one!r}": 1})
+            else:
                 raise one
-            found += one
     await make.engine.close()
     return found
 

@@ -132,7 +132,7 @@ def difference(
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.5])
 @pytest.mark.parametrize("patience", [None, 0.0])
-@pytest.mark.parametrize("read_at_once", [2, 12, 10_000])
+@pytest.mark.parametrize("read_at_once", [2, 10_000])
 def test_engine_and_trainer_agree(model, temperature, patience, read_at_once):
     async def work() -> list[Played]:
         engine = LockStep(
@@ -145,7 +145,7 @@ def test_engine_and_trainer_agree(model, temperature, patience, read_at_once):
                 await asyncio.sleep(0)
 
         # Equal prompts, prompts of one token, long and short ones, and some that come later.
-        rollouts = [play(engine, seed, turns(seed % 7), between=tool) for seed in range(16)]
+        rollouts = [play(engine, seed, turns(seed % 7), between=tool) for seed in range(12)]
         rollouts += [play(engine, 50, [[3], [], [4, 5]], max_tokens=9)]
         return await all_of(rollouts)
 
@@ -205,7 +205,7 @@ def test_replayed_experts_are_those_that_the_engine_chose():
         assert np.array_equal(theirs.index_NK.numpy(), played.experts[layer])
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     sizes=st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=4), min_size=1, max_size=9),
     delays=st.lists(st.integers(0, 6), min_size=1, max_size=9),

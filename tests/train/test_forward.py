@@ -53,7 +53,7 @@ def rows_of(lengths, seed=0):
     return ids, [rng.random(length) < 0.5 for length in lengths]
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     lengths=st.lists(st.integers(2, 70), min_size=1, max_size=6),
     temperature=st.sampled_from([0.5, 1.0, 1.5]),
