@@ -175,7 +175,8 @@ def small_bpe(form: ToolFormat, size: int = 700) -> JsonTokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=size, initial_alphabet=alphabet, special_tokens=specials, show_progress=False
     )
-    inner.train_from_iterator(texts, trainer)
+    pattern = pattern_of(specials)  # no merge may spell a special token
+    inner.train_from_iterator([part for text in texts for part in pattern.split(text)], trainer)
     with tempfile.TemporaryDirectory() as folder:
         inner.save(str(Path(folder) / "tokenizer.json"))
         return JsonTokenizer(Path(folder) / "tokenizer.json")
