@@ -120,8 +120,10 @@ def fruitless(groups: Sequence[Group], report: Report) -> str:
         return f"the gradient of {refused[0]} is not finite"
     size = sum(len(group.rollouts) for group in groups)
     if size and sum(report.left_out.values()) == size:
-        reasons = Counter(report.left_out)
-        return f"no rollout has a verdict, most often because of: {reasons.most_common(1)[0][0]}"
+        kind = Counter(report.left_out).most_common(1)[0][0]
+        faults = [one.fault for group in groups for one in group.rollouts if one.fault is not None]
+        first = f" ({faults[0].message[:300]})" if faults else ""
+        return f"no rollout has a verdict, most often because of: {kind}{first}"
     return ""
 
 
