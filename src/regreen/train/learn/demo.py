@@ -46,8 +46,8 @@ from regreen.train.worker_pool import WorkerPool
 __all__ = ["LearnConfig", "Learnt", "learn"]
 
 WIDE = 0.08
-"""Deviation of new weights, about the root of 1 / width. With the published 0.02, which is right for
-a width of 2048, this model needs three times the tokens until it looks operators up."""
+"""Deviation of new weights, about the root of 1 / width. With the published 0.02, right for a width
+of 2048, this model needs three times the tokens until it looks operators up."""
 
 
 @dataclass(frozen=True, kw_only=True)
