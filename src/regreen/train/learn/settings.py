@@ -34,7 +34,7 @@ class LearnConfig(BaseModel):
     )  # fmt: skip
     """Fine-tuning."""
     rl: RlConfig = RlConfig(
-        steps=40, groups=32, group_size=8, staleness=1, workers=2, evaluate_every=10,
+        steps=60, groups=32, group_size=8, staleness=1, workers=2, evaluate_every=10,
         evaluations=192, checkpoint_every=10, rollouts_at_once=1024, silence_seconds=300.0,
         engine=EngineConfig(max_context=512, max_tokens=32, patience=None),
         update=UpdateConfig(loss=LossConfig(name="dapo"), balance=0.0),
