@@ -193,7 +193,9 @@ class _Demo:
             executor = self._executor(setup, model.config, run) if config.workers else None
             learner = Learner(
                 model=model,
-                optimiser=Optimiser(model, config.optimiser),
+                optimiser=Optimiser(
+                    model, config.optimiser.model_copy(update={"steps": config.steps})
+                ),
                 config=config.update,
                 world=World(),
                 temperature=config.engine.temperature,

@@ -39,7 +39,9 @@ class LearnConfig(BaseModel):
         engine=EngineConfig(max_context=512, max_tokens=32, patience=None),
         update=UpdateConfig(loss=LossConfig(name="dapo"), balance=0.0),
         optimiser=OptimConfig(
-            learning_rate=5e-4, betas=(0.9, 0.99), weight_decay=0.0, warm_up=5
+            learning_rate=5e-4, betas=(0.9, 0.99), weight_decay=0.0, warm_up=5, schedule="linear",
+            steps=60, final_share=0.1,
+        ), weight_decay=0.0, warm_up=5
         ),
     )  # fmt: skip
     """Reinforcement learning."""
