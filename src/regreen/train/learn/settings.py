@@ -41,7 +41,6 @@ class LearnConfig(BaseModel):
         optimiser=OptimConfig(
             learning_rate=5e-4, betas=(0.9, 0.99), weight_decay=0.0, warm_up=5, schedule="linear",
             steps=60, final_share=0.1,
-        ), weight_decay=0.0, warm_up=5
         ),
     )  # fmt: skip
     """Reinforcement learning."""
