@@ -219,7 +219,7 @@ def test_an_interrupted_command_goes_on(root: Path, tmp_path: Path, number: int)
         assert subprocess.run(given, check=False).returncode == 0
         ends.append([row for row in metrics(out) if "reward" in row or "held_out/reward" in row])
     same = ("step", "reward", "loss_policy", "held_out/reward", "grad_norm", "entropy")
-    first_rows, second_rows = ([[row.get(n) for n in same] for row in rows] for rows in ends)
+    first_rows, second_rows = ([[row.get(n, 0.0) for n in same] for row in rows] for rows in ends)
     assert [row[0] for row in second_rows] == [0, 1, 2, 3, 3]
     for one, other in zip(first_rows, second_rows, strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
