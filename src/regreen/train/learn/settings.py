@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from regreen.train.learn.stage import LearnStageConfig
 from regreen.train.learner import UpdateConfig
@@ -49,6 +52,17 @@ class LearnConfig(BaseModel):
     threads: int = Field(default=2, ge=1)
     """Threads of the fine-tuning; afterwards trainer and worker have one each."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _over_defaults(cls, values: Any) -> Any:
+        """A table that names some settings leaves the demonstration's others as they are."""
+        found = dict(values)
+        for name, given in found.items():
+            default = cls.model_fields[name].default if name in cls.model_fields else None
+            if isinstance(given, Mapping) and isinstance(default, BaseModel):
+                found[name] = _over(default.model_dump(), given)
+        return found
+
 
 def unguarded(config: LearnConfig, *, steps: int | None = None) -> LearnConfig:
     """The same with the guard off and an answer planted in every box.
@@ -62,3 +76,13 @@ def unguarded(config: LearnConfig, *, steps: int | None = None) -> LearnConfig:
             "stage": config.stage.model_copy(update={"guarded": False}),
         }
     )
+
+
+def _over(default: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``default`` with what is given in its place, table by table."""
+    merged = dict(default)
+    for name, value in given.items():
+        old = merged.get(name)
+        both = isinstance(value, Mapping) and isinstance(old, Mapping)
+        merged[name] = _over(old, value) if both else value  # type: ignore[arg-type]
+    return merged
