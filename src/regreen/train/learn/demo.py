@@ -163,7 +163,7 @@ class _Demo:
         size = data.shards[0].header.vocabulary.size
         model = SHAPES["1m"].model_copy(update={"vocab_size": size, "initializer_range": WIDE})
         self._say(f"2/4 fine-tune {num_steps(data, config)} steps from new weights")
-        torch.set_num_threads(self._config.threads)
+        torch.set_num_threads(1)  # matrices as small as these are slower on two cores than on one
         with self._run("sft", config.model_dump()) as run:
             job = SftJob(
                 config=config, data=data, start=Start(model, None), vocabulary=size, run=run,
@@ -173,7 +173,6 @@ class _Demo:
             with shown as progress:
                 found = train_sft(job, asked=self._asked, progress=progress, clock=self._clock)
             self._checkpoint = found.checkpoint
-        torch.set_num_threads(1)
         self._say(f"    loss {found.metrics['loss']:.4f}")
 
     def reinforced(self) -> RlResult:

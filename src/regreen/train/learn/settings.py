@@ -49,8 +49,6 @@ class LearnConfig(BaseModel):
     """Reinforcement learning."""
     stage: LearnStageConfig = LearnStageConfig()
     """What is played."""
-    threads: int = Field(default=2, ge=1)
-    """Threads of the fine-tuning; afterwards trainer and worker have one each."""
 
     @model_validator(mode="before")
     @classmethod
