@@ -298,7 +298,9 @@ class _Loop:
             if step == 0 and self._log is not None:
                 self._log_evaluation(known[-1])
             return
-        jobs = evaluation(self._job.held_out, config.evaluations, config.seed)
+        # A run is judged by its first and its last evaluation; those between may be smaller.
+        count = config.evaluations if 0 < step < config.steps else 0
+        jobs = evaluation(self._job.held_out, count, config.seed)
         groups = self._gathered(lambda collector: collector.all_of(jobs))
         found = {"step": float(step), **rates(groups, config.update.advantages.reward_range)}
         self._where = replace(self._where, evaluations=(*known, found))
