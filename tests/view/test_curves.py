@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from regreen.view.curves import Curve, draw, figures_of
+from regreen.view.curves import figures_of
+from regreen.view.drawing import Curve, draw
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

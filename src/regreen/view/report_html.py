@@ -16,7 +16,7 @@ from regreen.core.funnel import Funnel
 from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
 from regreen.store.jsonl import encode_row
-from regreen.view.curves import Figure
+from regreen.view.drawing import Figure
 from regreen.view.facts import RunFacts
 from regreen.view.summary import RolloutRow, digest, slices, summarise
 
