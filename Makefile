@@ -72,6 +72,8 @@ bench: install
 	$(BIN)/python benchmarks/packing.py
 	$(BIN)/python benchmarks/leak.py
 	$(BIN)/python benchmarks/model.py
+	$(BIN)/python benchmarks/code_box.py
+	$(BIN)/python benchmarks/train.py
 
 docs: install
 	$(BIN)/python -c "from regreen.tasks.operators.reference import reference_page as page; print(page(), end='')" > docs/reference/fault-classes.md
