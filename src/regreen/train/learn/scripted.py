@@ -39,7 +39,7 @@ def mediocre(seed: int, *, peeks: float) -> Policy:
     family = next((f for f in _FAMILIES if current in f), OPERATORS)
     if draw.random() < 0.25:
         yield [_call("test")]
-    if draw.random() < 0.4:
+    if draw.random() < 0.5:
         return
     for _ in range(draw.choice((1, 1, 1, 2, 3))):
         current = draw.choice([each for each in family if each != current])
