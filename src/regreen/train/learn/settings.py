@@ -37,13 +37,13 @@ class LearnConfig(BaseModel):
     )  # fmt: skip
     """Fine-tuning."""
     rl: RlConfig = RlConfig(
-        steps=60, groups=32, group_size=8, staleness=1, workers=2, evaluate_every=10,
+        steps=70, groups=32, group_size=8, staleness=1, workers=2, evaluate_every=10,
         evaluations=192, checkpoint_every=10, rollouts_at_once=1024, silence_seconds=300.0,
         engine=EngineConfig(max_context=512, max_tokens=32, patience=None),
         update=UpdateConfig(loss=LossConfig(name="dapo"), balance=0.0),
         optimiser=OptimConfig(
-            learning_rate=5e-4, betas=(0.9, 0.99), weight_decay=0.0, warm_up=5, schedule="linear",
-            steps=60, final_share=0.1,
+            learning_rate=3.5e-4, betas=(0.9, 0.99), weight_decay=0.0, max_grad_norm=0.25,
+            warm_up=5, schedule="linear", steps=70, final_share=0.1,
         ),
     )  # fmt: skip
     """Reinforcement learning."""
