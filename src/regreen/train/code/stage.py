@@ -25,6 +25,7 @@ from regreen.train.code.answer import read_answer
 from regreen.train.code.compare import same, same_output
 from regreen.train.code.literals import read_call, read_value
 from regreen.train.code.observed import Call, Checked, Feed, Observed
+from regreen.train.code.preamble import with_preamble
 from regreen.train.code.problems import CallTest, FeedTest, Problem
 from regreen.train.code.warm_box import WarmBox, WarmBoxConfig
 
@@ -202,7 +203,7 @@ async def run_checks(box: WarmBox, problem: Problem, program: str) -> list[Check
     if not problem.checks:
         return []
     return await box.check(
-        _with_preamble(problem.preamble, program),
+        with_preamble(problem.preamble, program),
         problem.checks,
         entry=problem.entry_point,
         seconds=problem.limits.seconds,
@@ -218,19 +219,11 @@ async def run_tests(
     Raises:
         InfrastructureError: the box died.
     """
-    source = _with_preamble(problem.preamble, program)
+    source = with_preamble(problem.preamble, program)
     limits = problem.limits
     calls = [Call(*read_call(test.call)) for test in tests if isinstance(test, CallTest)]
     feeds = [Feed(test.input) for test in tests if isinstance(test, FeedTest)]
     return await box.run(source, calls or feeds, seconds=limits.seconds, memory=limits.memory_bytes)
-
-
-def _with_preamble(preamble: str, program: str) -> str:
-    """Both in one, with what must stand at the top of a file there."""
-    if not preamble:
-        return program
-    future = [line for line in program.splitlines() if line.startswith("from __future__ import")]
-    return "\n".join([*future, preamble, program.replace("from __future__ import", "#")])
 
 
 def passes(problem: Problem, test: CallTest | FeedTest, seen: Observed) -> bool:
