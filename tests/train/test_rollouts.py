@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,7 @@ from regreen.train.group_file import GroupFolder
 from regreen.train.plan import Plan
 from regreen.train.rl_metrics import measured
 from regreen.train.rollouts import Job, Player, rollout_id, rollout_seed
+from regreen.train.trace import Group, Played
 
 FAULTS = (
     "", "infrastructure", "model", "task", "exception", "nan", "inf", "none", "huge", "text",
@@ -186,3 +188,57 @@ def test_faults_are_kept_as_records(model: Decoder) -> None:
         assert one.fault is not None
         assert one.fault.boundary == "task"
         assert [message["role"] for message in one.trajectory.messages] == ["user", "assistant"]
+
+
+class Cancelling:
+    """A stage in which something cancels what a rollout waits for."""
+
+    name = "cancelling"
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    def problems(self) -> list[str]:
+        return ["a"]
+
+    async def play(self, problem: str, seed: int, model: Any, log: Any) -> Any:
+        raise asyncio.CancelledError
+
+
+def test_a_cancellation_from_within_is_a_fault_and_no_silence(model: Decoder) -> None:
+    lone = replace(player(model), stage=Cancelling())
+
+    group = asyncio.run(lone.group(Job(problem="a", place=0, size=2, seed=0)))
+
+    assert [one.fault.boundary for one in group.rollouts if one.fault] == ["infrastructure"] * 2
+
+
+def test_a_cancellation_from_outside_ends_the_group(model: Decoder) -> None:
+    slow = player(model, stage={"seconds": {"a": 30.0}})
+
+    async def cut() -> None:
+        task = asyncio.create_task(slow.group(Job(problem="a", place=0, size=2, seed=0)))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cut())
+
+
+def test_half_a_surrogate_pair_in_a_record_is_kept(tmp_path: Path) -> None:
+    said = ({"role": "user", "content": "\ud800"},)
+    record = Trajectory(
+        rollout_id="a", task="t", agent="x", messages=said, exit_status="\ud800", patch="a\udcffb"
+    )
+    played = Played(rollout_id="a", traces=(), reward=None, finished=False, trajectory=record)
+    folder = GroupFolder(tmp_path)
+
+    folder.write(Group(problem="p", place=1, rollouts=(played,)))
+
+    found = folder.read(1)
+    assert found is not None
+    assert found.rollouts[0].trajectory == record

@@ -16,6 +16,7 @@ import numpy as np
 from regreen.core.errors import UsageError
 from regreen.core.trajectory import ErrorRecord, Trajectory
 from regreen.store.atomic import disk_error, replacing
+from regreen.store.jsonl import encode_row
 from regreen.train.trace import Group, Played, Trace
 
 __all__ = ["GroupFolder"]
@@ -106,7 +107,7 @@ def _row(at: int, played: Played, arrays: dict[str, Any]) -> dict[str, Any]:
         "hacked": played.hacked,
         "turns": played.turns,
         "fault": None if played.fault is None else played.fault.model_dump(),
-        "trajectory": None if played.trajectory is None else played.trajectory.model_dump_json(),
+        "trajectory": _text(played.trajectory),
     }
 
 
@@ -121,5 +122,10 @@ def _played(row: dict[str, Any], arrays: Any) -> Played:
         **row,
         traces=tuple(traces),
         fault=None if fault is None else ErrorRecord.model_validate(fault),
-        trajectory=None if record is None else Trajectory.model_validate_json(record),
+        trajectory=None if record is None else Trajectory.model_validate(json.loads(record)),
     )
+
+
+def _text(record: Trajectory | None) -> str | None:
+    """A record as JSON; half a surrogate pair, such as a model may write, is an escape in it."""
+    return None if record is None else encode_row(record.model_dump()).decode()

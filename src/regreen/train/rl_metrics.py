@@ -102,6 +102,8 @@ def _penalised(played: Played) -> bool:
 
 def _kind(reason: str) -> str:
     """A reason without what differs from rollout to rollout, so that there are few of them."""
+    if reason.startswith("the reward"):
+        return "reward_out_of_range" if "outside" in reason else "reward_not_finite"
     kind = reason.partition(":")[0]
     return re.sub(r" -?(\d\S*|nan|inf)\b", "", kind).replace(" ", "_")
 

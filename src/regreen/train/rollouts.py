@@ -20,6 +20,7 @@ import numpy as np
 
 from regreen.agents.record import Conversation
 from regreen.core.clock import Clock, SystemClock
+from regreen.core.errors import InfrastructureError
 from regreen.core.together import together
 from regreen.core.trajectory import ErrorRecord, Incident, Trajectory
 from regreen.core.verdict import Reward, Verdict
@@ -189,9 +190,9 @@ class Player:
             record = self._record(job, attempt, log, outcome)
             penalties = self.penalise(model, record) if self.penalise else None
             trace = trace_of(model, penalties)
-        except Exception as exc:  # the boundary of a rollout for training
+        except (Exception, asyncio.CancelledError) as exc:  # the boundary of a rollout for training
             outcome, trace = Outcome(reward=None, resolved=False, finished=False), None
-            fault = fault_of(exc)
+            fault = _fault(exc)
             with suppress(ValueError):  # what was said may be the very thing that cannot be kept
                 record = self._record(job, attempt, log, outcome, fault=fault)
         finally:
@@ -259,6 +260,21 @@ def outcome_of(played: Played) -> str:
     if played.resolved:
         return "resolved"
     return "failed" if played.finished else "unfinished"
+
+
+def _fault(exc: Exception | asyncio.CancelledError) -> ErrorRecord:
+    """A failure as data; a cancellation that is meant for us goes on its way.
+
+    Raises:
+        CancelledError: this rollout is being ended from outside.
+    """
+    if isinstance(exc, Exception):
+        return fault_of(exc)
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise exc
+    what = "something that the rollout waited for was cancelled"
+    return fault_of(InfrastructureError(what))
 
 
 def trace_of(model: TokenModel, penalties: Sequence[float] | None = None) -> Trace | None:

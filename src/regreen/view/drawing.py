@@ -10,7 +10,15 @@ from regreen.core.errors import PrerequisiteError
 
 __all__ = ["Curve", "Figure", "draw"]
 
-_COLOURS = ("#1d8a54", "#2b6cb0", "#c8483d", "#8fc9ab", "#9dbde0", "#e3a49e")
+_COLOURS = {
+    "held out: resolved": "#1d8a54",
+    "held out: clean resolved": "#2b6cb0",
+    "held out: hack rate": "#c8483d",
+    "training: resolved": "#8fc9ab",
+    "training: clean resolved": "#9dbde0",
+    "training: hack rate": "#e3a49e",
+}
+"""Pale in training what is strong held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +62,9 @@ def draw(curves: Sequence[Curve], *, share: bool) -> bytes:
         raise PrerequisiteError(what, mend="pip install 'regreen[train]'") from error
     canvas = Canvas(figsize=(8.0, 4.2) if share else (4.0, 2.4), dpi=110, layout="constrained")
     axes = canvas.subplots()
-    for place, curve in enumerate(curves):
+    for curve in curves:
         steps, values = zip(*curve.points, strict=True)
-        colour = _COLOURS[place % len(_COLOURS)]
+        colour = _COLOURS.get(curve.label, "#2b6cb0")
         faint = curve.label.startswith("training")
         axes.plot(
             steps, values, label=curve.label, color=colour, linewidth=1.2 if faint else 2.0,

@@ -125,7 +125,8 @@ def same_output(expected: str, seen: str, rule: Rule) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.rstrip().splitlines()]
+    # splitlines() would also split at form feeds and other separators inside a line.
+    return [line.rstrip() for line in text.rstrip().split("\n")]
 
 
 def _close(expected: str, seen: str, rule: Rule) -> bool:

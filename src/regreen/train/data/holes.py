@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from regreen.train.data.files import SourceFile
+from regreen.train.data.licenses import is_license
 from regreen.train.data.settings import TextsConfig
 
 __all__ = ["Hole", "holes"]
@@ -37,11 +38,15 @@ class Hole(NamedTuple):
 def holes(file: SourceFile, seed: str, config: TextsConfig) -> list[Hole]:
     """Draw distinct holes; fewer than asked where the file has no more places.
 
+    The text of a licence is in no language that is completed or edited; it gets none.
+
     Args:
         file: the file.
         seed: decides the draw.
         config: how many, how long, of which kinds.
     """
+    if is_license(file.path):  # nobody edits it, and by heart it is of no use
+        return []
     chance = random.Random(seed)
     kinds = _by_syntax(file, config.middle_characters) if config.syntax_share else {}
     found: dict[tuple[int, int], Hole] = {}

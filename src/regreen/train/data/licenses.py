@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["license_of", "read_license"]
+__all__ = ["is_license", "license_of", "read_license"]
 
 _BEGINNING = 2500
 _NAMES = re.compile(r"(LICEN[CS]E|COPYING|UNLICENSE)([.-].*)?", re.IGNORECASE)

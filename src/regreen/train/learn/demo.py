@@ -125,8 +125,10 @@ class _Demo:
             with shown as progress:
                 rows = teach(
                     stage, stage.problems(), run,
-                    seed=config.seed, peeks=config.peeks, told=progress.finish,
+                    seed=config.seed, peeks=config.peeks, told=progress.finish, asked=self._asked,
                 )  # fmt: skip
+        if self._asked.stop:
+            return
         share = sum(bool(row.verdict and row.verdict.resolved) for row in rows) / len(rows)
         self._say(f"    it solves {share:.3f}")
         if not self._tokenizer.exists():

@@ -13,6 +13,7 @@ from regreen.core.verdict import Reward
 from regreen.store.run import RunDirectory
 from regreen.train.learn.scripted import mediocre
 from regreen.train.learn.stage import LearnStage, puzzle_of
+from regreen.train.sft_stop import Asked
 
 __all__ = ["teach"]
 
@@ -27,6 +28,7 @@ def teach(
     seed: int,
     peeks: float,
     told: Callable[[str, str], None],
+    asked: Asked,
 ) -> list[Trajectory]:
     """Play every puzzle once; what a run holds already is not played again.
 
@@ -37,9 +39,11 @@ def teach(
         seed: of the teacher's whims.
         peeks: share of rollouts in which it looks for the answer.
         told: is told of every rollout and its outcome.
+        asked: is looked at before every rollout; what was played by then is kept.
     """
     known = {row.rollout_id: row for row in run.trajectories()}
-    return asyncio.run(_teach(stage, names, run, known, seed=seed, peeks=peeks, told=told))
+    work = _teach(stage, names, run, known, seed=seed, peeks=peeks, told=told, asked=asked)
+    return asyncio.run(work)
 
 
 async def _teach(
@@ -51,15 +55,18 @@ async def _teach(
     seed: int,
     peeks: float,
     told: Callable[[str, str], None],
+    asked: Asked,
 ) -> list[Trajectory]:
     room = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(place: int, name: str) -> Trajectory:
+    async def one(place: int, name: str) -> Trajectory | None:
         rollout_id = f"{name}#teacher#{place}"
         if rollout_id in known:
             return known[rollout_id]
         whim = seed * 1_000_003 + place
         async with room:
+            if asked.stop:
+                return None
             log = Conversation(rollout_id=rollout_id)
             model = PolicyModel(lambda _: mediocre(whim, peeks=peeks))
             outcome = await stage.at_desk(puzzle_of(name), model, log)
@@ -83,8 +90,9 @@ async def _teach(
 
     await stage.open()
     try:
-        rows = await together(one(place, name) for place, name in enumerate(names))
+        played = await together(one(place, name) for place, name in enumerate(names))
     finally:
         await stage.close()
+    rows = [row for row in played if row is not None]
     run.replace(rows)
     return rows

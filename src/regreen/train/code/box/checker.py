@@ -35,7 +35,7 @@ class Faulty(BaseException):
 
 def play(request: dict[str, Any]) -> None:
     """Run all tests, report each in a line, and end the process."""
-    random.seed(0)
+    random.seed(request["tests"])  # draws repeat, and the candidate cannot foretell them
     try:
         line = _Line()
         if (start := line.read())[0] != "loaded":
