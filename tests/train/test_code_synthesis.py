@@ -102,7 +102,7 @@ def test_open_questions_are_dropped(loop: asyncio.Runner, box: WarmBox) -> None:
     made = loop.run(synthesise(problem, one, ["f(1)", "f(0)"], box=box))
     assert [t.model_dump()["call"] for t in made.problem.hidden] == ["f(0)"]
     assert made.dropped == {"tie": 1}
-    split = [f"def f(x):\n    y = {n}\n    return {int(n > 3)}\n" for n in range(6)]
+    split = [f"def f(x):\n    y = [{n}]\n    return {int(n > 3)}\n" for n in range(6)]
     made = loop.run(synthesise(problem, split, ["f(1)"], box=box))
     assert made.dropped == {"disagreement": 1}
     assert made.problem.hidden == ()
@@ -167,6 +167,13 @@ def test_inputs_keep_their_types() -> None:
         ("import math\ndef f(a): math.ceil(a)", "import math\ndef f(x): math.floor(x)", False),
         ("def f(a): g(a)\ndef g(x): return x", "def f(q): h(q)\ndef h(y): return y", True),
         ("def f(a): return a", "def g(a): return a", False),
+        ("def f(a):\n    b = 1\n    return a", "c: int = 2\ndef f(a): return a", True),
+        ("def f(a):\n    c: int = a\n    return c", "def f(a):\n    d = a\n    return d", True),
+        ("def f(a):\n    a = 1\n    return a", "def f(a): return a", False),
+        ("def f(a):\n    f.b = 1\n    return a", "def f(a): return a", False),
+        ("class A: b = 1\ndef f(a): A.b", "class A: pass\ndef f(a): A.b", False),
+        ("def f(a):\n    a += 1", "def f(a):\n    a = 1\n    a += 1", False),
+        ("def f(a):\n    b = len(a)\n    return a", "def f(a): return a", False),
     ],
 )
 def test_independence_looks_through_names_and_notes(one: str, other: str, equal: bool) -> None:

@@ -168,6 +168,10 @@ def test_sameness(one: Any, other: Any, rule: Rule, equal: bool) -> None:
         ("7\n", "7.00001", Rule(tolerance=1e-2), False),
         ("1\n2", "1 2", Rule(tolerance=1e-4), False),
         ("a", "", Rule(), False),
+        ("", "\n", Rule(), True),
+        ("a \r\nb\r\n", "a\nb", Rule(), True),
+        *((f"a{mark}b", "a\nb", Rule(), False) for mark in "\f\v\x1c\x85\u2028"),
+        ("a\fb", "a\nb", Rule(tolerance=1e-4), False),
     ],
 )
 def test_outputs(one: str, other: str, rule: Rule, equal: bool) -> None:

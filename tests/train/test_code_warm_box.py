@@ -106,6 +106,20 @@ def test_results_repeat(loop: asyncio.Runner, box: WarmBox) -> None:
     assert first[1].value[3] == [3, 20]
 
 
+def test_draws_of_tests_repeat_and_are_not_those_of_the_candidate(
+    loop: asyncio.Runner, box: WarmBox
+) -> None:
+    program = "import random\ndef f(): return random.random()"
+    tests = "import random\ndef check(f): assert random.random() != f(), 'foretold'"
+    assert [one.passed for one in loop.run(box.check(program, tests, entry="f"))] == [True]
+    drawn = "import random\ndef check(f): raise ValueError(random.random())"
+    seen = [
+        loop.run(box.check(program, text, entry="f"))[0].error
+        for text in (drawn, drawn, f"{drawn} # another")
+    ]
+    assert seen[0] == seen[1] != seen[2]
+
+
 def test_waiting_callers_take_turns(loop: asyncio.Runner, box: WarmBox) -> None:
     async def scene() -> list[list[Observed]]:
         runs = [box.run(f"def f(): return {n}", [Call("f")]) for n in range(8)]

@@ -60,3 +60,11 @@ def test_shares_are_kept() -> None:
         for hole in holes(file("a.py", PYTHON), str(seed), TextsConfig(syntax_share=0.25))
     ]
     assert 0.65 < kinds.count("characters") / len(kinds) < 0.85
+
+
+def test_the_text_of_a_licence_has_no_holes() -> None:
+    text = "Permission is hereby granted\nfree of charge\n"
+    for path in ("LICENSE", "COPYING", "lib/licence.txt", "License.md"):
+        assert not holes(file(path, text), "s", TextsConfig())
+    for path in ("README", "license.py", "notes.txt", "license_server.md"):
+        assert holes(file(path, text), "s", TextsConfig())

@@ -18,7 +18,7 @@ _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def normal_form(program: str, keep: Iterable[str] = ()) -> str:
-    """The tree of a program with own names numbered, without annotations and docstrings.
+    """The tree with own names numbered, without annotations, docstrings and unread constants.
 
     Args:
         program: Python source.
@@ -31,7 +31,8 @@ def normal_form(program: str, keep: Iterable[str] = ()) -> str:
         tree = ast.parse(program)
     except (ValueError, RecursionError, MemoryError) as exc:
         raise SyntaxError(str(exc)) from exc
-    return ast.dump(_Normal(frozenset(keep) | _KEPT).visit(tree))
+    kept = frozenset(keep) | _KEPT
+    return ast.dump(_Normal(kept).visit(_Used(kept | _read(tree)).visit(tree)))
 
 
 def independent(programs: Iterable[str], keep: Iterable[str] = ()) -> list[str]:
@@ -44,6 +45,36 @@ def independent(programs: Iterable[str], keep: Iterable[str] = ()) -> list[str]:
         except (SyntaxError, RecursionError):
             continue
     return list(found.values())
+
+
+def _read(tree: ast.AST) -> set[str]:
+    """Names that are used for more than a constant's place, attributes included."""
+    found = set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+class _Used(ast.NodeTransformer):
+    """Drops ``name = constant`` where the name is never read."""
+
+    def __init__(self, read: frozenset[str]) -> None:
+        self._read = read
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:
+        names = {target.id if isinstance(target, ast.Name) else "" for target in node.targets}
+        dead = isinstance(node.value, ast.Constant) and not names & {"", *self._read}
+        return None if dead else node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if node.value is None or not node.simple:
+            return node
+        return self.visit_Assign(ast.copy_location(ast.Assign([node.target], node.value), node))
 
 
 class _Normal(ast.NodeTransformer):

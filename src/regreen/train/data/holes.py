@@ -38,14 +38,14 @@ class Hole(NamedTuple):
 def holes(file: SourceFile, seed: str, config: TextsConfig) -> list[Hole]:
     """Draw distinct holes; fewer than asked where the file has no more places.
 
-    The text of a licence is in no language that is completed or edited; it gets none.
+    The text of a licence gets none.
 
     Args:
         file: the file.
         seed: decides the draw.
         config: how many, how long, of which kinds.
     """
-    if is_license(file.path):  # nobody edits it, and by heart it is of no use
+    if is_license(file.path):  # a file that nobody completes or edits
         return []
     chance = random.Random(seed)
     kinds = _by_syntax(file, config.middle_characters) if config.syntax_share else {}

@@ -7,12 +7,13 @@ because a guess would be worse than none for whoever filters by it.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 __all__ = ["is_license", "license_of", "read_license"]
 
 _BEGINNING = 2500
 _NAMES = re.compile(r"(LICEN[CS]E|COPYING|UNLICENSE)([.-].*)?", re.IGNORECASE)
+_PROSE = {"", ".txt", ".md", ".rst"}
 _BSD = r"redistribution and use in source and binary forms"
 _WORDS: tuple[tuple[str, str], ...] = (
     ("MPL-2.0", r"mozilla public license,? version 2\.0"),
@@ -33,6 +34,12 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("CC0-1.0", r"cc0 1\.0 universal"),
 )
 """SPDX name and the words that tell it, in lower case; the first that is there decides."""
+
+
+def is_license(path: str) -> bool:
+    """Whether a file is called as the text of a licence is; ``license.py`` is not."""
+    name = PurePosixPath(path)
+    return bool(_NAMES.fullmatch(name.name)) and name.suffix.lower() in _PROSE
 
 
 def license_of(tree: Path) -> str:
