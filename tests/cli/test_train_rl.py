@@ -100,8 +100,8 @@ def test_a_dry_run_names_memory_and_writes_nothing(
     told = json.loads(capsys.readouterr().out)
     assert (told["tasks"], told["rollouts"], told["passes"]) == (4, 24, 1.5)
     assert told["estimate"]["bytes"] > 1e6
-    assert not list((tmp_path / "no").glob("*"))
-    assert rl(root, tmp_path / "no", "--dry-run") == 0
+    assert rl(root, tmp_path / "no" / "further", "--dry-run") == 0
+    assert not (tmp_path / "no").exists()
     assert "moments of AdamW" in capsys.readouterr().out
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "Output",
     "Work",
     "chat_client",
+    "check_run",
     "check_writable",
     "home",
     "interrupted",
@@ -147,6 +148,21 @@ def check_writable(path: Path, what: str) -> None:
     except OSError as exc:
         msg = f"{what} cannot be written: {exc.strerror}"
         raise UsageError(msg, where=str(path), mend="give an --out you can write") from exc
+
+
+def check_run(run: Path) -> None:
+    """Try whether a run can be made at ``run``; it leaves nothing, so a dry run may ask too.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        nearest = next(path for path in (run, *run.absolute().parents) if path.exists())
+        with TemporaryFile(dir=nearest):
+            pass
+    except OSError as exc:
+        msg = f"the run cannot be written: {exc.strerror}"
+        raise UsageError(msg, where=str(run), mend="give a --run you can write") from exc
 
 
 def read_tools(path: Path | None) -> tuple[dict[str, Any], ...]:

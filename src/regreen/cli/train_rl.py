@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from regreen import __version__
-from regreen.cli.shared import Output, check_writable, home, interrupted
+from regreen.cli.shared import Output, check_run, home, interrupted
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import UsageError
@@ -75,7 +75,8 @@ class RlFlags(Output):
     track: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """Dashboard beside metrics.jsonl: tensorboard, trackio or wandb."""
     workers: Annotated[int | None, Parameter(alias="-j")] = None
-    """Processes that play (default 1); 0 plays in the trainer's own."""
+    """Processes that play (default 1); 0 plays in the trainer's own, which must then be the
+    only trainer (no torchrun of several)."""
     listen: str | None = None
     """HOST:PORT at which workers of other machines connect (see regreen train worker); the secret
     is in REGREEN_WORKER_KEY."""
@@ -149,7 +150,7 @@ def rl(tasks: Path, /, *, model: str, run: Path, flags: RlFlags | None = None) -
     if start.folder is None:
         what = "new weights know no format to be rewarded in"
         raise UsageError(what, where=f"--model {model}", mend="regreen train sft makes a beginning")
-    check_writable(run / "metrics.jsonl", "the run")
+    check_run(run)
     with world(device=flags.device) as here:
         console = flags.console() if here.first else Console(quiet=True)
         return _Order(flags, config, start, tasks, here, console).carry_out(model, run)
