@@ -17,10 +17,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-from regreen.train.learn.settings import LearnConfig
-
 from regreen.core.console import Console
 from regreen.train.learn.demo import learn
+from regreen.train.learn.settings import LearnConfig
 
 WAYS = (
     ("one process", {"workers": 0, "staleness": 0}),
