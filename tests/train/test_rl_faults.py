@@ -243,9 +243,9 @@ KINDS = {
     "text": ("infrastructure_fault", 9),
     "task": ("task_fault", 1),
     "overflow": ("model_fault", 1),
-    "nan": ("the_reward_is", 1),
-    "inf": ("the_reward_is", 1),
-    "huge": ("the_reward_is_outside_to", 1),
+    "nan": ("reward_not_finite", 1),
+    "inf": ("reward_not_finite", 1),
+    "huge": ("reward_out_of_range", 1),
     "none": ("no_verdict_was_reached", 1),
     "no sample": ("no_token_was_sampled", 1),
 }
