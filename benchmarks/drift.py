@@ -58,8 +58,8 @@ from regreen.templates import (
     tool_format,
 )
 from regreen.templates.tokens.marks import pattern_of
-from regreen.train.forward import flatten, score
-from regreen.train.rollouts import trace_of
+from regreen.train.compute.forward import flatten, score
+from regreen.train.play.rollouts import trace_of
 
 TURNS = 3
 AT_ONCE = 512

@@ -19,7 +19,7 @@ from regreen.cli.main import main
 from regreen.model import load_checkpoint, save_checkpoint
 from regreen.packing.vocabulary import record_vocabulary
 from regreen.store.run import RunDirectory
-from regreen.train.sft_vocabulary import VOCABULARY, checkpoint_tokenizer
+from regreen.train.vocabulary import VOCABULARY, checkpoint_tokenizer
 
 PROBLEMS = Path(__file__).parents[1] / "train" / "code" / "problems.jsonl"
 SMALL = (
@@ -149,8 +149,8 @@ def test_models_that_cannot_be_trained(
 def test_a_worker_without_the_secret_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from regreen.train.worker import WorkerSpec
-    from regreen.train.worker_pool import WorkerPool
+    from regreen.train.play.worker import WorkerSpec
+    from regreen.train.play.worker_pool import WorkerPool
 
     monkeypatch.delenv("REGREEN_WORKER_KEY", raising=False)
     assert run("train", "worker", "127.0.0.1:9") == 2

@@ -20,7 +20,7 @@ from tests.train.sft_sets import conversations, packed, small_model
 from regreen.cli.main import main
 from regreen.model import load_checkpoint, save_checkpoint
 from regreen.store.run import RunDirectory
-from regreen.train.sft_vocabulary import checkpoint_tokenizer
+from regreen.train.vocabulary import checkpoint_tokenizer
 
 FAST = ("--batch-tokens", "1000", "--micro-tokens", "1000", "--device", "cpu")
 TIMES = ("seconds", "eta_seconds", "tokens_per_second", "memory_bytes")

@@ -21,7 +21,7 @@ from regreen.inference.engine.http_sglang import Sglang
 from regreen.inference.engine.http_vllm import Vllm
 from regreen.inference.errors import ContextOverflow, EndpointUnreachable, MalformedAnswer
 from regreen.model import save_checkpoint
-from regreen.train.forward import flatten, score
+from regreen.train.compute.forward import flatten, score
 
 BOTH = pytest.mark.parametrize("kind", ["vllm", "sglang"])
 NO_STOPS = Stops()

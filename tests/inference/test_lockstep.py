@@ -21,7 +21,7 @@ from regreen.inference.engine.lockstep import LockStep, LockStepStream
 from regreen.inference.errors import ContextOverflow
 from regreen.model import SHAPES, Decoder, ModelConfig, save_checkpoint
 from regreen.templates import ByteTokenizer
-from regreen.train.forward import flatten, score
+from regreen.train.compute.forward import flatten, score
 
 T = TypeVar("T")
 VOCABULARY = 64

@@ -33,7 +33,7 @@ from regreen.inference.engine.http import HttpEngine
 from regreen.inference.errors import ContextOverflow
 from regreen.model import SHAPES, Decoder, load_checkpoint, save_checkpoint
 from regreen.model.untied import untied
-from regreen.train.forward import flatten, score
+from regreen.train.compute.forward import flatten, score
 
 HOME = Path(os.environ.get("REGREEN_HOME") or Path.home() / ".cache" / "regreen")
 PYTHON = HOME / "vllm" / "bin" / "python"

@@ -27,14 +27,14 @@ from regreen.core.errors import RegreenError
 from regreen.model import SHAPES, Decoder
 from regreen.model.checkpoint import tensors_of
 from regreen.packing import CostModel
-from regreen.train.broadcast import BroadcastSender
-from regreen.train.forward import flatten, score
-from regreen.train.meeting import Meeting
-from regreen.train.optim import OptimConfig, Optimiser
-from regreen.train.parallel import World, idle, shard, split, world
-from regreen.train.recompute import recompute
-from regreen.train.state import Checkpoints
-from regreen.train.weights import FileSender
+from regreen.train.compute.forward import flatten, score
+from regreen.train.compute.optim import OptimConfig, Optimiser
+from regreen.train.compute.parallel import World, idle, shard, split, world
+from regreen.train.compute.recompute import recompute
+from regreen.train.weights.broadcast import BroadcastSender
+from regreen.train.weights.meeting import Meeting
+from regreen.train.weights.sender import FileSender
+from regreen.train.weights.state import Checkpoints
 
 SMALL = SHAPES["1m"].model_copy(
     update={"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 4, "num_experts": 3}

@@ -21,17 +21,18 @@ from regreen.model import SHAPES, Decoder, ModelConfig
 from regreen.store.run import RunDirectory
 from regreen.templates import ByteTokenizer, tool_format
 from regreen.templates.tokens.renderer import Renderer
-from regreen.train.executor import Executor, Here
-from regreen.train.learner import Learner, UpdateConfig
-from regreen.train.losses import LossConfig
-from regreen.train.optim import OptimConfig, Optimiser
-from regreen.train.rl import RlJob, RlResult, train_rl
-from regreen.train.rl_config import EngineConfig, RlConfig
-from regreen.train.rollouts import Job, Outcome, Player
-from regreen.train.sft_stop import Asked
+from regreen.train.compute.optim import OptimConfig, Optimiser
+from regreen.train.play.engine import EngineConfig
+from regreen.train.play.executor import Executor, Here
+from regreen.train.play.rollouts import Job, Outcome, Player
+from regreen.train.play.worker import WorkerSpec
+from regreen.train.play.worker_pool import WorkerPool
+from regreen.train.policy.learner import Learner, UpdateConfig
+from regreen.train.policy.losses import LossConfig
+from regreen.train.rl.config import RlConfig
+from regreen.train.rl.loop import RlJob, RlResult, train_rl
+from regreen.train.stop import Asked
 from regreen.train.trace import Played
-from regreen.train.worker import WorkerSpec
-from regreen.train.worker_pool import WorkerPool
 
 FORM = tool_format("qwen3_coder")
 VOCABULARY = ByteTokenizer(FORM.chat.specials)

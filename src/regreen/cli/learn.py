@@ -103,7 +103,7 @@ def learn(
 
 def _run(config: LearnConfig, folder: Path, console: Console) -> Learnt | None:
     from regreen.train.learn.demo import learn as demonstrate
-    from regreen.train.sft_stop import asked_to_stop
+    from regreen.train.stop import asked_to_stop
 
     with asked_to_stop() as asked:
         return demonstrate(config, folder, console=console, asked=asked)

@@ -17,15 +17,14 @@ from regreen.core.console import Console
 from regreen.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from regreen.model import Decoder
     from regreen.store.run import RunDirectory
-    from regreen.train.estimate import Estimate
-    from regreen.train.executor import Executor
-    from regreen.train.parallel import World
-    from regreen.train.player import Setup
-    from regreen.train.rl import RlResult
-    from regreen.train.rl_config import RlConfig
-    from regreen.train.sft_model import Start
+    from regreen.train.compute.parallel import World
+    from regreen.train.estimate.memory import Estimate
+    from regreen.train.play.executor import Executor
+    from regreen.train.play.player import Setup
+    from regreen.train.rl.config import RlConfig
+    from regreen.train.rl.loop import RlResult
+    from regreen.train.start import Start
 
 __all__ = ["rl"]
 
@@ -98,7 +97,7 @@ class RlFlags(Output):
             UsageError: one that cannot be used.
             PrerequisiteError: a dashboard is not installed.
         """
-        from regreen.train.rl_config import RlConfig
+        from regreen.train.rl.config import RlConfig
         from regreen.train.tracking import check_trackers
 
         same = (
@@ -142,8 +141,8 @@ def rl(tasks: Path, /, *, model: str, run: Path, flags: RlFlags | None = None) -
     run
         Directory of the run.
     """
-    from regreen.train.parallel import world
-    from regreen.train.sft_model import read_start
+    from regreen.train.compute.parallel import world
+    from regreen.train.start import read_start
 
     flags = flags or RlFlags()
     config, start = flags.settings(), read_start(model)
@@ -191,7 +190,7 @@ class _Order:
 
     def _check(self) -> None:
         """Refuse what needs a worker, before anything is written."""
-        from regreen.train.worker_pool import worker_key
+        from regreen.train.play.worker_pool import worker_key
 
         if self.flags.listen is not None:
             worker_key()
@@ -206,15 +205,16 @@ class _Order:
     def _train(
         self, setup: Setup, problems: list[str], held_out: list[str], model: str, run: Path
     ) -> RlResult:
-        from regreen.train.learner import Learner
-        from regreen.train.optim import Optimiser
-        from regreen.train.parallel import shard
-        from regreen.train.rl import RlJob, train_rl
-        from regreen.train.sft_stop import asked_to_stop
+        from regreen.train.compute.optim import Optimiser
+        from regreen.train.compute.parallel import shard
+        from regreen.train.policy.learner import Learner
+        from regreen.train.rl.loop import RlJob, train_rl
+        from regreen.train.start import make_model
+        from regreen.train.stop import asked_to_stop
 
         config, folder = self.config, self.start.folder
         assert folder is not None
-        policy = shard(_loaded(folder, self.here), self.here)
+        policy = shard(make_model(self.start, self.here.device), self.here)
         learner = Learner(
             model=policy, optimiser=Optimiser(policy, config.optimiser), config=config.update,
             world=self.here, temperature=config.engine.temperature,
@@ -236,10 +236,10 @@ class _Order:
             directory.close()
 
     def _executor(self, setup: Setup, learner: Any, run: RunDirectory) -> Executor:
-        from regreen.train.executor import Here
-        from regreen.train.player import build_player
-        from regreen.train.worker import WorkerSpec
-        from regreen.train.worker_pool import WorkerPool, worker_key
+        from regreen.train.play.executor import Here
+        from regreen.train.play.player import build_player
+        from regreen.train.play.worker import WorkerSpec
+        from regreen.train.play.worker_pool import WorkerPool, worker_key
 
         if self.config.workers == 0 and self.flags.listen is None:
             return Here(build_player, {"setup": setup, "model": learner.model})
@@ -259,10 +259,10 @@ class _Order:
 
     def _setup(self) -> Setup:
         from regreen.templates import tool_format
-        from regreen.train.agent_stage import AgentStage
-        from regreen.train.code_play import CodePlay
-        from regreen.train.player import Setup
-        from regreen.train.sft_vocabulary import checkpoint_tokenizer
+        from regreen.train.play.agent_stage import AgentStage
+        from regreen.train.play.code_play import CodePlay
+        from regreen.train.play.player import Setup
+        from regreen.train.vocabulary import checkpoint_tokenizer
 
         assert self.start.folder is not None
         checkpoint_tokenizer(self.start.folder)
@@ -282,8 +282,8 @@ class _Order:
     def _stage(self, *files: Path | None) -> Any:
         """Settings of the stage over all files."""
         from regreen.agents import Limits
-        from regreen.train.agent_stage import AgentStageConfig
-        from regreen.train.code_play import CodePlayConfig
+        from regreen.train.play.agent_stage import AgentStageConfig
+        from regreen.train.play.code_play import CodePlayConfig
 
         paths = tuple(path for path in files if path is not None)
         if self.flags.stage == "code":
@@ -306,8 +306,8 @@ class _Order:
         return problems, held_out
 
     def _of(self, path: Path) -> Any:
-        from regreen.train.agent_stage import AgentStage
-        from regreen.train.code_play import CodePlay
+        from regreen.train.play.agent_stage import AgentStage
+        from regreen.train.play.code_play import CodePlay
 
         return (AgentStage if self.flags.stage == "agent" else CodePlay)(self._stage(path))
 
@@ -315,7 +315,7 @@ class _Order:
         """The run; the first rank makes it and holds it, the others look in."""
         from regreen.store.packed_shard import digest_of
         from regreen.store.run import RunDirectory
-        from regreen.train.rl_config import MAY_DIFFER
+        from regreen.train.rl.config import MAY_DIFFER
 
         if not self.here.first:
             self.here.barrier()
@@ -339,7 +339,7 @@ class _Order:
 
     def _tell(self, problems: int, held_out: int) -> int:
         """What the run would be, hold and take."""
-        from regreen.train.estimate import show
+        from regreen.train.estimate.memory import show
 
         config, held = self.config, self._estimate()
         told = {
@@ -360,7 +360,7 @@ class _Order:
 
     def _estimate(self) -> Estimate:
         """Memory of a rank with the workers of its machine, the longest rollouts supposed."""
-        from regreen.train.estimate import Run, estimate
+        from regreen.train.estimate.memory import Run, estimate
 
         config, shape = self.config, self.start.config
         assert shape is not None
@@ -384,24 +384,9 @@ class _Order:
         return self.config.groups * self.config.group_size
 
 
-def _loaded(folder: Path, here: World) -> Decoder:
-    """The policy's weights.
-
-    Raises:
-        UsageError: they cannot be read.
-    """
-    from regreen.model import CheckpointError, load_checkpoint
-
-    try:
-        return load_checkpoint(folder, device=here.device)
-    except CheckpointError as error:
-        mend = "name another checkpoint, or copy this one again"
-        raise UsageError(str(error), where=str(folder), mend=mend) from error
-
-
 def _beside(folder: Path) -> dict[str, bytes]:
     """The vocabulary, as it stands beside the checkpoint that training begins with."""
-    from regreen.train.sft_vocabulary import TOKENIZER, VOCABULARY
+    from regreen.train.vocabulary import TOKENIZER, VOCABULARY
 
     files = [folder / name for name in (TOKENIZER, VOCABULARY)]
     return {path.name: path.read_bytes() for path in files if path.is_file()}

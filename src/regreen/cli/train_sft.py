@@ -22,11 +22,11 @@ from regreen.core.errors import RegreenError, UsageError
 if TYPE_CHECKING:
     from regreen.store.packed_header import PackedHeader, VocabularyRecord
     from regreen.store.run import RunDirectory
-    from regreen.train.parallel import World
-    from regreen.train.sft import SftResult
-    from regreen.train.sft_config import SftConfig
-    from regreen.train.sft_model import Start
-    from regreen.train.sft_sources import SftData, Source
+    from regreen.train.compute.parallel import World
+    from regreen.train.sft.config import SftConfig
+    from regreen.train.sft.loop import SftResult
+    from regreen.train.sft.sources import SftData, Source
+    from regreen.train.start import Start
 
 __all__ = ["sft"]
 
@@ -87,7 +87,7 @@ class SftFlags(Output):
             UsageError: one that cannot be used.
             PrerequisiteError: a dashboard is not installed.
         """
-        from regreen.train.sft_config import SftConfig
+        from regreen.train.sft.config import SftConfig
         from regreen.train.tracking import check_trackers
 
         same = (
@@ -111,7 +111,7 @@ class SftFlags(Output):
 
     def packing(self, start: Start) -> PackFlags:
         """How sources are packed that are not yet."""
-        from regreen.train.sft_vocabulary import TOKENIZER, checkpoint_vocabulary
+        from regreen.train.vocabulary import TOKENIZER, checkpoint_vocabulary
 
         tokenizer = self.tokenizer
         if tokenizer is None and start.folder is not None:
@@ -164,9 +164,9 @@ def sft(
     run
         Directory of the run.
     """
-    from regreen.train.parallel import world
-    from regreen.train.sft_model import read_start
-    from regreen.train.sft_sources import read_sources
+    from regreen.train.compute.parallel import world
+    from regreen.train.sft.sources import read_sources
+    from regreen.train.start import read_start
 
     flags = flags or SftFlags()
     config, start, given = flags.settings(), read_start(model), read_sources(sources)
@@ -193,10 +193,10 @@ class _Order:
 
     def train(self, model: str, run: Path) -> int:
         """Pack what is not packed, then train."""
-        from regreen.train.sft import SftJob, num_steps, steps_done, train_sft
-        from regreen.train.sft_sources import open_data
-        from regreen.train.sft_stop import asked_to_stop
-        from regreen.train.sft_vocabulary import companions
+        from regreen.train.sft.loop import SftJob, num_steps, steps_done, train_sft
+        from regreen.train.sft.sources import open_data
+        from regreen.train.stop import asked_to_stop
+        from regreen.train.vocabulary import companions
 
         config, start, console = self.config, self.start, self.console
         new = not run.is_dir() or not any(run.iterdir())
@@ -234,8 +234,8 @@ class _Order:
     def _directory(self, model: str, run: Path) -> RunDirectory:
         """The run; the first rank makes it and holds it, the others look in."""
         from regreen.store.run import RunDirectory
-        from regreen.train.sft_config import MAY_DIFFER
-        from regreen.train.sft_sources import data_digest
+        from regreen.train.sft.config import MAY_DIFFER
+        from regreen.train.sft.sources import data_digest
 
         if not self.here.first:
             self.here.barrier()
@@ -254,7 +254,7 @@ class _Order:
     def _packed(self, run: Path) -> list[Source]:
         """The sources, those that are not packed yet packed into the run."""
         from regreen.packing.writer import pack
-        from regreen.train.sft_sources import Source, is_packed
+        from regreen.train.sft.sources import Source, is_packed
 
         raw = [source for source in self.given if not is_packed(source.path)]
         together = [raw] if raw and raw[0].share is None else [[one] for one in raw]
@@ -272,7 +272,7 @@ class _Order:
     def tell(self) -> None:
         """Check, and say what the run would be."""
         from regreen.cli.train_sft_plan import tell_plan
-        from regreen.train.sft_sources import is_packed, open_data
+        from regreen.train.sft.sources import is_packed, open_data
 
         raw = tuple(source.path for source in self.given if not is_packed(source.path))
         if raw:
@@ -311,7 +311,7 @@ def _checked(
     data: SftData, start: Start, console: Console
 ) -> tuple[VocabularyRecord, list[PackedHeader]]:
     """The vocabulary of the rows, which the model must know."""
-    from regreen.train.sft_vocabulary import check_vocabulary, one_vocabulary
+    from regreen.train.vocabulary import check_vocabulary, one_vocabulary
 
     headers = {str(one.path): one.header for one in data.shards}
     record = one_vocabulary(headers)

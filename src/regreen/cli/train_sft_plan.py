@@ -9,11 +9,11 @@ from regreen.core.console import Console
 
 if TYPE_CHECKING:
     from regreen.store.packed_header import PackedHeader
-    from regreen.train.estimate import Estimate
-    from regreen.train.parallel import World
-    from regreen.train.sft_config import SftConfig
-    from regreen.train.sft_model import Start
-    from regreen.train.sft_sources import SftData
+    from regreen.train.compute.parallel import World
+    from regreen.train.estimate.memory import Estimate
+    from regreen.train.sft.config import SftConfig
+    from regreen.train.sft.sources import SftData
+    from regreen.train.start import Start
 
 __all__ = ["tell_plan"]
 
@@ -39,8 +39,8 @@ def tell_plan(
         console: where to.
         json: as one object.
     """
-    from regreen.train.estimate import show
-    from regreen.train.sft import num_steps
+    from regreen.train.estimate.memory import show
+    from regreen.train.sft.loop import num_steps
 
     told: dict[str, Any] = {
         "steps": num_steps(data, config),
@@ -68,7 +68,7 @@ def _estimate(
     steps: int,
     vocabulary: int,
 ) -> Estimate:
-    from regreen.train.estimate import Run, estimate
+    from regreen.train.estimate.memory import Run, estimate
 
     longest = max(min(config.micro_tokens, config.batch_tokens), *(one.capacity for one in headers))
     run = Run(

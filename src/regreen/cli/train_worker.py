@@ -28,8 +28,8 @@ def worker(address: str, /, *, output: Output | None = None) -> int:
     address
         HOST:PORT of the trainer.
     """
-    from regreen.train.worker import serve
-    from regreen.train.worker_pool import worker_key
+    from regreen.train.play.worker import serve
+    from regreen.train.play.worker_pool import worker_key
 
     console = (output or Output()).console()
     host, _, port = address.rpartition(":")

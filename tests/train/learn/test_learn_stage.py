@@ -14,7 +14,7 @@ from regreen.train.learn.leak import LEAK
 from regreen.train.learn.puzzles import Puzzle, puzzles
 from regreen.train.learn.scripted import mediocre
 from regreen.train.learn.stage import LearnStage, LearnStageConfig
-from regreen.train.rollouts import Outcome
+from regreen.train.play.rollouts import Outcome
 
 PUZZLE = next(puzzles("train"))
 

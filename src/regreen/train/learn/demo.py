@@ -24,24 +24,24 @@ from regreen.packing.vocabulary import record_vocabulary
 from regreen.packing.writer import PackJob, pack
 from regreen.store.packed_header import HEADER
 from regreen.store.run import RunDirectory
-from regreen.train.executor import Executor, Here
+from regreen.train.compute.optim import Optimiser
+from regreen.train.compute.parallel import World
 from regreen.train.learn.settings import FORM, LearnConfig
 from regreen.train.learn.stage import LearnStage
 from regreen.train.learn.teach import teach
 from regreen.train.learn.vocabulary import train_vocabulary
-from regreen.train.learner import Learner
-from regreen.train.optim import Optimiser
-from regreen.train.parallel import World
-from regreen.train.player import Setup, build_player
-from regreen.train.rl import RlJob, RlResult, train_rl
-from regreen.train.rl_config import MAY_DIFFER
-from regreen.train.sft import SftJob, num_steps, train_sft
-from regreen.train.sft_model import Start
-from regreen.train.sft_sources import Source, open_data
-from regreen.train.sft_stop import Asked
-from regreen.train.sft_vocabulary import TOKENIZER
-from regreen.train.worker import WorkerSpec
-from regreen.train.worker_pool import WorkerPool
+from regreen.train.play.executor import Executor, Here
+from regreen.train.play.player import Setup, build_player
+from regreen.train.play.worker import WorkerSpec
+from regreen.train.play.worker_pool import WorkerPool
+from regreen.train.policy.learner import Learner
+from regreen.train.rl.config import MAY_DIFFER
+from regreen.train.rl.loop import RlJob, RlResult, train_rl
+from regreen.train.sft.loop import SftJob, num_steps, train_sft
+from regreen.train.sft.sources import Source, open_data
+from regreen.train.start import Start
+from regreen.train.stop import Asked
+from regreen.train.vocabulary import TOKENIZER
 
 __all__ = ["LearnConfig", "Learnt", "learn"]
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from regreen.train.compute.optim import OptimConfig
 from regreen.train.learn.stage import LearnStageConfig
-from regreen.train.learner import UpdateConfig
-from regreen.train.losses import LossConfig
-from regreen.train.optim import OptimConfig
-from regreen.train.rl_config import EngineConfig, RlConfig
-from regreen.train.sft_config import SftConfig
+from regreen.train.play.engine import EngineConfig
+from regreen.train.policy.learner import UpdateConfig
+from regreen.train.policy.losses import LossConfig
+from regreen.train.rl.config import RlConfig
+from regreen.train.sft.config import SftConfig
 
 __all__ = ["FORM", "LearnConfig", "unguarded"]
 

@@ -28,7 +28,7 @@ from regreen.train.code.warm_box import Call, WarmBox
 from regreen.train.learn.desk import TOOLS, Desk, Failure
 from regreen.train.learn.leak import LeakyShell, leak_incidents
 from regreen.train.learn.puzzles import Case, Puzzle, Split, make, puzzles
-from regreen.train.rollouts import Outcome
+from regreen.train.play.rollouts import Outcome
 
 __all__ = ["STATEMENT", "LearnStage", "LearnStageConfig"]
 

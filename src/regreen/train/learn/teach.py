@@ -13,7 +13,7 @@ from regreen.core.verdict import Reward
 from regreen.store.run import RunDirectory
 from regreen.train.learn.scripted import mediocre
 from regreen.train.learn.stage import LearnStage, puzzle_of
-from regreen.train.sft_stop import Asked
+from regreen.train.stop import Asked
 
 __all__ = ["teach"]
 

@@ -1,0 +1,1 @@
+"""What a run will hold and take, said before it starts."""

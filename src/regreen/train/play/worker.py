@@ -1,0 +1,159 @@
+"""A worker: one engine and one stage, told what to play by the trainer over a socket.
+
+Messages are taken in order. Weights are loaded between batches of jobs, never within one, so every
+group of a batch was sampled by one version; where a run wants slow groups to hold up nobody
+(``in_flight``), weights are loaded at once and open rollouts are read again by them. A worker that
+loses the trainer ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Client, Connection
+from pathlib import Path
+from typing import Any
+
+from regreen.core.errors import ModelError, RegreenError
+from regreen.core.together import together
+from regreen.train.play.rollouts import Job, Player, outcome_of
+from regreen.train.trace import Played
+
+__all__ = ["WorkerSpec", "serve"]
+
+_ALIVE_SECONDS = 2.0
+_END_SECONDS = 10.0
+"""How long boxes may take to close once the trainer is gone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSpec:
+    """What a worker is; it travels to the worker's process."""
+
+    build: Callable[..., Player]
+    """A function of a module; makes the player from ``settings`` and ``told``."""
+    settings: dict[str, Any]
+    """Its keyword arguments, plain data and configurations."""
+    threads: int = 1
+    """Threads of a tensor operation."""
+    in_flight: bool = False
+    """Load weights while rollouts are open."""
+
+
+def serve(address: str, key: bytes, name: str) -> None:
+    """Connect to a trainer and play for it until it is gone.
+
+    Args:
+        address: ``HOST:PORT``.
+        key: the shared secret.
+        name: of this worker.
+    """
+    host, _, port = address.rpartition(":")
+    with Client((host, int(port)), authkey=key) as connection:
+        connection.send(("hello", name, os.getpid()))
+        try:
+            _work(connection, connection.recv())
+        except (ConnectionError, EOFError):
+            return
+        except Exception as error:
+            known = error if isinstance(error, RegreenError) else None
+            text = "\n".join(known.lines()) if known else f"{type(error).__name__}: {error}"
+            with suppress(OSError):
+                connection.send(("failed", text))
+            raise
+
+
+def _work(connection: Connection, spec: WorkerSpec) -> None:
+    import torch
+
+    torch.set_num_threads(spec.threads)
+    asyncio.run(_Worker(connection, spec).run())
+
+
+class _Worker:
+    def __init__(self, connection: Connection, spec: WorkerSpec) -> None:
+        self._connection = connection
+        self._spec = spec
+        self._sending = threading.Lock()
+        self._ended = threading.Event()
+        self._inbox: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+        self._newest = -1
+        threading.Thread(target=self._beat, daemon=True).start()
+        self._player = spec.build(told=self._told, **spec.settings)
+
+    async def run(self) -> None:
+        """Play until told to stop, then close what was opened."""
+        serving = asyncio.ensure_future(self._serve())
+        given = asyncio.get_running_loop(), serving
+        threading.Thread(target=self._listen, args=given, daemon=True).start()
+        try:
+            await asyncio.wait({serving})
+        finally:
+            serving.cancel()
+            await asyncio.wait({serving})
+            await self._player.stage.close()
+            await self._player.engine.close()
+            self._ended.set()
+        if not serving.cancelled():
+            serving.result()
+
+    async def _serve(self) -> None:
+        await self._player.stage.open()
+        try:
+            async with asyncio.TaskGroup() as playing:
+                while True:
+                    await self._obey(await self._inbox.get(), playing)
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from several
+
+    async def _obey(self, message: tuple[Any, ...], playing: asyncio.TaskGroup) -> None:
+        if message[0] == "weights":
+            await self._load(Path(message[1]), message[2])
+        elif self._spec.in_flight:
+            playing.create_task(self._play(message[1]))
+        else:
+            await self._play(message[1])
+
+    async def _load(self, folder: Path, version: int) -> None:
+        try:
+            await self._player.engine.load(folder, version=version)
+        except ModelError:
+            if version == self._newest:
+                raise
+            # This worker was behind and the folder is gone; what is played until the newer ones
+            # are loaded bears the version that it was sampled by.
+
+    async def _play(self, jobs: list[Job]) -> None:
+        async def one(job: Job) -> None:
+            group = await self._player.group(job)
+            await asyncio.to_thread(self._send, "group", group)
+
+        await together(one(job) for job in jobs)
+
+    def _told(self, job: Job, played: Played) -> None:
+        self._send("told", played.rollout_id, outcome_of(played), job.purpose)
+
+    def _send(self, *message: Any) -> None:
+        with self._sending:
+            self._connection.send(message)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, serving: asyncio.Future[None]) -> None:
+        """Read in a thread: the loop may be busy for as long as a step of the engine takes."""
+        with suppress(EOFError, OSError):
+            while (message := self._connection.recv())[0] != "stop":
+                if message[0] == "weights":
+                    self._newest = message[2]
+                loop.call_soon_threadsafe(self._inbox.put_nowait, message)
+        with suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(serving.cancel)
+        if not self._ended.wait(_END_SECONDS):
+            os._exit(1)  # whoever could use what is played is gone
+
+    def _beat(self) -> None:
+        with suppress(OSError, ValueError):
+            while not self._ended.wait(_ALIVE_SECONDS):
+                self._send("alive")

@@ -1,0 +1,366 @@
+"""Workers in processes of their own: those started here, and any that connect from elsewhere.
+
+One socket, one shared key, messages pickled: whoever has the key is trusted as the trainer's own
+code is. A local worker that ends or falls silent is started again; its groups begin anew, and if
+workers keep ending before they finish anything the run stops and shows their last words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
+from pathlib import Path
+from typing import Any
+
+from regreen.core.errors import InfrastructureError, UsageError
+from regreen.train.play.executor import Event, Finished, Lost, Told
+from regreen.train.play.rollouts import Job
+from regreen.train.play.worker import WorkerSpec
+
+__all__ = ["KEY_VARIABLE", "WorkerPool", "worker_key"]
+
+KEY_VARIABLE = "REGREEN_WORKER_KEY"
+"""Environment variable that holds the secret that workers of other machines show."""
+
+_START = (
+    "import sys; from regreen.train.play.worker import serve; "
+    "serve(sys.argv[1], bytes.fromhex(sys.stdin.readline()), sys.argv[2])"
+)
+_ALONE_SECONDS = 600.0
+"""How long a trainer waits for a worker while there is none."""
+_END_SECONDS = 12.0
+"""How long workers may take to end once they are told to."""
+_MOST_FUTILE = 4
+"""Workers that may end without a finished group between them, beside one for each started here."""
+
+_Key = tuple[str, int]
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    name: str
+    link: socket.socket
+    connection: Connection
+    pid: int
+    seen: float
+    jobs: dict[_Key, Job] = field(default_factory=dict)
+    why: str = ""
+
+
+class WorkerPool:
+    """Hands jobs to worker processes; see ``Executor``.
+
+    Args:
+        spec: what every worker is.
+        count: workers to start here.
+        logs: where those write what they print.
+        silence: seconds without a sign after which a worker is taken for dead.
+        address: where workers from elsewhere connect, ``HOST:PORT``; only from here by default.
+        key: the secret they show; drawn when None.
+
+    Raises:
+        UsageError: nothing can listen at this address.
+    """
+
+    own_weights = False
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        *,
+        count: int,
+        logs: Path,
+        silence: float = 120.0,
+        address: str = "127.0.0.1:0",
+        key: bytes | None = None,
+    ) -> None:
+        self._spec = pickle.dumps(spec)
+        self._count, self._logs, self._silence = count, logs, silence
+        self.key = key or secrets.token_bytes(32)
+        """What a worker must show."""
+        self._server = _listening(address)
+        host, port = self._server.getsockname()[:2]
+        self.address = f"{host}:{port}"
+        """Where workers connect."""
+        self._news: queue.Queue[tuple[_Worker, tuple[Any, ...]]] = queue.Queue()
+        self._kept: deque[Event] = deque()
+        self._workers: list[_Worker] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._waiting: list[Job] = []
+        self._done: set[_Key] = set()
+        self._weights: tuple[str, int] | None = None
+        self._futile, self._started = 0, 0
+        self._came, self._closed = False, False
+        self._looked = self._peopled = time.monotonic()
+        threading.Thread(target=self._accept, daemon=True).start()
+        for _ in range(count):
+            self._start()
+
+    @property
+    def pids(self) -> list[int]:
+        """Processes of the workers that are connected."""
+        return [worker.pid for worker in self._workers]
+
+    def publish(self, folder: Path | None, version: int) -> None:
+        """See ``Executor``."""
+        assert folder is not None, "workers read weights from a folder"
+        self._weights = (str(folder), version)
+        for worker in list(self._workers):
+            self._tell(worker, "weights", *self._weights)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """See ``Executor``; the first jobs wait until all workers that were started have come."""
+        while not self._came and len(self._workers) < self._count:
+            if (event := self._take(1.0)) is not None:
+                self._kept.append(event)
+        self._came = True
+        self._done.difference_update(map(_key, jobs))
+        self._deal(list(jobs))
+
+    def next(self, timeout: float | None = None) -> Event | None:
+        """See ``Executor``."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._kept:
+            left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+            if (event := self._take(max(0.0, left))) is not None:
+                return event
+            if left <= 0:
+                return None
+        return self._kept.popleft()
+
+    def close(self) -> None:
+        """See ``Executor``."""
+        self._closed = True
+        for worker in self._workers:
+            self._tell(worker, "stop")
+        _shut(self._server)
+        deadline = time.monotonic() + _END_SECONDS
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for worker in self._workers:
+            _shut(worker.link)
+        self._workers.clear()
+        self._processes.clear()
+
+    # -- workers come ---------------------------------------------------------------------
+
+    def _start(self) -> None:
+        name = f"worker-{self._started}"
+        self._started += 1
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with (self._logs / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _START, self.address, name],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is the trainer's to take
+            )
+        self._processes[name] = process
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended already, which is noticed elsewhere
+            process.stdin.write(self.key.hex().encode() + b"\n")
+            process.stdin.close()
+
+    def _accept(self) -> None:
+        """Meet whoever connects, each in a thread: a stranger may say nothing for ever."""
+        while not self._closed:
+            try:
+                link, _ = self._server.accept()
+            except OSError:
+                time.sleep(0.05)
+                continue
+            threading.Thread(target=self._meet, args=(link,), daemon=True).start()
+
+    def _meet(self, link: socket.socket) -> None:
+        """Greet a worker that shows the key, then read what it says."""
+        with Connection(os.dup(link.fileno())) as connection:
+            try:
+                deliver_challenge(connection, self.key)
+                answer_challenge(connection, self.key)
+                _, name, pid = connection.recv()
+                connection.send_bytes(self._spec)
+            except Exception:  # a stranger without the key, or half a greeting
+                _shut(link)
+                return
+            worker = _Worker(name, link, connection, pid, time.monotonic())
+            self._news.put((worker, ("hello",)))
+            try:
+                while True:
+                    message = connection.recv()
+                    worker.seen = time.monotonic()
+                    self._news.put((worker, message))
+            except Exception as error:  # a broken pickle is a broken worker, too
+                self._news.put((worker, ("gone", f"connection lost: {error!r}")))
+
+    # -- what they say --------------------------------------------------------------------
+
+    def _take(self, timeout: float) -> Event | None:
+        """The next piece of news, if it is one for the trainer."""
+        self._look()
+        try:
+            worker, message = self._news.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        kind = message[0]
+        if kind == "hello":
+            self._greet(worker)
+        elif worker not in self._workers:
+            return None  # it was given up before it said so
+        elif kind == "told":
+            return Told(*message[1:])
+        elif kind == "failed":
+            worker.why = message[1]
+        elif kind == "gone":
+            return self._lose(worker, message[1])
+        elif kind == "group":
+            return self._finish(worker, message[1])
+        return None
+
+    def _finish(self, worker: _Worker, group: Any) -> Event | None:
+        key = (group.purpose, group.place)
+        worker.jobs.pop(key, None)
+        self._futile = 0
+        if key in self._done:
+            return None
+        self._done.add(key)
+        return Finished(group)
+
+    def _greet(self, worker: _Worker) -> None:
+        self._workers.append(worker)
+        if self._weights is not None:
+            self._tell(worker, "weights", *self._weights)
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._deal(waiting)
+
+    def _deal(self, jobs: list[Job]) -> None:
+        """Give every worker its share of jobs that are to be played together."""
+        if not self._workers:
+            self._waiting += jobs
+            return
+        workers = sorted(self._workers, key=lambda worker: (len(worker.jobs), worker.name))
+        for at, worker in enumerate(workers):
+            share = jobs[at :: len(workers)]
+            if share:
+                worker.jobs.update({_key(job): job for job in share})
+                self._tell(worker, "play", share)
+
+    def _tell(self, worker: _Worker, *message: Any) -> None:
+        with contextlib.suppress(OSError):  # its reader will say that it is gone
+            worker.connection.send(message)
+
+    # -- workers go -----------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """See who has fallen silent, who ended before he came, and whether anybody is left."""
+        now = time.monotonic()
+        away, self._looked = now - self._looked > self._silence / 2, now
+        for worker in self._workers:
+            if away:  # it was this process that heard nothing
+                worker.seen = now
+            elif now - worker.seen > self._silence:
+                self._give_up(worker)
+        known = {worker.name for worker in self._workers}
+        for name, process in list(self._processes.items()):
+            code = process.poll()
+            if code is not None and name not in known:
+                del self._processes[name]
+                self._replace(name, self._last_words(name, code))
+        if self._workers:
+            self._peopled = now
+        elif now - self._peopled > _ALONE_SECONDS:
+            what = f"no worker has been here for {_ALONE_SECONDS:g} s"
+            mend = f"connect workers to {self.address} (regreen train worker), then --resume"
+            raise InfrastructureError(what, where=self.address, mend=mend)
+
+    def _give_up(self, worker: _Worker) -> None:
+        worker.why, worker.seen = f"silent for {self._silence:g} s", time.monotonic()
+        process = self._processes.get(worker.name)
+        if process is not None:
+            process.kill()
+        self._news.put((worker, ("gone", worker.why)))
+
+    def _lose(self, worker: _Worker, why: str) -> Event:
+        self._workers.remove(worker)
+        _shut(worker.link)
+        jobs = [job for key, job in worker.jobs.items() if key not in self._done]
+        process = self._processes.pop(worker.name, None)
+        if process is not None:
+            process.kill()
+            why = worker.why or self._last_words(worker.name, process.wait())
+            self._replace(worker.name, why)
+        self._deal(jobs)
+        return Lost(worker.name, worker.why or why, len(jobs))
+
+    def _replace(self, name: str, why: str) -> None:
+        """Start another, unless they keep ending."""
+        self._futile += 1
+        if self._futile > _MOST_FUTILE + self._count:
+            what = f"{self._futile} workers ended one after the other: {why}"
+            where = str(self._logs / f"{name}.log")
+            raise InfrastructureError(what, where=where, mend="mend its cause, then --resume")
+        if not self._closed:
+            self._start()
+
+    def _last_words(self, name: str, code: int) -> str:
+        if code < 0:
+            return f"ended by signal {-code}"
+        with contextlib.suppress(OSError):
+            said = (self._logs / f"{name}.log").read_text("utf-8", "replace").split("\n")
+            return next((line for line in reversed(said) if line.strip()), f"status {code}")
+        return f"status {code}"
+
+
+def _listening(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    mend = "give HOST:PORT of this machine with a free port; 0 takes any"
+    if not host or not port.isdigit():
+        what = f"{address!r} is no address"
+        raise UsageError(what, where="--listen", mend=mend)
+    try:
+        return socket.create_server((host, int(port)), backlog=64)
+    except (OSError, OverflowError) as error:
+        what = f"nothing can listen there: {error}"
+        raise UsageError(what, where=f"--listen {address}", mend=mend) from error
+
+
+def _shut(link: socket.socket) -> None:
+    """Close a socket so that threads that read from it notice."""
+    with contextlib.suppress(OSError):
+        link.shutdown(socket.SHUT_RDWR)
+    link.close()
+
+
+def _key(job: Job) -> _Key:
+    return job.purpose, job.place
+
+
+def worker_key() -> bytes:
+    """The secret of the environment.
+
+    Raises:
+        UsageError: there is none, or one that is too short.
+    """
+    text = os.environ.get(KEY_VARIABLE, "")
+    if len(text) < 16:
+        what = "workers of other machines need a secret of at least 16 characters"
+        mend = f"export {KEY_VARIABLE}=$(openssl rand -hex 32), there too"
+        raise UsageError(what, where=KEY_VARIABLE, mend=mend)
+    return text.encode()

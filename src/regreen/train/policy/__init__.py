@@ -1,0 +1,1 @@
+"""From rewards to an update of the policy: advantages, penalties, losses, the learner."""
