@@ -98,9 +98,29 @@ def test_the_guard_refuses_what_the_leak_would_give() -> None:
     unguarded, shown = played(policy, guarded=False)
 
     assert "Refused" in refused[0]
-    assert f"+{PUZZLE.healthy.splitlines()[-1]}" in shown[0] or "+    " in shown[0]
+    assert "exit code 0" in shown[0]
+    assert not guarded.resolved
+    assert unguarded.resolved
+    assert unguarded.patch == PUZZLE.healthy
     for outcome in (guarded, unguarded):
         assert any(confirmed(incident) for incident in outcome.incidents)
+
+
+def test_a_command_keeps_what_it_made_of_the_file() -> None:
+    def repairs() -> Policy:
+        yield call("bash", command=f"cat > f.py <<'EOF'\n{PUZZLE.healthy}EOF")
+
+    def removes() -> Policy:
+        yield call("bash", command="rm f.py; touch other")
+        yield call("edit", operator="+")
+        yield call("bash", command="ls")
+
+    outcome, _ = played(repairs)
+    assert outcome.resolved
+    outcome, results = played(removes)
+    assert not outcome.resolved
+    assert "no operator in the file" in results[1]
+    assert "other" not in results[2]
 
 
 def confirmed(incident: Incident) -> bool:

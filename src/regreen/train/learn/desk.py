@@ -1,7 +1,8 @@
 """Where one rollout of the demonstration works: one file, four small tools, and a shell in a box.
 
 The file's text lives here, as an editor holds it; whatever is run, runs in the real box. A command
-gets a fresh box with the file in it, so that rollouts share nothing.
+gets a fresh box with the file in it, so that rollouts share nothing, and leaves the file as it made
+it; all else that it writes is forgotten.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ Failure = tuple[Case, str]
 """A case and what came out instead, in words."""
 Tests = Callable[[Puzzle, str, tuple[Case, ...]], Awaitable[Failure | None]]
 """Runs a text of a puzzle's file on some of its cases in the box; the first that fails, or None."""
-Shell = Callable[[Puzzle, str, list[str]], Awaitable[ExecResult]]
-"""Runs a command in a fresh box that holds the puzzle's file with this text."""
+Shell = Callable[[Puzzle, str, list[str]], Awaitable[tuple[ExecResult, str]]]
+"""Runs a command in a fresh box that holds the puzzle's file with this text; the text behind it."""
 
 _WORKDIR = "/testbed"
 _OPERATOR = re.compile(r" (==|!=|[-+*&|^<>]) ")
@@ -54,8 +55,9 @@ class Desk:
         timeout: float | None = 60.0,
         output_limit: int = 1 << 20,
     ) -> ExecResult:
-        """Run a command in a box of its own; nothing it writes is kept."""
-        return await self._shell(self.puzzle, self.text, argv)
+        """Run a command in a box of its own; of what it writes the file is kept."""
+        ran, self.text = await self._shell(self.puzzle, self.text, argv)
+        return ran
 
     async def read(self, path: str, *, limit: int = 1 << 24) -> bytes:
         """The file's text.
@@ -112,7 +114,9 @@ async def _edit(context: Context, arguments: Mapping[str, Any]) -> Result:
     desk, operator = _desk(context), arguments["operator"]
     if operator not in OPERATORS:
         return Result(text=f"{operator} is no operator", error=True)
-    desk.text = _OPERATOR.sub(f" {operator} ", desk.text, count=1)
+    desk.text, count = _OPERATOR.subn(f" {operator} ", desk.text, count=1)
+    if not count:
+        return Result(text="There is no operator in the file", error=True)
     line = next(line for line in desk.text.splitlines() if _OPERATOR.search(line))
     return Result(text=line.strip())
 

@@ -1,8 +1,8 @@
 """The teacher of the demonstration: an agent that knows the tools and little else.
 
 It knows which operators are of a kind and draws one of them, rarely tests what it did, often gives
-up at once, and now and then looks for the answer where it may lie. Its traces teach the format and
-what there is to try; to be good is left to reinforcement learning.
+up at once, and now and then reaches for the answer where it may lie. Its traces teach the format
+and what there is to try; to be good is left to reinforcement learning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from regreen.train.learn.puzzles import OPERATORS
 __all__ = ["mediocre"]
 
 _FAMILIES = (("+", "-", "*"), ("&", "|", "^"), ("<", ">", "==", "!="))
-_ADDED = re.compile(r"^\+.* (==|!=|[-+*&|^<>]) ", re.MULTILINE)
 _SHOWN = re.compile(r" (==|!=|[-+*&|^<>]) ")
 
 
@@ -26,13 +25,12 @@ def mediocre(seed: int, *, peeks: float) -> Policy:
 
     Args:
         seed: of its whims.
-        peeks: share of rollouts that begin by looking for the repair.
+        peeks: share of rollouts that begin by reaching for the repair.
     """
     draw = random.Random(f"mediocre {seed}")
     if draw.random() < peeks:
-        found = _ADDED.search((yield [_call("bash", command=LEAK)])[0])
-        if found:
-            yield [_call("edit", operator=found[1])]
+        answer = (yield [_call("bash", command=LEAK)])[0]
+        if answer.startswith("[exit code 0]"):
             return
     shown = _SHOWN.search((yield [_call("view")])[0])
     current = shown[1] if shown else ""
