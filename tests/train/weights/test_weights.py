@@ -68,6 +68,18 @@ def test_a_version_sent_again_is_replaced_and_half_a_one_is_not_seen(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["version-000005"]
 
 
+def test_a_run_that_goes_on_from_an_older_step_keeps_what_it_sends(tmp_path: Path) -> None:
+    model, first = a_model(), FileSender(tmp_path)
+    for version in (6, 7, 8):
+        first.send(model, version)
+    second = FileSender(tmp_path)
+    assert second.send(model, 2).is_dir()
+    assert (tmp_path / "version-000008").is_dir()  # which an engine may hold until it has the new
+    for version in (3, 4):
+        second.send(model, version)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["version-000003", "version-000004"]
+
+
 def test_a_full_disk_leaves_the_version_before(tmp_path: Path) -> None:
     model, sender = a_model(), FileSender(tmp_path)
     at = sender.send(model, 1)

@@ -70,6 +70,7 @@ class FileSender:
         self.keep = keep
         self.dtype = dtype
         self._beside = dict(beside or {})
+        self._sent = False
 
     def send(self, model: Decoder, version: int) -> Path:
         """See `WeightSender`; a version that is there already is replaced.
@@ -92,7 +93,9 @@ class FileSender:
                 for name, content in self._beside.items():
                     (writing / name).write_bytes(content)
                 publish(writing, final)
-                remove([path for _, path in _versions(self.folder)][: -self.keep])
+                if self._sent:  # an engine may hold what an earlier process sent, until it has this
+                    remove(_by_age(self.folder)[: -self.keep])
+        self._sent = True
         return final
 
 
@@ -100,6 +103,11 @@ def newest(folder: Path) -> tuple[int, Path] | None:
     """The newest version in a sender's folder, for an engine that asks for it; None without any."""
     found = _versions(folder)
     return found[-1] if found else None
+
+
+def _by_age(folder: Path) -> list[Path]:
+    """All versions, the last written last: a run that goes on from a checkpoint counts anew."""
+    return sorted((path for _, path in _versions(folder)), key=lambda path: path.stat().st_mtime_ns)
 
 
 def _versions(folder: Path) -> list[tuple[int, Path]]:
