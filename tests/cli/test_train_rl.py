@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,13 @@ def test_a_dry_run_names_memory_and_writes_nothing(
         (("--tool-format", "none-such"), "none-such"),
         (("--track", "abacus"), "abacus"),
         (("--screen", "2"), "min_tries"),
+        (("--engine", "http://a:1", "-j", "2"), "one worker each"),
+        (("--engine", "http://a:1", "-j", "0"), "one worker each"),
+        (("--engine", "http://a:1", "--engine", "http://a:1/v1"), "name each server once"),
+        (("--engine", "a:1"), "no address of a server"),
+        (("--engine", "http://a:1", "--engine-device", "cuda"), "without servers"),
+        (("--engine-device", "abacus"), "engine.device"),
+        (("--engine-device", "cuda", "-j", "0"), "samples where it trains"),
     ],
 )
 def test_what_cannot_begin_leaves_nothing(
@@ -155,6 +163,7 @@ def test_a_worker_without_the_secret_is_refused(
     monkeypatch.delenv("REGREEN_WORKER_KEY", raising=False)
     assert run("train", "worker", "127.0.0.1:9") == 2
     assert run("train", "worker", "here") == 2
+    assert run("train", "worker", "127.0.0.1:9", "--engine", "here") == 2
     monkeypatch.setenv("REGREEN_WORKER_KEY", KEY)
     assert run("train", "worker", "127.0.0.1:9") == 1
     spec = WorkerSpec(build=print, settings={})  # type: ignore[arg-type]
@@ -193,6 +202,52 @@ def test_a_worker_from_elsewhere_plays(root: Path, tmp_path: Path) -> None:
     finally:
         trainer.kill()
     assert [row["step"] for row in metrics(out) if "reward" in row] == [1, 2]
+
+
+@pytest.mark.slow
+def test_the_command_samples_over_a_server_and_a_worker_brings_its_own(
+    root: Path, tmp_path: Path
+) -> None:
+    """Both servers get the last weights; a third worker, without one, plays beside them."""
+    ports = []
+    for _ in range(3):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            ports.append(free.getsockname()[1])
+    repository = Path(__file__).parents[2]
+    environ = {
+        **os.environ, "REGREEN_WORKER_KEY": KEY,
+        "PYTHONPATH": os.pathsep.join([str(repository), str(repository / "src")]),
+    }  # fmt: skip
+    out, address = tmp_path / "run", f"127.0.0.1:{ports[2]}"
+    urls = [f"http://127.0.0.1:{port}" for port in ports[:2]]
+    start = command(
+        "train", "rl", root / "train.jsonl", "--model", root / "model", "--run", out, *SMALL,
+        "--steps", "3", "--engine", urls[0], "--listen", address,
+    )  # fmt: skip
+    served = [
+        [sys.executable, "-m", "tests.inference.token_server", kind, str(port),
+         str(root / "model"), ""]
+        for kind, port in zip(("vllm", "sglang"), ports, strict=False)
+    ]  # fmt: skip
+    join = [command("train", "worker", address, *more) for more in (("--engine", urls[1]), ())]
+    parts = [subprocess.Popen(given, env=environ) for given in (*served, start)]
+    try:
+        deadline = time.monotonic() + 300
+        while not (out / "weights" / "version-000000").is_dir():
+            assert time.monotonic() < deadline
+            assert parts[2].poll() is None
+            time.sleep(0.05)
+        parts += [subprocess.Popen(given, env=environ) for given in join]
+        assert [part.wait(300) for part in parts[2:]] == [0, 0, 0]
+        with urllib.request.urlopen(f"{urls[1]}/get_model_info") as answer:
+            assert json.loads(answer.read())["model_path"].startswith(str(out / "weights"))
+    finally:
+        for part in parts:
+            part.kill()
+            part.wait()
+    found = [row for row in metrics(out) if "reward" in row]
+    assert [row["step"] for row in found] == [1, 2, 3]
+    assert all(row["faults"] == 0 and row["rollouts"] == 8 for row in found)
 
 
 @pytest.mark.slow

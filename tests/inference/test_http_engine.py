@@ -306,6 +306,51 @@ def test_new_weights_act_and_are_named(token_server, new_policy, tmp_path, kind)
     assert np.abs(rescored(other, ids, 8, 6) - new.logprobs).max() < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("kind", "hang_up"), [("vllm", 1), ("sglang", 1), ("sglang", 0), ("sglang", 3)]
+)
+def test_a_server_that_was_started_again_is_given_the_newest_weights_first(
+    token_server, new_policy, tmp_path, kind, hang_up
+):
+    server = token_server(kind)
+    first, other = server.model, new_policy(1)
+    save_checkpoint(first, tmp_path / "a")
+    save_checkpoint(other, tmp_path / "b")
+    server.checkpoint = str(tmp_path / "a")
+
+    async def play(made):
+        await made.load(tmp_path / "b", version=4)
+        stream = made.open(seed=1, stops=NO_STOPS)
+        await stream.extend([1], max_tokens=6)
+        server.model, server.checkpoint, server.version = first, "", "default"
+        server.hang_up = hang_up
+        return await stream.extend([2], max_tokens=6), stream.ids
+
+    found, ids = run(server, play)
+    assert server.checkpoint == str(tmp_path / "b")
+    assert found.versions == (4, 4)
+    assert np.abs(rescored(other, ids, 8, 6) - found.logprobs).max() < 1e-4
+
+
+def test_a_server_that_others_load_weights_into_is_not_asked_for_ever(
+    token_server, new_policy, tmp_path
+):
+    server = token_server("sglang")
+    save_checkpoint(server.model, tmp_path)
+    server.checkpoint = str(tmp_path)
+
+    async def play(made):
+        await made.load(tmp_path, version=1)
+        stream = made.open(seed=1, stops=NO_STOPS)
+        await stream.extend([1], max_tokens=2)
+        server.stubborn = "7"
+        with pytest.raises(ModelError, match="does not keep the weights") as caught:
+            await stream.extend([2], max_tokens=2)
+        return caught.value.lines()
+
+    assert len(run(server, play)) == 3
+
+
 def test_a_request_under_way_names_both_versions(token_server, new_policy, tmp_path):
     server = token_server()
     save_checkpoint(new_policy(1), tmp_path)

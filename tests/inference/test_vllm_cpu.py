@@ -24,6 +24,8 @@ import httpx2
 import numpy as np
 import pytest
 import torch
+from tests.train.rl_sets import rows
+from tests.train.served_sets import add_vocabulary, served, settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from regreen.core.errors import ModelError
@@ -290,3 +292,28 @@ def test_raw_log_probabilities_are_refused_unless_temperature_is_one(tmp_path):
             run(url, nothing)
         assert "--logprobs-mode processed_logprobs" in caught.value.mend
         run(url, nothing, temperature=1.0)
+
+
+def test_a_run_trains_on_what_vllm_samples(tmp_path, record_property):
+    """Experts that are zero stay zero, so loading weights again cannot mistake them."""
+    start = write_policy(tmp_path / "start", shape="1m", seed=1, mute=True, **ATTENTION)
+    add_vocabulary(start)
+    with vllm(start, "float32") as url:
+        found, _ = served(tmp_path / "run", settings(url, away_seconds=60.0), start)
+    apart = [value for _, value in rows(tmp_path / "run", "mismatch_max")]
+    record_property("mismatch_max", apart)
+    moved = [value for _, value in rows(tmp_path / "run", "updates")]
+    assert found.step == 3
+    assert len(apart) == sum(moved) == 3
+    assert max(apart) < 1e-4
+    assert all(value == 0 for _, value in rows(tmp_path / "run", "faults"))
+
+
+def test_a_run_over_a_vllm_that_mistakes_experts_ends_by_saying_so(exact, tmp_path):
+    url, start = exact
+    add_vocabulary(start)
+    with pytest.raises(ModelError, match="another model once it has loaded") as caught:
+        served(tmp_path / "run", settings(url, away_seconds=60.0), start)
+    assert "restart vLLM" in caught.value.mend
+    assert len(caught.value.lines()) == 3
+    assert not (tmp_path / "run" / "logs" / "worker-1.log").exists()

@@ -29,7 +29,7 @@ from regreen.train.play.worker import WorkerSpec
 from regreen.train.play.worker_pool import WorkerPool
 from regreen.train.policy.learner import Learner, UpdateConfig
 from regreen.train.policy.losses import LossConfig
-from regreen.train.rl.config import RlConfig
+from regreen.train.rl.config import MAY_DIFFER, RlConfig
 from regreen.train.rl.loop import RlJob, RlResult, train_rl
 from regreen.train.stop import Asked
 from regreen.train.trace import Played
@@ -179,7 +179,8 @@ def learner(config: RlConfig, model: Decoder) -> Learner:
 
 def directory(path: Path, config: RlConfig) -> RunDirectory:
     given = config.model_dump(exclude_none=True)
-    return RunDirectory.create(path, config=given, lock={}, resume=(path / "lock.json").exists())
+    resume = (path / "lock.json").exists()
+    return RunDirectory.create(path, config=given, lock={}, resume=resume, may_differ=MAY_DIFFER)
 
 
 def trained(
@@ -211,11 +212,16 @@ def trained(
             executor.close()
 
 
+def find_tests() -> None:
+    """Let worker processes import this module, and the package beside it."""
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+
+
 def pooled(
     count: int = 1, *, in_flight: bool = False, silence: float = 60.0, **settings: Any
 ) -> Callable[[Path], WorkerPool]:
-    """What makes a pool of workers of the toy; they find it below the repository's root."""
-    os.environ["PYTHONPATH"] = str(ROOT)
+    """What makes a pool of workers of the toy."""
+    find_tests()
     spec = WorkerSpec(build=build, settings={"model": shape(), **settings}, in_flight=in_flight)
     return lambda path: WorkerPool(spec, count=count, logs=path / "logs", silence=silence)
 

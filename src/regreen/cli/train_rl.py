@@ -76,6 +76,11 @@ class RlFlags(Output):
     workers: Annotated[int | None, Parameter(alias="-j")] = None
     """Processes that play (default 1); 0 plays in the trainer's own, which must then be the
     only trainer (no torchrun of several)."""
+    engine: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """Address of a vLLM or SGLang server that samples, once for each server; each gets a worker,
+    which gives it new weights by their path, so RUN must be on a disk that the server sees."""
+    engine_device: str | None = None
+    """cpu, cuda or cuda:N: where workers of this machine sample (default cpu)."""
     listen: str | None = None
     """HOST:PORT at which workers of other machines connect (see regreen train worker); the secret
     is in REGREEN_WORKER_KEY."""
@@ -110,6 +115,7 @@ class RlFlags(Output):
         given["optimiser"] = {"learning_rate": self.learning_rate}
         names = ("temperature", "max_context", "max_tokens")
         given["engine"] = {name: getattr(self, name) for name in names}
+        given["engine"] |= {"urls": self.engine or None, "device": self.engine_device}
         found = resolve_config(
             RlConfig, file=self.config, table="train.rl", environ=dict(os.environ), flags=given
         )
@@ -131,6 +137,7 @@ def rl(tasks: Path, /, *, model: str, run: Path, flags: RlFlags | None = None) -
         regreen train rl tasks.jsonl --model runs/sft --run runs/rl --groups 8 --group-size 8
         regreen train rl problems.jsonl --stage code --model runs/sft --run runs/code
         regreen train rl tasks.jsonl --model runs/sft --run runs/rl --staleness 1 -j 4 --dry-run
+        regreen train rl tasks.jsonl --model runs/sft --run runs/rl --engine http://10.0.0.2:8000
 
     Parameters
     ----------
@@ -190,11 +197,21 @@ class _Order:
 
     def _check(self) -> None:
         """Refuse what needs a worker, before anything is written."""
+        import torch
+
         from regreen.train.play.worker_pool import worker_key
 
+        device, local = self.config.engine.device, self.config.workers > 0
+        if device != "cpu" and local and not torch.cuda.is_available():
+            what = f"there is no {device} on this machine, on which {self.config.workers} sample"
+            mend = "leave it out, or give -j 0 and --listen for workers of other machines"
+            raise UsageError(what, where="engine.device", mend=mend)
         if self.flags.listen is not None:
             worker_key()
         elif self.config.workers == 0:
+            if device != "cpu":
+                what = "the trainer's own process samples where it trains"
+                raise UsageError(what, where="engine.device", mend="leave it out, or give -j 1")
             if self.config.staleness:
                 what = "alone, this process samples or trains, so nothing can be stale"
                 raise UsageError(what, where="--staleness", mend="give -j 1 or more, or --listen")
@@ -249,7 +266,8 @@ class _Order:
             in_flight=self.config.order == "finished",
         )
         pool = WorkerPool(
-            spec, count=self.config.workers, logs=run.logs, silence=self.config.silence_seconds,
+            spec, count=self.config.workers, urls=self.config.engine.urls, logs=run.logs,
+            silence=self.config.silence_seconds,
             address=self.flags.listen or "127.0.0.1:0",
             key=worker_key() if self.flags.listen else None,
         )  # fmt: skip
@@ -364,14 +382,16 @@ class _Order:
 
         config, shape = self.config, self.start.config
         assert shape is not None
+        engines = 0 if config.engine.urls else config.workers
         longest = max(config.update.micro_tokens, config.engine.max_context)
+        live = config.rollouts_at_once * max(1, config.workers)
         run = Run(
             micro_tokens=longest,
             predicted=longest,
             ranks=self.here.size,
-            live=min(config.rollouts_at_once * max(1, config.workers), self._rollouts),
+            live=0 if config.engine.urls else min(live, self._rollouts),
             context=config.engine.max_context,
-            engines=config.workers,
+            engines=engines,
             tokens_per_step=config.update.epochs * self._rollouts * config.engine.max_context,
             sampled_per_step=self._rollouts * config.engine.max_context,
             steps=config.steps,

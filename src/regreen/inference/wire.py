@@ -11,6 +11,7 @@ import asyncio
 import random
 import re
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx2
@@ -93,8 +94,15 @@ class Wire:
         """Close the connections."""
         await self._http.aclose()
 
-    async def patiently(self, path: str, body: bytes) -> httpx2.Response:
+    async def patiently(
+        self, path: str, body: bytes, *, broken: Callable[[], None] = lambda: None
+    ) -> httpx2.Response:
         """Post until an answer that no retry would change, or until the budget is spent.
+
+        Args:
+            path: below the root.
+            body: JSON.
+            broken: called when a connection fails, behind which another server may come.
 
         Raises:
             ContextOverflow: the endpoint says that the prompt no longer fits.
@@ -109,6 +117,7 @@ class Wire:
                 response = await self.send("POST", path, body)
             except EndpointUnreachable as exc:
                 failure = exc
+                broken()
             else:
                 if response.status_code < 400:
                     return response

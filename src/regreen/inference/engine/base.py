@@ -84,6 +84,14 @@ class TokenEngine(Protocol):
         """Version of the weights that sample now."""
         ...
 
+    async def check(self) -> object:
+        """Find out whether it can be trained on; called before the first stream is opened.
+
+        Raises:
+            ModelError: it cannot, or does not answer.
+        """
+        ...
+
     def open(self, *, seed: int, stops: Stops) -> TokenStream:
         """A new, empty sequence; its draws depend on the seed and its own tokens alone."""
         ...

@@ -2,7 +2,9 @@
 
 The server keeps prefixes in its cache and may forget them; the stream keeps the ids and sends all
 of them every time, so nothing depends on what the server remembers. A stream changes only once a
-whole completion has arrived: a request that failed, or was answered twice, leaves no half.
+whole completion has arrived: a request that failed, or was answered twice, leaves no half. A server
+that was started again has the weights that it was started with; what it answers is thrown away, and
+it is given the newest ones first.
 
 Shapes: L sparse layers, T tokens, K experts of a token.
 """
@@ -11,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +28,17 @@ from regreen.inference.engine.http_dialect import Answer, Ask, Dialect, unusable
 from regreen.inference.engine.http_probe import likeliest, probe, same
 from regreen.inference.engine.http_sglang import Sglang
 from regreen.inference.engine.http_vllm import Vllm
-from regreen.inference.errors import ContextOverflow, EndpointRefused
+from regreen.inference.errors import ContextOverflow, EndpointRefused, EndpointUnreachable
 from regreen.inference.wire import Endpoint, Wire
 from regreen.model import ModelConfig
 
 __all__ = ["HttpEngine", "HttpStream", "Server"]
+
+_Found = TypeVar("_Found")
+_PAUSE_SECONDS = 0.5
+"""Between two looks whether a server has come back."""
+_TIMES = 3
+"""Times a completion is asked for that came from other weights than the server was given."""
 
 _DIALECTS: dict[str, type[Dialect]] = {"vllm": Vllm, "sglang": Sglang}
 """By the name under which a server says it owns its models."""
@@ -179,6 +188,9 @@ class HttpEngine:
         self._loading = asyncio.Lock()
         self._broken: BaseException | None = None
         self._tried = False
+        self._loaded: Path | None = None
+        self._breaks, self._sound = 0, 0
+        self._named = False
 
     @property
     def version(self) -> int:
@@ -208,10 +220,7 @@ class HttpEngine:
         Raises:
             ModelError: nobody answers, or it cannot be trained on; says which flag mends it.
         """
-        response = await self._wire.send("GET", "/v1/models")
-        if response.status_code >= 400:
-            raise self._wire.refusal(response)
-        dialect, model, limit = self._identify(response.content)
+        dialect, model, limit = self._identify(await self._patiently(self._cards))
         routes = None
         if self._policy is not None and self.tells_experts:
             routes = (self._policy.num_hidden_layers, self._policy.num_experts_per_tok)
@@ -226,7 +235,25 @@ class HttpEngine:
         self._server = Server(
             dialect=dialect, model=model, max_context=limit, reproducible=reproducible
         )
+        self._check_weights()
         return self._server
+
+    async def _cards(self) -> bytes:
+        response = await self._wire.send("GET", "/v1/models")
+        if response.status_code >= 400:
+            raise self._wire.refusal(response)
+        return response.content
+
+    async def _patiently(self, work: Callable[[], Awaitable[_Found]]) -> _Found:
+        """What comes of it once the server is there, within the endpoint's seconds."""
+        deadline = time.monotonic() + self.endpoint.retry_seconds
+        while True:
+            try:
+                return await work()
+            except EndpointUnreachable:
+                if time.monotonic() + _PAUSE_SECONDS > deadline:
+                    raise
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     def open(self, *, seed: int, stops: Stops) -> HttpStream:
         """See ``TokenEngine``.
@@ -245,22 +272,36 @@ class HttpEngine:
         the same as before. When a load fails half-way nobody knows which weights the server has,
         so every stream fails until a load succeeds.
         """
-        dialect = self.server.dialect
+        folder = checkpoint.resolve()
+        if not folder.is_dir():  # before anything is changed
+            msg = "there are no such weights"
+            raise ModelError(msg, where=str(folder), mend="look whether the disk is shared")
         async with self._loading:
-            self._ready.clear()
-            try:
-                if not self._tried:
-                    await self._try_loading()
-                await dialect.load(self._commands, checkpoint.resolve(), version)
-            except EndpointRefused:  # before anything was changed
-                raise
-            except BaseException as error:
-                self._broken = error
-                raise
-            else:
-                self._broken, self._version = None, version
-            finally:
-                self._ready.set()
+            await self._give(folder, version)
+
+    async def _give(self, folder: Path, version: int) -> None:
+        dialect, breaks = self.server.dialect, self._breaks
+        self._ready.clear()
+        try:
+            if not self._tried:
+                await self._try_loading()
+            await self._patiently(lambda: dialect.load(self._commands, folder, version))
+        except EndpointRefused:  # before anything was changed
+            raise
+        except BaseException as error:
+            self._broken = error
+            raise
+        else:
+            self._broken, self._version, self._loaded = None, version, folder
+            self._sound = breaks
+        finally:
+            self._ready.set()
+
+    async def _give_again(self) -> None:
+        """Give the newest weights to a server that may have been started again since."""
+        async with self._loading:
+            if self._loaded is not None and self._sound != self._breaks:
+                await self._give(self._loaded, self._version)
 
     async def _try_loading(self) -> None:
         """Load what the server has: a server that mistakes weights then says other things."""
@@ -270,7 +311,7 @@ class HttpEngine:
             return await self._exchange(dialect, question)
 
         before = await likeliest(ask, self.server.model)
-        await dialect.load(self._commands, None, self._version)
+        await self._patiently(lambda: dialect.load(self._commands, None, self._version))
         if not same(before, await likeliest(ask, self.server.model)):
             what = f"{dialect.name} is another model once it has loaded its own weights again"
             raise ModelError(what, where=self._wire.where, mend=dialect.flags["reload"])
@@ -278,7 +319,12 @@ class HttpEngine:
 
     async def _exchange(self, dialect: Dialect, question: Ask) -> Answer:
         path, body = dialect.request(question)
-        return dialect.read((await self._wire.patiently(path, body)).content, question)
+        response = await self._wire.patiently(path, body, broken=self._lose)
+        return dialect.read(response.content, question)
+
+    def _lose(self) -> None:
+        """A connection failed."""
+        self._breaks += 1
 
     async def close(self) -> None:
         """See ``TokenEngine``."""
@@ -291,8 +337,22 @@ class HttpEngine:
         self, ids: Sequence[int], max_tokens: int, seed: int, stops: Stops, known: int | None
     ) -> tuple[Answer, tuple[int, int]]:
         """One completion, and the versions of the weights that may have drawn it."""
-        await self._ready.wait()
-        first = self._version
+        for _ in range(_TIMES):
+            await self._ready.wait()
+            found = await self._ask(ids, max_tokens, seed, stops, known)
+            if found is not None:
+                return found
+            # A rollout that is cancelled meanwhile must not leave a load half done.
+            await asyncio.shield(self._give_again())
+        what = f"{self.server.dialect.name} does not keep the weights that it is given"
+        mend = "look into its log, and let nobody else load weights into it"
+        raise ModelError(what, where=self._wire.where, mend=mend)
+
+    async def _ask(
+        self, ids: Sequence[int], max_tokens: int, seed: int, stops: Stops, known: int | None
+    ) -> tuple[Answer, tuple[int, int]] | None:
+        """The same, or None if the server may not have had the weights that it was given."""
+        first, sound = self._version, self._sound
         question = Ask(
             model=self.server.model, ids=ids, max_tokens=max_tokens, temperature=self.temperature,
             seed=seed, stops=stops, routes_from=known,
@@ -301,7 +361,14 @@ class HttpEngine:
         answer = await self._exchange(self.server.dialect, question)
         await self._ready.wait()
         self._check_weights()
-        return answer, answer.versions or (first, self._version)
+        said = answer.versions
+        if self._loaded is not None:
+            if self._named and not (said and first <= said[1] <= self._version):
+                self._lose()
+            self._named = self._named or said is not None
+            if sound != self._breaks:
+                return None
+        return answer, said or (first, self._version)
 
     def _check_weights(self) -> None:
         if self._broken is not None:

@@ -100,6 +100,9 @@ class LockStep:
         """See ``TokenEngine``."""
         return self._version
 
+    async def check(self) -> None:
+        """See ``TokenEngine``: what it computes is what the trainer computes."""
+
     def open(self, *, seed: int, stops: Stops) -> LockStepStream:
         """See ``TokenEngine``."""
         marks = None

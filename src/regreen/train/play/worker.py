@@ -44,38 +44,40 @@ class WorkerSpec:
     """Load weights while rollouts are open."""
 
 
-def serve(address: str, key: bytes, name: str) -> None:
+def serve(address: str, key: bytes, name: str, url: str = "") -> None:
     """Connect to a trainer and play for it until it is gone.
 
     Args:
         address: ``HOST:PORT``.
         key: the shared secret.
         name: of this worker.
+        url: of the server that samples; none samples here.
     """
     host, _, port = address.rpartition(":")
     with Client((host, int(port)), authkey=key) as connection:
         connection.send(("hello", name, os.getpid()))
         try:
-            _work(connection, connection.recv())
+            _work(connection, connection.recv(), url)
         except (ConnectionError, EOFError):
             return
         except Exception as error:
             known = error if isinstance(error, RegreenError) else None
             text = "\n".join(known.lines()) if known else f"{type(error).__name__}: {error}"
             with suppress(OSError):
-                connection.send(("failed", text))
+                of_server = error if url and isinstance(error, ModelError) else None
+                connection.send(("failed", text, of_server))
             raise
 
 
-def _work(connection: Connection, spec: WorkerSpec) -> None:
+def _work(connection: Connection, spec: WorkerSpec, url: str) -> None:
     import torch
 
     torch.set_num_threads(spec.threads)
-    asyncio.run(_Worker(connection, spec).run())
+    asyncio.run(_Worker(connection, spec, url).run())
 
 
 class _Worker:
-    def __init__(self, connection: Connection, spec: WorkerSpec) -> None:
+    def __init__(self, connection: Connection, spec: WorkerSpec, url: str) -> None:
         self._connection = connection
         self._spec = spec
         self._sending = threading.Lock()
@@ -83,7 +85,8 @@ class _Worker:
         self._inbox: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
         self._newest = -1
         threading.Thread(target=self._beat, daemon=True).start()
-        self._player = spec.build(told=self._told, **spec.settings)
+        server = {"url": url} if url else {}
+        self._player = spec.build(told=self._told, **spec.settings, **server)
 
     async def run(self) -> None:
         """Play until told to stop, then close what was opened."""
@@ -102,6 +105,7 @@ class _Worker:
             serving.result()
 
     async def _serve(self) -> None:
+        await self._player.engine.check()
         await self._player.stage.open()
         try:
             async with asyncio.TaskGroup() as playing:
@@ -130,6 +134,8 @@ class _Worker:
     async def _play(self, jobs: list[Job]) -> None:
         async def one(job: Job) -> None:
             group = await self._player.group(job)
+            if any(played.fault and played.fault.boundary == "model" for played in group.rollouts):
+                await self._player.engine.check()  # a worker without its engine plays nothing
             await asyncio.to_thread(self._send, "group", group)
 
         await together(one(job) for job in jobs)

@@ -24,7 +24,8 @@ from multiprocessing.connection import Connection, answer_challenge, deliver_cha
 from pathlib import Path
 from typing import Any
 
-from regreen.core.errors import InfrastructureError, UsageError
+from regreen.core.errors import InfrastructureError, ModelError, UsageError
+from regreen.inference.errors import EndpointUnreachable
 from regreen.train.play.executor import Event, Finished, Lost, Told
 from regreen.train.play.rollouts import Job
 from regreen.train.play.worker import WorkerSpec
@@ -36,7 +37,7 @@ KEY_VARIABLE = "REGREEN_WORKER_KEY"
 
 _START = (
     "import sys; from regreen.train.play.worker import serve; "
-    "serve(sys.argv[1], bytes.fromhex(sys.stdin.readline()), sys.argv[2])"
+    "serve(sys.argv[1], bytes.fromhex(sys.stdin.readline()), sys.argv[2], sys.argv[3])"
 )
 _ALONE_SECONDS = 600.0
 """How long a trainer waits for a worker while there is none."""
@@ -65,6 +66,7 @@ class WorkerPool:
     Args:
         spec: what every worker is.
         count: workers to start here.
+        urls: the server of each of them; none where they sample themselves.
         logs: where those write what they print.
         silence: seconds without a sign after which a worker is taken for dead.
         address: where workers from elsewhere connect, ``HOST:PORT``; only from here by default.
@@ -81,6 +83,7 @@ class WorkerPool:
         spec: WorkerSpec,
         *,
         count: int,
+        urls: Sequence[str] = (),
         logs: Path,
         silence: float = 120.0,
         address: str = "127.0.0.1:0",
@@ -98,6 +101,7 @@ class WorkerPool:
         self._kept: deque[Event] = deque()
         self._workers: list[_Worker] = []
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._servers: dict[str, str] = {}
         self._waiting: list[Job] = []
         self._done: set[_Key] = set()
         self._weights: tuple[str, int] | None = None
@@ -105,8 +109,8 @@ class WorkerPool:
         self._came, self._closed = False, False
         self._looked = self._peopled = time.monotonic()
         threading.Thread(target=self._accept, daemon=True).start()
-        for _ in range(count):
-            self._start()
+        for place in range(count):
+            self._start(urls[place] if urls else "")
 
     @property
     def pids(self) -> list[int]:
@@ -160,13 +164,14 @@ class WorkerPool:
 
     # -- workers come ---------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self, server: str) -> None:
         name = f"worker-{self._started}"
         self._started += 1
+        self._servers[name] = server
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", _START, self.address, name],
+                [sys.executable, "-c", _START, self.address, name, server],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -227,6 +232,7 @@ class WorkerPool:
             return Told(*message[1:])
         elif kind == "failed":
             worker.why = message[1]
+            self._judge(worker, message[2])
         elif kind == "gone":
             return self._lose(worker, message[1])
         elif kind == "group":
@@ -309,15 +315,21 @@ class WorkerPool:
         self._deal(jobs)
         return Lost(worker.name, worker.why or why, len(jobs))
 
+    def _judge(self, worker: _Worker, error: ModelError | None) -> None:
+        """End the run by what is wrong with a server, unless others can go on until it is back."""
+        away = isinstance(error, EndpointUnreachable) and len(self._workers) > 1
+        if error is not None and worker.name in self._processes and not away:
+            raise error
+
     def _replace(self, name: str, why: str) -> None:
-        """Start another, unless they keep ending."""
+        """Start another in its place, unless they keep ending."""
         self._futile += 1
         if self._futile > _MOST_FUTILE + self._count:
             what = f"{self._futile} workers ended one after the other: {why}"
             where = str(self._logs / f"{name}.log")
             raise InfrastructureError(what, where=where, mend="mend its cause, then --resume")
         if not self._closed:
-            self._start()
+            self._start(self._servers.pop(name))
 
     def _last_words(self, name: str, code: int) -> str:
         if code < 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,7 +16,8 @@ __all__ = ["MAY_DIFFER", "RlConfig"]
 
 MAY_DIFFER = (
     "workers", "rollouts_at_once", "evaluate_every", "checkpoint_every", "keep", "track",
-    "silence_seconds", "max_bad_steps", "update.micro_tokens",
+    "silence_seconds", "max_bad_steps", "update.micro_tokens", "engine.urls", "engine.model",
+    "engine.away_seconds", "engine.device",
 )  # fmt: skip
 """Settings that a resume may change, because they decide about no weight."""
 
@@ -66,7 +67,7 @@ class RlConfig(BaseModel):
     rollouts_at_once: int = Field(default=256, ge=1)
     """Rollouts that a worker plays at the same time."""
     workers: int = Field(default=1, ge=0)
-    """Processes that play; 0 plays in the trainer's."""
+    """Processes that play; 0 plays in the trainer's. With ``engine.urls`` one for each server."""
     silence_seconds: float = Field(default=120.0, gt=0.0)
     """A worker that says nothing for so long is taken for dead."""
     max_bad_steps: int = Field(default=5, ge=1)
@@ -79,6 +80,13 @@ class RlConfig(BaseModel):
     track: tuple[str, ...] = ()
     """Dashboards beside ``metrics.jsonl``: tensorboard, trackio, wandb."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_worker_for_each_server(cls, given: Any) -> Any:
+        engine = given.get("engine") if isinstance(given, dict) else None
+        urls = engine.urls if isinstance(engine, EngineConfig) else (engine or {}).get("urls")
+        return {"workers": len(urls), **given} if urls else given
+
     @model_validator(mode="after")
     def _fits(self) -> RlConfig:
         if 0 < self.screen < self.pass_rate.min_tries:
@@ -90,5 +98,9 @@ class RlConfig(BaseModel):
             raise ValueError(msg)
         if self.update.replay and not self.engine.experts:
             msg = "update.replay needs engine.experts, else there is nothing to replay"
+            raise ValueError(msg)
+        if self.engine.urls and self.workers != len(self.engine.urls):
+            msg = f"{len(self.engine.urls)} servers have one worker each: leave workers out, it is"
+            msg += f" {self.workers}"
             raise ValueError(msg)
         return self
