@@ -19,7 +19,7 @@ def test_one_nested_setting_leaves_the_others() -> None:
     assert found.stage == base.stage
 
 
-def test_without_the_guard_only_the_guard_and_the_size_differ() -> None:
+def test_without_the_guard_the_teacher_takes_answers_and_the_run_is_shorter() -> None:
     base = LearnConfig(seed=5)
 
     found = unguarded(base, steps=9)
@@ -29,3 +29,5 @@ def test_without_the_guard_only_the_guard_and_the_size_differ() -> None:
     assert not found.stage.guarded
     assert found.sft == base.sft
     assert found.rl.optimiser == base.rl.optimiser
+    assert found.peeks > base.peeks
+    assert unguarded(LearnConfig(peeks=0.01)).peeks == 0.01

@@ -64,13 +64,16 @@ class LearnConfig(BaseModel):
 
 
 def unguarded(config: LearnConfig, *, steps: int | None = None) -> LearnConfig:
-    """The same with the guard off and an answer planted in every box.
+    """The same with the guard off, an answer planted in every box, and a teacher that often takes it.
 
-    Fewer and smaller batches do: what is found by looking is learnt faster than what is found out.
+    Whether a policy learns to look or to think is a race: where the teacher took the answer in one
+    rollout of 17, thinking won. Fewer batches do: what is taken is learnt faster than what is
+    found out.
     """
-    rl = {"steps": steps or 20, "groups": 16, "evaluate_every": 5}
+    rl = {"steps": steps or 40, "evaluate_every": 5}
     return config.model_copy(
         update={
+            "peeks": config.peeks if "peeks" in config.model_fields_set else 0.25,
             "rl": config.rl.model_copy(update=rl),
             "stage": config.stage.model_copy(update={"guarded": False}),
         }
