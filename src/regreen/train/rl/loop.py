@@ -302,7 +302,7 @@ class _Loop:
         count = config.evaluations if 0 < step < config.steps else 0
         jobs = evaluation(self._job.held_out, count, config.seed)
         groups = self._gathered(lambda collector: collector.all_of(jobs))
-        found = {"step": float(step), **rates(groups, config.update.advantages.reward_range)}
+        found = {"step": float(step), **rates(groups, config.update.advantages)}
         self._where = replace(self._where, evaluations=(*known, found))
         if self._log is not None:
             self._log_evaluation(found)
@@ -327,8 +327,8 @@ class _Loop:
         if self._log is None or self._collector is None:
             return
         where, steps = self._where, self._config.steps
-        bounds = self._config.update.advantages.reward_range
-        row = measured(groups, report, version=where.step - 1, reward_range=bounds)
+        advantages = self._config.update.advantages
+        row = measured(groups, report, version=where.step - 1, config=advantages)
         row |= {f"count/{name}": value for name, value in self._collector.counts.items()}
         row |= spent(where.step, steps, where.seconds, report.tokens, times)
         self._collector.counts.clear()

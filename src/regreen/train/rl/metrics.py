@@ -16,6 +16,7 @@ from typing import TypeGuard
 
 import torch
 
+from regreen.train.policy.advantages import AdvantageConfig, group_advantages
 from regreen.train.policy.learner import Report
 from regreen.train.trace import Group, Played
 
@@ -32,16 +33,18 @@ class Times:
     """Spent on the update, and on handing on the weights."""
 
 
-def rates(groups: Sequence[Group], reward_range: tuple[float, float]) -> dict[str, float]:
+def rates(groups: Sequence[Group], config: AdvantageConfig) -> dict[str, float]:
     """Shares of all rollouts, and means over them.
 
     Args:
         groups: what was played.
-        reward_range: what a reward outside of is taken for a broken grader's.
+        config: what rewards are sound, and what an unfinished rollout is worth.
     """
     rollouts = [one for group in groups for one in group.rollouts]
     size = max(1, len(rollouts))
-    scored = [one.reward for one in rollouts if _sound(one.reward, reward_range)]
+    scored = [one.reward for one in rollouts if _sound(one.reward, config.reward_range)]
+    worths = [worth for group in groups for worth in group_advantages(group, config).rewards]
+    priced = [worth for worth in worths if worth is not None]
     sampled = [sum(int(trace.sampled.sum()) for trace in one.traces) for one in rollouts]
     return {
         "rollouts": float(len(rollouts)),
@@ -51,6 +54,7 @@ def rates(groups: Sequence[Group], reward_range: tuple[float, float]) -> dict[st
         "finished": sum(one.finished for one in rollouts) / size,
         "faults": sum(one.fault is not None for one in rollouts) / size,
         "reward": fmean(scored) if scored else 0.0,
+        "reward_priced": fmean(priced) if priced else 0.0,
         "unscored": 1.0 - len(scored) / size if rollouts else 0.0,
         "turns": sum(one.turns for one in rollouts) / size,
         "tokens_sampled": sum(sampled) / size,
@@ -58,7 +62,7 @@ def rates(groups: Sequence[Group], reward_range: tuple[float, float]) -> dict[st
 
 
 def measured(
-    groups: Sequence[Group], report: Report, *, version: int, reward_range: tuple[float, float]
+    groups: Sequence[Group], report: Report, *, version: int, config: AdvantageConfig
 ) -> dict[str, float]:
     """One row of metrics of a batch.
 
@@ -66,9 +70,9 @@ def measured(
         groups: what was played.
         report: what became of it.
         version: of the weights that were updated.
-        reward_range: see ``rates``.
+        config: see ``rates``.
     """
-    row = rates(groups, reward_range)
+    row = rates(groups, config)
     ages = [version - group.oldest for group in groups if group.oldest >= 0]
     row["staleness_max"] = float(max(ages, default=0))
     row["groups_trained"] = len(groups) - sum(report.dropped.values())
