@@ -120,6 +120,8 @@ def accident(kind: str, marks: Path | None, problem: str) -> Any:
         raise errors[kind](f"{kind} failed")
     if kind == "exception":
         raise ZeroDivisionError("one by none")
+    if kind == "system":
+        raise ConnectionResetError("the other end is gone")
     if kind == "once" and marks is not None and not (marks / f"{problem}.once").exists():
         (marks / f"{problem}.once").touch()
         raise InfrastructureError("the first time")

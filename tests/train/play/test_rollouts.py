@@ -28,8 +28,8 @@ from regreen.train.rl.plan import Plan
 from regreen.train.trace import Group, Played
 
 FAULTS = (
-    "", "infrastructure", "model", "task", "exception", "nan", "inf", "none", "huge", "text",
-    "no sample", "overflow", "unfinished",
+    "", "infrastructure", "model", "task", "exception", "system", "nan", "inf", "none", "huge",
+    "text", "no sample", "overflow", "unfinished",
 )  # fmt: skip
 NAMES = "abcd"
 
@@ -82,7 +82,7 @@ def test_no_accident_reaches_the_loss(
             executor.close()
         kept = [files.read(place) for place in range(4)]
     report = learner(config, model).update(groups)
-    row = measured(groups, report, version=0, reward_range=(-10.0, 10.0))
+    row = measured(groups, report, version=0, config=config.update.advantages)
 
     assert [group.place for group in groups] == [0, 1, 2, 3]
     assert sorted(group.problem for group in groups) == list(NAMES)

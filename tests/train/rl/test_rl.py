@@ -319,9 +319,9 @@ def test_a_run_of_refused_gradients_ends_and_goes_on(tmp_path: Path) -> None:
 def test_a_run_without_any_verdict_ends_and_names_the_cause(tmp_path: Path) -> None:
     config = configured(steps=9, max_bad_steps=2, group_tries=1)
     stage = {"faults": dict.fromkeys(PROBLEMS, "exception")}
-    with pytest.raises(RegreenError, match="infrastructure fault: ZeroDivisionError"):
+    with pytest.raises(RegreenError, match=r"task fault: ZeroDivisionError .*the stage raised"):
         trained(tmp_path, config, stage=stage)
-    assert [value for _, value in rows(tmp_path, "left_out/infrastructure_fault")] == [32.0] * 2
+    assert [value for _, value in rows(tmp_path, "left_out/task_fault")] == [32.0] * 2
     assert [value for _, value in rows(tmp_path, "faults")] == [1.0, 1.0]
 
 

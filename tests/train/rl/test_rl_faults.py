@@ -239,8 +239,9 @@ def test_a_disk_that_fills_up_is_named_and_the_run_goes_on(
 KINDS = {
     "infrastructure": ("infrastructure_fault", 9),
     "model": ("model_fault", 9),
-    "exception": ("infrastructure_fault", 9),
-    "text": ("infrastructure_fault", 9),
+    "system": ("infrastructure_fault", 9),
+    "exception": ("task_fault", 1),
+    "text": ("task_fault", 1),
     "task": ("task_fault", 1),
     "overflow": ("model_fault", 1),
     "nan": ("reward_not_finite", 1),

@@ -10,17 +10,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from subprocess import SubprocessError
 from typing import Protocol
 
 import numpy as np
 
 from regreen.agents.record import Conversation
 from regreen.core.clock import Clock, SystemClock
-from regreen.core.errors import InfrastructureError
+from regreen.core.errors import (
+    BoundaryError,
+    InfrastructureError,
+    PrerequisiteError,
+    TaskError,
+)
 from regreen.core.together import together
 from regreen.core.trajectory import ErrorRecord, Incident, Trajectory
 from regreen.core.verdict import Reward, Verdict
@@ -82,10 +88,15 @@ class Stage(Protocol):
         """One rollout of a problem, from its first question to its reward.
 
         Raises:
-            BoundaryError: somebody else's failure; the rollout gets no reward.
+            BoundaryError: somebody else's failure; the rollout gets no reward. One of the
+                infrastructure or the model is played again, as is an error of the system; any other
+                exception is recorded as the task's and ends the rollout at once.
         """
         ...
 
+
+_MACHINE = (OSError, EOFError, MemoryError, SubprocessError)
+"""What the system raises; a time-out and a lost connection are among them."""
 
 Penalise = Callable[[TokenModel, Trajectory], Sequence[float]]
 """Penalty of every token of a finished conversation, at least 0."""
@@ -186,7 +197,8 @@ class Player:
         fault: ErrorRecord | None = None
         record: Trajectory | None = None
         try:
-            outcome = _plain(await self.stage.play(job.problem, seed, model, log))
+            with _stage_boundary():
+                outcome = _plain(await self.stage.play(job.problem, seed, model, log))
             record = self._record(job, attempt, log, outcome)
             penalties = self.penalise(model, record) if self.penalise else None
             trace = trace_of(model, penalties)
@@ -239,6 +251,22 @@ class Player:
             error=fault,
             started_at=log.started_at,
         )
+
+
+@contextmanager
+def _stage_boundary() -> Iterator[None]:
+    """Attribute what a stage raises and does not attribute itself.
+
+    The machine's errors may pass and stay the infrastructure's. Any other is the stage's own, a
+    broken reward for example, and comes again with the same seed.
+    """
+    try:
+        yield
+    except (BoundaryError, PrerequisiteError, *_MACHINE):
+        raise
+    except Exception as exc:
+        what = f"the stage raised {type(exc).__name__}: {exc}"
+        raise TaskError(what, mend="see to play() of the stage, and to the problem") from exc
 
 
 def worth_another(fault: ErrorRecord) -> bool:
