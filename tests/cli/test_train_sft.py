@@ -99,7 +99,10 @@ def test_a_dry_run_says_what_a_run_would_be(
     shown = capsys.readouterr().out
     assert f"steps: {told['steps']}" in shown
     assert "moments of AdamW" in shown
-    assert not (tmp_path / "run").exists()
+    deeper = (*given[:-1], tmp_path / "further" / "run")
+    assert run(*deeper, "--model", root / "model") == 0
+    capsys.readouterr()
+    assert not list(tmp_path.iterdir())
     assert run(*given, "--model", "80b", "--json") == 0
     larger = json.loads(capsys.readouterr().out)
     assert larger["estimate"]["bytes"] > 10**12 > 10**9 > told["estimate"]["bytes"]

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 
 from regreen.agents.record import Conversation
+from regreen.core.clock import Clock
 from regreen.core.console import Console
 from regreen.core.errors import BoundaryError, InfrastructureError, ModelError, TaskError
+from regreen.core.progress import Progress
 from regreen.inference.engine.lockstep import LockStep
 from regreen.inference.engine.token_model import TokenModel
 from regreen.model import SHAPES, Decoder, ModelConfig
@@ -194,6 +196,8 @@ def trained(
     asked: Asked | None = None,
     pool: Callable[[Path], Executor] | None = None,
     model: Decoder | None = None,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
     **settings: Any,
 ) -> tuple[RlResult, Decoder]:
     """A run, or what is left of it, to its end; by ``Here`` unless a pool is given."""
@@ -209,7 +213,10 @@ def trained(
             held_out=held_out, run=run, beside={},
         )  # fmt: skip
         try:
-            return train_rl(job, console=Console(quiet=True), asked=asked), model
+            console = Console(quiet=True)
+            return train_rl(
+                job, console=console, asked=asked, progress=progress, clock=clock
+            ), model  # fmt: skip
         finally:
             executor.close()
 

@@ -4,7 +4,7 @@ import pytest
 
 from regreen.core.trajectory import ErrorRecord, Incident, Trajectory
 from regreen.core.verdict import Verdict
-from regreen.view.summary import digest, slices, summarise
+from regreen.view.summary import digest, slices, summarise, told_apart
 
 
 def rollout(task, resolved=True, agent="mini", model="m", **changes):
@@ -106,3 +106,30 @@ def test_slices_keep_the_agents_apart(trajectories, tasks):
 
 def test_nothing_finished_is_an_empty_table():
     assert summarise([]) == []
+
+
+def test_held_out_rollouts_stand_apart_from_training_and_from_each_other():
+    def held_out(task, step, resolved):
+        name = f"{task}#mini-evaluate-{step:06}#0"
+        return rollout(task, resolved=resolved, rollout_id=name)
+
+    rows = [
+        held_out("x", 10, True),
+        rollout("a", resolved=False),
+        rollout("b", resolved=False),
+        held_out("x", 0, False),
+        held_out("y", 10, True),
+        rollout("a", agent="oracle", model=""),
+    ]
+
+    table = summarise(told_apart(rows))
+
+    assert [row.name for row in table] == [
+        "mini · m · training",
+        "mini · m · held out after 0",
+        "mini · m · held out after 10",
+        "oracle",
+    ]
+    shares = [(row.resolved.count, row.resolved.total) for row in table]
+    assert shares == [(0, 2), (0, 1), (2, 2), (1, 1)]
+    assert not any(row.pass_at for row in table)

@@ -14,7 +14,7 @@ from regreen.view.curves import figures_of
 from regreen.view.facts import RunFacts
 from regreen.view.report_html import render_html
 from regreen.view.report_md import render_markdown
-from regreen.view.summary import AgentRow, digest, summarise
+from regreen.view.summary import AgentRow, digest, summarise, told_apart
 
 __all__ = ["report", "show_summary", "write_reports"]
 
@@ -50,7 +50,7 @@ def report(
     with RunDirectory.open(run) as directory:
         made = read_funnel(funnel) if funnel else None
         page = write_reports(directory, tasks=tasks, funnel=made)
-        rows = summarise(digest(row) for row in directory.trajectories())
+        rows = summarise(told_apart(map(digest, directory.trajectories())))
     if output.json:
         console.json({"run": str(run), "report": str(page), "agents": [_fields(r) for r in rows]})
         return 0

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from regreen import __version__
 from regreen.cli.pack import PackFlags
-from regreen.cli.shared import Output, check_writable, interrupted
+from regreen.cli.shared import Output, check_run, interrupted
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import RegreenError, UsageError
@@ -170,7 +170,7 @@ def sft(
 
     flags = flags or SftFlags()
     config, start, given = flags.settings(), read_start(model), read_sources(sources)
-    check_writable(run / "metrics.jsonl" if run.is_dir() else run, "the run")
+    check_run(run)
     with world(device=flags.device) as here:
         console = flags.console() if here.first else Console(quiet=True)
         order = _Order(flags, config, start, given, here, console)

@@ -64,6 +64,12 @@ class Progress:
             self.outcomes[outcome] += 1
         self._changed()
 
+    def known(self, count: int) -> None:
+        """More items turn out to have been finished before; they say nothing of the rate."""
+        with self._guard:
+            self._before += count
+        self._changed()
+
     @property
     def finished(self) -> int:
         """Items finished, those before included."""

@@ -77,6 +77,8 @@ class Played:
     """Completions."""
     fault: ErrorRecord | None = None
     """Set when something other than the policy failed."""
+    earlier: tuple[ErrorRecord, ...] = ()
+    """Passing faults that ended earlier tries of it."""
     trajectory: Trajectory | None = None
     """The readable record; kept where the run wants it."""
 

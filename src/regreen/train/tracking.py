@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
 from regreen.core.errors import PrerequisiteError, UsageError
+from regreen.core.evaluated import evaluated_after
+from regreen.core.trajectory import Trajectory
 from regreen.store.jsonl import encode_row
 from regreen.store.run import RunDirectory
 
-__all__ = ["TRACKERS", "Tracker", "check_trackers", "rewind", "trackers"]
+__all__ = ["TRACKERS", "Tracker", "check_trackers", "forget_evaluations", "rewind", "trackers"]
 
 
 class Tracker(Protocol):
@@ -83,6 +85,27 @@ def rewind(run: RunDirectory, step: int) -> int:
         lines = b"".join(encode_row({**row, **stamp}) for row in kept)
         run.write_text("metrics.jsonl", lines.decode())
     return len(rows) - len(kept)
+
+
+def forget_evaluations(run: RunDirectory, known: Collection[int]) -> None:
+    """Remove records of held-out rollouts whose evaluation is played again.
+
+    To be called before the first record is written.
+
+    Args:
+        run: its trajectories are looked through.
+        known: the evaluations that stand, by the batches trained on before.
+
+    Raises:
+        RegreenError: the records cannot be read or written.
+    """
+
+    def stands(record: Trajectory) -> bool:
+        after = evaluated_after(record)
+        return after is None or after in known
+
+    if not all(map(stands, run.trajectories())):
+        run.replace(filter(stands, run.trajectories()))
 
 
 class _All:

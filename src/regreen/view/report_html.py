@@ -18,7 +18,16 @@ from regreen.core.trajectory import Trajectory
 from regreen.store.jsonl import encode_row
 from regreen.view.drawing import Figure
 from regreen.view.facts import RunFacts
-from regreen.view.summary import RolloutRow, digest, slices, summarise
+from regreen.view.summary import (
+    KEPT_NOTE,
+    AgentRow,
+    RolloutRow,
+    column_of,
+    digest,
+    slices,
+    summarise,
+    told_apart,
+)
 
 __all__ = ["render_html"]
 
@@ -51,12 +60,15 @@ def render_html(
     for trajectory in trajectories:
         blobs.append(_blob(f"r{len(rows)}", trajectory.model_dump(exclude=_TOKEN_DATA)))
         rows.append(digest(trajectory))
+    rows = told_apart(rows)
     by_id = {task.instance_id: task for task in tasks}
     blobs += [_blob(f"t{n}", task.model_dump()) for n, task in enumerate(by_id.values())]
     agents = summarise(rows)
     page: str = _template().render(
         title=title,
         agents=agents,
+        num_agents=len({(agent.agent, agent.model) for agent in agents}),
+        kept_note=KEPT_NOTE,
         ks=sorted({k for row in agents for k in row.pass_at}),
         slices=slices(rows, by_id, agents),
         funnel=funnel,
@@ -67,7 +79,7 @@ def render_html(
         started_at=min((row.started_at for row in rows if row.started_at), default=""),
         css=(_HERE / "report.css").read_text(encoding="utf-8"),
         js=(_HERE / "report.js").read_text(encoding="utf-8"),
-        index=_script(_index(rows, by_id, [(row.agent, row.model) for row in agents])),
+        index=_script(_index(rows, by_id, agents)),
         blobs="\n".join(blobs),
     )
     return page
@@ -87,20 +99,20 @@ def _template() -> Any:
 
 
 def _index(
-    rows: Sequence[RolloutRow], tasks: Mapping[str, Task], agents: Sequence[tuple[str, str]]
+    rows: Sequence[RolloutRow], tasks: Mapping[str, Task], agents: Sequence[AgentRow]
 ) -> dict[str, Any]:
     """What the list of tasks shows before anything is opened."""
     numbers = {instance_id: number for number, instance_id in enumerate(tasks)}
-    column = {agent: number for number, agent in enumerate(agents)}
+    column = {column_of(agent): number for number, agent in enumerate(agents)}
     unknown = {row.task: None for row in rows if row.task not in tasks}
     return {
-        "agents": [f"{agent} · {model}" if model else agent for agent, model in agents],
+        "agents": [agent.name for agent in agents],
         "tasks": [_task_entry(name, tasks.get(name), numbers) for name in (*tasks, *unknown)],
         "rollouts": [
             {
                 "id": row.rollout_id,
                 "task": row.task,
-                "agent": column[row.agent, row.model],
+                "agent": column[column_of(row)],
                 "outcome": row.outcome,
                 "exit": row.exit_status,
                 "turns": row.turns,

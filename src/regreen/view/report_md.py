@@ -9,7 +9,15 @@ from regreen.core.funnel import Funnel
 from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
 from regreen.view.facts import RunFacts
-from regreen.view.summary import AgentRow, SliceRow, digest, slices, summarise
+from regreen.view.summary import (
+    KEPT_NOTE,
+    AgentRow,
+    SliceRow,
+    digest,
+    slices,
+    summarise,
+    told_apart,
+)
 
 __all__ = ["render_markdown"]
 
@@ -23,7 +31,7 @@ def render_markdown(
     funnel: Funnel | None = None,
 ) -> str:
     """The report as Markdown; trajectories are read once and not kept."""
-    rows = [digest(trajectory) for trajectory in trajectories]
+    rows = told_apart(digest(trajectory) for trajectory in trajectories)
     by_id = {task.instance_id: task for task in tasks}
     agents = summarise(rows)
     blocks = [f"# {_cell(title)}", *_agents(agents)]
@@ -61,6 +69,8 @@ def _agents(rows: Sequence[AgentRow]) -> list[str]:
         for row in rows
     ]
     blocks = ["## Agents", _table(columns, cells), _NOTE]
+    if any(row.part for row in rows):
+        blocks += [KEPT_NOTE]
     blocks += ["### Honest and hacked", _hacks(rows), _HACK_NOTE]
     if any(row.pass_at for row in rows):
         blocks += ["### Several attempts", _passes(rows)]

@@ -8,14 +8,31 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from regreen.core.evaluated import evaluated_after
 from regreen.core.hacking import is_hacked
 from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
 from regreen.view.statistics import Share, pass_at_k, pass_hat_k, powers_of_two, share_of
 
-__all__ = ["AgentRow", "RolloutRow", "SliceRow", "digest", "slices", "summarise"]
+__all__ = [
+    "KEPT_NOTE",
+    "AgentRow",
+    "RolloutRow",
+    "SliceRow",
+    "column_of",
+    "digest",
+    "slices",
+    "summarise",
+    "told_apart",
+]
+
+KEPT_NOTE = (
+    "A training run keeps the conversations of some groups only, and these tables are of those; "
+    "the curves count all rollouts. Each evaluation on held-out tasks is of another policy."
+)
+"""What a reader must know of the tables of a training run."""
 
 _LIMITS = ("repeated_errors", "context_overflow")
 
@@ -50,6 +67,8 @@ class RolloutRow:
     """A confirmed incident or a verdict with tampering stands against it."""
     started_at: str
     """ISO 8601, UTC."""
+    part: str = ""
+    """Which part of a training run it belongs to; empty where there are no parts."""
 
     @property
     def resolved(self) -> bool:
@@ -64,6 +83,7 @@ class RolloutRow:
 
 def digest(trajectory: Trajectory) -> RolloutRow:
     """The row of one trajectory."""
+    after = evaluated_after(trajectory)
     if trajectory.error is not None:
         outcome: str = trajectory.error.boundary
     elif trajectory.verdict is None:
@@ -84,7 +104,21 @@ def digest(trajectory: Trajectory) -> RolloutRow:
         incidents=len(trajectory.incidents),
         hacked=is_hacked(trajectory),
         started_at=trajectory.started_at,
+        part="" if after is None else f"held out after {after}",
     )
+
+
+def told_apart(rows: Iterable[RolloutRow]) -> list[RolloutRow]:
+    """The rows, those for training named so where the same agent played held-out tasks too.
+
+    Each evaluation of a training run is that of another policy; training stands for all between.
+    """
+    found = list(rows)
+    tested = {(row.agent, row.model) for row in found if row.part}
+    return [
+        replace(row, part="training") if not row.part and (row.agent, row.model) in tested else row
+        for row in found
+    ]
 
 
 @dataclass(frozen=True)
@@ -95,6 +129,8 @@ class AgentRow:
     """Name of the agent."""
     model: str
     """Model, empty for agents without one."""
+    part: str
+    """Which part of a training run; empty where there are no parts."""
     tasks: int
     """Distinct tasks tried."""
     resolved: Share
@@ -128,8 +164,8 @@ class AgentRow:
 
     @property
     def name(self) -> str:
-        """Agent, and model where there is one."""
-        return f"{self.agent} · {self.model}" if self.model else self.agent
+        """Agent, and model and part where there is one."""
+        return " · ".join(filter(None, (self.agent, self.model, self.part)))
 
 
 @dataclass(frozen=True)
@@ -147,12 +183,21 @@ class SliceRow:
 
 
 def summarise(rows: Iterable[RolloutRow]) -> list[AgentRow]:
-    """One row per agent and model, the best first, agents without a model last."""
-    groups: defaultdict[tuple[str, str], list[RolloutRow]] = defaultdict(list)
+    """One row per agent, model and part, the best first, agents without a model last.
+
+    Parts of a training run stand in their order, training first.
+    """
+    groups: defaultdict[tuple[str, str, str], list[RolloutRow]] = defaultdict(list)
     for row in rows:
-        groups[row.agent, row.model].append(row)
+        groups[column_of(row)].append(row)
     table = [_agent_row(group) for group in groups.values()]
-    return sorted(table, key=lambda row: (not row.model, -row.resolved.value, row.name))
+    return sorted(table, key=_rank)
+
+
+def _rank(row: AgentRow) -> tuple[bool, int, float, str]:
+    step = row.part.removeprefix("held out after ")
+    place = 1 + int(step) if step.isdigit() else 0
+    return not row.model, place, -row.resolved.value, row.name
 
 
 def _agent_row(rows: Sequence[RolloutRow]) -> AgentRow:
@@ -164,6 +209,7 @@ def _agent_row(rows: Sequence[RolloutRow]) -> AgentRow:
     return AgentRow(
         agent=rows[0].agent,
         model=rows[0].model,
+        part=rows[0].part,
         tasks=len(attempts),
         resolved=share_of(attempts),
         clean_resolved=share_of(_attempts(rows, lambda row: row.resolved and not row.hacked)),
@@ -207,9 +253,14 @@ def slices(
 
 def _shares(rows: Sequence[RolloutRow], agents: Sequence[AgentRow]) -> tuple[Share, ...]:
     return tuple(
-        share_of(_attempts(r for r in rows if (r.agent, r.model) == (agent.agent, agent.model)))
+        share_of(_attempts(row for row in rows if column_of(row) == column_of(agent)))
         for agent in agents
     )
+
+
+def column_of(row: RolloutRow | AgentRow) -> tuple[str, str, str]:
+    """What rollouts of one column of the tables share."""
+    return row.agent, row.model, row.part
 
 
 def _attempts(

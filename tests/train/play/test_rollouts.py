@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.train.rl_sets import VOCABULARY, build, configured, learner, policy
 
+from regreen.core.evaluated import evaluated_after
 from regreen.core.trajectory import Trajectory
 from regreen.model import Decoder, save_checkpoint
 from regreen.train.play.executor import Here
@@ -136,6 +137,20 @@ def test_ids_and_seeds_of_rollouts_are_told_apart() -> None:
     assert len(seeds) == len(jobs) * 4
     names = {rollout_id(job, "bits", at) for job in jobs if not job.seed for at in range(4)}
     assert len(names) == len(jobs) // 2 * 4
+
+
+def test_the_step_of_an_evaluation_is_in_names_and_in_no_seed() -> None:
+    jobs = [
+        Job(problem="a#b", place=3, size=1, seed=0, purpose="evaluate", step=step)
+        for step in (0, 10, 2_000_000)
+    ]
+    assert len({rollout_seed(job, 0) for job in jobs}) == 1
+    names = [rollout_id(job, "bits", 0) for job in jobs]
+    assert names[1] == "a#b#bits-evaluate-000010#3"
+    records = [Trajectory(rollout_id=name, task="a#b", agent="bits") for name in names]
+    assert [evaluated_after(record) for record in records] == [0, 10, 2_000_000]
+    other = Trajectory(rollout_id="a#bits#3", task="a", agent="bits")
+    assert evaluated_after(other) is None
 
 
 def test_an_empty_completion_has_one_token_and_a_reward(model: Decoder) -> None:

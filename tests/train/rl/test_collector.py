@@ -179,7 +179,7 @@ def test_each_problem_is_played_once_before_any_again() -> None:
     orders = {tuple(plan.job(5 * e + at).problem for at in range(5)) for e in range(8)}
     assert len(orders) > 1
     assert [plan.job(at) for at in range(9)] == [Plan(NAMES, 2, 3).job(at) for at in range(9)]
-    assert len(evaluation(NAMES, 0, 1)) == 5
+    assert len(evaluation(NAMES, 0, 1, 0)) == 5
     with pytest.raises(UsageError, match="no problem to train on"):
         Plan((), 2, 0)
 

@@ -282,3 +282,4 @@ def test_a_fault_that_passes_costs_nothing(
     assert rows(path) == rows(undisturbed[0])
     assert furthest(model, undisturbed[1]) < 1e-5
     assert total(path, "count/fault") == total(path, "count/groups_again") == 0
+    assert total(path, "again/infrastructure_fault") == len(PROBLEMS)

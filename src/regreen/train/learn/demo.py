@@ -41,6 +41,7 @@ from regreen.train.sft.loop import SftJob, num_steps, train_sft
 from regreen.train.sft.sources import Source, open_data
 from regreen.train.start import Start
 from regreen.train.stop import Asked
+from regreen.train.stopwatch import Stopwatch
 from regreen.train.vocabulary import TOKENIZER
 
 __all__ = ["LearnConfig", "Learnt", "learn"]
@@ -61,7 +62,7 @@ class Learnt:
     result: RlResult
     """The run of reinforcement learning."""
     seconds: float
-    """Wall seconds of all stages in this process."""
+    """Wall seconds of all stages, in all processes that had a part in them."""
 
     @property
     def standard_error(self) -> float:
@@ -89,20 +90,21 @@ def learn(
     """
     clock, asked = clock or SystemClock(), asked or Asked()
     demo = _Demo(config, folder, console, asked, clock)
-    begun = clock.monotonic()
-    for stage in (demo.taught, demo.packed, demo.tuned):
-        stage()
-        if asked.stop:
+    folder.mkdir(parents=True, exist_ok=True)
+    with Stopwatch(folder / "seconds.json", clock) as watch:
+        for stage in (demo.taught, demo.packed, demo.tuned):
+            stage()
+            if asked.stop:
+                return None
+        result = demo.reinforced()
+        if result.stopped:
             return None
-    result = demo.reinforced()
-    if result.stopped:
-        return None
-    return Learnt(
-        before=result.evaluations[0],
-        after=result.evaluations[-1],
-        result=result,
-        seconds=clock.monotonic() - begun,
-    )
+        return Learnt(
+            before=result.evaluations[0],
+            after=result.evaluations[-1],
+            result=result,
+            seconds=watch.seconds,
+        )
 
 
 class _Demo:

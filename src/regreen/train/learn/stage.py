@@ -17,7 +17,7 @@ from regreen.agents import Limits, Setting, TaskView
 from regreen.agents.base import Model
 from regreen.agents.loop import ModelLoop
 from regreen.agents.record import Conversation
-from regreen.core.errors import InfrastructureError, UsageError
+from regreen.core.errors import UsageError
 from regreen.core.verdict import Outcome as TestOutcome
 from regreen.core.verdict import Verdict
 from regreen.guard.blocker import Blocker
@@ -154,7 +154,7 @@ class LearnStage:
             self._known[key] = asyncio.ensure_future(self._run(puzzle, text))
         try:
             failures = await asyncio.shield(self._known[key])
-        except InfrastructureError:  # the box's failure is not the program's
+        except Exception:  # a failure is not the program's, but the box's
             self._known.pop(key, None)
             raise
         return next((failures[case] for case in cases if case in failures), None)

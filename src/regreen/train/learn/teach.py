@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from regreen.agents.policy import PolicyModel
 from regreen.agents.record import Conversation
+from regreen.core.errors import InfrastructureError
 from regreen.core.together import together
 from regreen.core.trajectory import Trajectory
 from regreen.core.verdict import Reward
@@ -18,6 +19,8 @@ from regreen.train.stop import Asked
 __all__ = ["teach"]
 
 _AT_ONCE = 64
+_TRIES = 3
+"""Times a rollout is played whose box died."""
 
 
 def teach(
@@ -67,9 +70,16 @@ async def _teach(
         async with room:
             if asked.stop:
                 return None
-            log = Conversation(rollout_id=rollout_id)
-            model = PolicyModel(lambda _: mediocre(whim, peeks=peeks))
-            outcome = await stage.at_desk(puzzle_of(name), model, log)
+            for left in reversed(range(_TRIES)):
+                log = Conversation(rollout_id=rollout_id)
+                model = PolicyModel(lambda _: mediocre(whim, peeks=peeks))
+                try:
+                    outcome = await stage.at_desk(puzzle_of(name), model, log)
+                    break
+                except InfrastructureError:
+                    told(rollout_id, "fault")
+                    if not left:
+                        raise
         told(rollout_id, "resolved" if outcome.resolved else "failed")
         return Trajectory(
             rollout_id=rollout_id,

@@ -27,6 +27,7 @@ from regreen.core.errors import (
     PrerequisiteError,
     TaskError,
 )
+from regreen.core.evaluated import evaluation_name
 from regreen.core.together import together
 from regreen.core.trajectory import ErrorRecord, Incident, Trajectory
 from regreen.core.verdict import Reward, Verdict
@@ -116,11 +117,15 @@ class Job:
     """Of the run."""
     purpose: Purpose = "train"
     """What for."""
+    step: int = 0
+    """Batches trained on before an evaluation; it is in names and decides about no seed."""
 
 
 def rollout_id(job: Job, agent: str, attempt: int) -> str:
-    """Name of one rollout; that of an evaluation is the same at every step."""
+    """Name of one rollout, unique within a run."""
     kind = agent if job.purpose == "train" else f"{agent}-{job.purpose}"
+    if job.purpose == "evaluate":
+        kind = evaluation_name(agent, job.step)
     return f"{job.problem}#{kind}#{job.place * job.size + attempt}"
 
 
@@ -174,11 +179,15 @@ class Player:
         )
 
     async def _rollout(self, job: Job, attempt: int) -> Played:
+        earlier: list[ErrorRecord] = []
         async with self._room:
-            for _ in range(self.tries):
-                played = await self._once(job, attempt)
+            while True:
+                played = replace(await self._once(job, attempt), earlier=tuple(earlier))
                 if played.fault is None or not worth_another(played.fault):
                     break
+                if len(earlier) + 1 >= self.tries:
+                    break
+                earlier.append(played.fault)
         if self.told:
             self.told(job, played)
         return played

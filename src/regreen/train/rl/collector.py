@@ -141,6 +141,8 @@ class Collector:
         if group is None or group.problem != job.problem or len(group.rollouts) != job.size:
             return False
         self._done[_key(job)] = group
+        if self._progress is not None and job.purpose == "train":
+            self._progress.known(job.size)
         return True
 
     def _hand_out(self, jobs: Sequence[Job]) -> None:
@@ -173,6 +175,9 @@ class Collector:
             self._note(f"{group.problem} is played again: {passing[0].message[:300]}")
             self._hand_out([self._flying[key]])
             return
+        earlier = [fault for one in group.rollouts for fault in one.earlier]
+        if earlier:
+            self._note(f"{group.problem} had to be tried again: {earlier[0].message[:300]}")
         for one in group.rollouts:
             if one.trajectory is not None:
                 self._keep(one.trajectory)

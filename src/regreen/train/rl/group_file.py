@@ -107,6 +107,7 @@ def _row(at: int, played: Played, arrays: dict[str, Any]) -> dict[str, Any]:
         "hacked": played.hacked,
         "turns": played.turns,
         "fault": None if played.fault is None else played.fault.model_dump(),
+        "earlier": [fault.model_dump() for fault in played.earlier],
         "trajectory": _text(played.trajectory),
     }
 
@@ -114,6 +115,7 @@ def _row(at: int, played: Played, arrays: dict[str, Any]) -> dict[str, Any]:
 def _played(row: dict[str, Any], arrays: Any) -> Played:
     at, count = row.pop("at"), row.pop("traces")
     fault, record = row.pop("fault"), row.pop("trajectory")
+    earlier = [ErrorRecord.model_validate(one) for one in row.pop("earlier", ())]
     traces = []
     for number in range(count):
         names = [name for name in _ARRAYS if f"{at}.{number}.{name}" in arrays]
@@ -122,6 +124,7 @@ def _played(row: dict[str, Any], arrays: Any) -> Played:
         **row,
         traces=tuple(traces),
         fault=None if fault is None else ErrorRecord.model_validate(fault),
+        earlier=tuple(earlier),
         trajectory=None if record is None else Trajectory.model_validate(json.loads(record)),
     )
 

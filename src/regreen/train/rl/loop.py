@@ -28,8 +28,9 @@ from regreen.train.rl.metrics import Times, fruitless, measured, rates, spent
 from regreen.train.rl.plan import Plan, evaluation
 from regreen.train.rl.state import Where, where_of
 from regreen.train.stop import Asked
+from regreen.train.stopwatch import Stopwatch
 from regreen.train.trace import Group
-from regreen.train.tracking import Tracker, rewind, trackers
+from regreen.train.tracking import Tracker, forget_evaluations, rewind, trackers
 from regreen.train.weights.sender import FileSender
 from regreen.train.weights.state import Checkpoints
 
@@ -71,7 +72,7 @@ class RlResult:
     steps: int
     """Batches of the whole run."""
     seconds: float
-    """Time spent, of earlier processes too."""
+    """Time spent, of earlier processes too, also on what was lost with them."""
     checkpoint: Path
     """The last checkpoint."""
     evaluations: tuple[Mapping[str, float], ...]
@@ -132,12 +133,13 @@ class _Loop:
         self._job, self._config, self._here = job, job.config, job.learner.world
         self._console, self._asked = console, asked
         self._progress, self._clock = progress, clock
-        self._begun = self._heard = clock.monotonic()
-        self._where, self._before = Where(), 0.0
+        self._heard, self._where = clock.monotonic(), Where()
+        self._resumed = 0.0, 0
         self._newest: Path | None = None
         self._saved: Where | None = None
         self._log: Tracker | None = None
         path, beside = job.run.path, job.beside
+        self._watch = Stopwatch(path / "seconds.json" if self._here.first else None, clock)
         self._checkpoints = Checkpoints(path / "checkpoints", self._config.keep, beside=beside)
         self._sender = FileSender(path / "weights", self._config.staleness + 2, beside=beside)
         self._writes = self._here.broadcast(job.executor is None or not job.executor.own_weights)
@@ -160,7 +162,7 @@ class _Loop:
         assert self._newest is not None
         where = self._where
         return RlResult(
-            step=where.step, steps=self._config.steps, seconds=where.seconds,
+            step=where.step, steps=self._config.steps, seconds=self._watch.seconds,
             checkpoint=self._newest, evaluations=where.evaluations,
         )  # fmt: skip
 
@@ -168,6 +170,7 @@ class _Loop:
         """Let everything go."""
         if self._log is not None:
             self._log.close()
+        self._watch.close()
 
     # -- the run ----------------------------------------------------------------------------
 
@@ -178,12 +181,16 @@ class _Loop:
         if self._newest is not None:
             extra = self._checkpoints.load(self._newest, learner.model, learner.optimiser)
             self._where = where_of(extra)
-            self._saved, self._before = self._where, self._where.seconds
+            self._saved = self._where
         step = self._where.step
+        self._resumed = self._watch.seconds, step
         if self._here.first:
             # What stands of the beginning is logged again, from the checkpoint or anew.
             rewind(run, step or -1)
+            forget_evaluations(run, {int(one["step"]) for one in self._where.evaluations})
             self._log = trackers(self._config.track, run, since=step)
+        if self._progress is not None:
+            self._progress.known(step * self._config.groups * self._config.group_size)
 
     def _train(self) -> None:
         self._publish()
@@ -216,7 +223,7 @@ class _Loop:
         )
         self._publish()
         end = self._clock.monotonic()
-        self._where = replace(self._where, seconds=self._before + end - self._begun)
+        self._where = replace(self._where, seconds=self._watch.seconds)
         self._record(groups, report, Times(rollout=played - start, update=end - played))
         if self._where.bad >= self._config.max_bad_steps:
             what = f"{self._where.bad} batches in a row could move nothing: {why}"
@@ -300,7 +307,7 @@ class _Loop:
             return
         # A run is judged by its first and its last evaluation; those between may be smaller.
         count = config.evaluations if 0 < step < config.steps else 0
-        jobs = evaluation(self._job.held_out, count, config.seed)
+        jobs = evaluation(self._job.held_out, count, config.seed, step)
         groups = self._gathered(lambda collector: collector.all_of(jobs))
         found = {"step": float(step), **rates(groups, config.update.advantages)}
         self._where = replace(self._where, evaluations=(*known, found))
@@ -330,7 +337,9 @@ class _Loop:
         advantages = self._config.update.advantages
         row = measured(groups, report, version=where.step - 1, config=advantages)
         row |= {f"count/{name}": value for name, value in self._collector.counts.items()}
-        row |= spent(where.step, steps, where.seconds, report.tokens, times)
+        row |= spent(
+            where.step, steps, where.seconds, report.tokens, times, resumed=self._resumed
+        )  # fmt: skip
         self._collector.counts.clear()
         self._log.log(where.step, row)
         if self._progress is not None:

@@ -81,6 +81,10 @@ def measured(
     for name, count in report.left_out.items():
         kinds[_kind(name)] += count
     row |= {f"left_out/{name}": float(count) for name, count in kinds.items()}
+    earlier = [
+        fault.boundary for group in groups for one in group.rollouts for fault in one.earlier
+    ]
+    row |= {f"again/{name}_fault": float(count) for name, count in Counter(earlier).items()}
     row["penalised"] = _share(groups)
     row |= report.metrics
     if report.updates:
@@ -133,15 +137,25 @@ def fruitless(groups: Sequence[Group], report: Report) -> str:
     return ""
 
 
-def spent(step: int, steps: int, seconds: float, tokens: int, times: Times) -> dict[str, float]:
+def spent(
+    step: int,
+    steps: int,
+    seconds: float,
+    tokens: int,
+    times: Times,
+    *,
+    resumed: tuple[float, int] = (0.0, 0),
+) -> dict[str, float]:
     """Time and memory after a batch.
 
     Args:
         step: batches trained on.
         steps: of the whole run.
-        seconds: spent on them.
+        seconds: spent, in all processes.
         tokens: computed by the update.
         times: of this batch.
+        resumed: seconds and batches when this process began; what was lost before tells nothing of
+            how long a batch takes.
     """
     both = max(1e-9, times.rollout + times.update)
     row = {
@@ -150,7 +164,7 @@ def spent(step: int, steps: int, seconds: float, tokens: int, times: Times) -> d
         "seconds_update": times.update,
         "share_rollout": times.rollout / both,
         "tokens_per_second": tokens / both,
-        "eta_seconds": seconds / step * (steps - step),
+        "eta_seconds": (seconds - resumed[0]) / (step - resumed[1]) * (steps - step),
         "memory_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024),
     }
     if torch.cuda.is_available():

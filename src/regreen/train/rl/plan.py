@@ -48,10 +48,17 @@ class Plan:
         ]
 
 
-def evaluation(problems: Sequence[str], count: int, seed: int) -> list[Job]:
-    """Held-out problems once each; the same ones and seeds at every step."""
+def evaluation(problems: Sequence[str], count: int, seed: int, step: int) -> list[Job]:
+    """Held-out problems once each; the same ones and seeds at every step.
+
+    Args:
+        problems: all of them.
+        count: how many are played; 0 for all.
+        seed: of the run.
+        step: batches trained on.
+    """
     chosen = problems[:count] if count else problems
     return [
-        Job(problem=name, place=place, size=1, seed=seed, purpose="evaluate")
+        Job(problem=name, place=place, size=1, seed=seed, purpose="evaluate", step=step)
         for place, name in enumerate(chosen)
     ]

@@ -16,7 +16,7 @@ class Where:
     step: int = 0
     """Batches trained on, which is also the version of the weights."""
     seconds: float = 0.0
-    """Time spent."""
+    """Time spent until the last batch, in all processes."""
     tokens: int = 0
     """Tokens computed by the trainer."""
     bad: int = 0
