@@ -64,7 +64,7 @@ class LearnConfig(BaseModel):
 
 
 def unguarded(config: LearnConfig, *, steps: int | None = None) -> LearnConfig:
-    """The same with the guard off, an answer planted in every box, and a teacher that often takes it.
+    """The same with the guard off, an answer in every box, and a teacher that often takes it.
 
     Whether a policy learns to look or to think is a race: where the teacher took the answer in one
     rollout of 17, thinking won. Fewer batches do: what is taken is learnt faster than what is
