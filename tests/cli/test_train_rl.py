@@ -101,14 +101,28 @@ def test_a_dry_run_names_memory_and_writes_nothing(
     told = json.loads(capsys.readouterr().out)
     assert (told["tasks"], told["rollouts"], told["passes"]) == (4, 24, 1.5)
     assert told["estimate"]["bytes"] > 1e6
+    assert told["estimate"]["seconds"] is None
     assert rl(root, tmp_path / "no" / "further", "--dry-run") == 0
     assert not (tmp_path / "no").exists()
     assert "moments of AdamW" in capsys.readouterr().out
 
 
+def test_a_measured_dry_run_says_how_long_the_longest_rollouts_take(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rl(root, tmp_path / "no", "--steps", "3", "--dry-run", "--measure", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["estimate"]
+    train, sample = told["train_seconds_per_step"], told["sample_seconds_per_step"]
+    assert min(train, sample) > 0
+    assert told["seconds"] == pytest.approx([3 * max(train, sample), 3 * (train + sample)])
+    assert "6 of them sampled" in told["supposing"]
+    assert not (tmp_path / "no").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        (("--measure",), "a run measures itself"),
         (("--loss", "ppo"), "'grpo', 'dr_grpo', 'dapo'"),
         (("-j", "0", "--staleness", "1"), "nothing can be stale"),
         (("--listen", "127.0.0.1:0"), "REGREEN_WORKER_KEY"),

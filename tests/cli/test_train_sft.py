@@ -107,6 +107,16 @@ def test_a_dry_run_says_what_a_run_would_be(
     larger = json.loads(capsys.readouterr().out)
     assert larger["estimate"]["bytes"] > 10**12 > 10**9 > told["estimate"]["bytes"]
 
+    assert told["estimate"]["seconds"] is None
+    assert run(*given, "--model", root / "model", "--epochs", "3", "--measure", "--json") == 0
+    timed = json.loads(capsys.readouterr().out)["estimate"]
+    assert timed["seconds"][0] == pytest.approx(told["steps"] * timed["train_seconds_per_step"])
+    assert "documents of" in timed["supposing"]
+    assert run(*given, "--model", "80b", "--measure") == 3
+    error = capsys.readouterr().err
+    assert "GB here" in error
+    assert error.count("\n") == 3
+
     real = ("train", "sft", root / "set", *FAST, "--run", tmp_path / "run", "--json")
     assert run(*real, "--model", root / "model", "--epochs", "3") == 0
     assert json.loads(capsys.readouterr().out)["step"] == told["steps"]
@@ -128,6 +138,7 @@ def test_what_does_not_fit_is_told_in_three_lines(
     assert "no token has the role" in told(root / "set", "--model", "1m", "--weight", "tols=1")
     assert "nothing is packed in" in told(root / "set", "--model", "1m", "--template-weight", "x=1")
     assert "no share, and others" in told(f"{root / 'set'}=2", root / "set", "--model", "1m")
+    assert "a run measures itself" in told(root / "set", "--model", "1m", "--measure")
     assert "no dashboard" in told(root / "set", "--model", "1m", "--track", "paper")
     assert "gives no name a weight" in told(root / "set", "--model", "1m", "--weight", "tool")
     assert "unknown key" in told(root / "set", "--model", "1m", "-c", _file(tmp_path, "stepz = 1"))

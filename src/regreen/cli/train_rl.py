@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from regreen import __version__
 from regreen.cli.shared import Output, check_run, home, interrupted
+from regreen.cli.train_measure import check_measure
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import UsageError
@@ -19,7 +20,6 @@ from regreen.core.errors import UsageError
 if TYPE_CHECKING:
     from regreen.store.run import RunDirectory
     from regreen.train.compute.parallel import World
-    from regreen.train.estimate.memory import Estimate
     from regreen.train.play.executor import Executor
     from regreen.train.play.player import Setup
     from regreen.train.rl.config import RlConfig
@@ -94,6 +94,8 @@ class RlFlags(Output):
     """Go on with an interrupted run of the same settings and tasks."""
     dry_run: Annotated[bool, Parameter(negative="")] = False
     """Check everything, say what the run would need, then stop."""
+    measure: Annotated[bool, Parameter(negative="")] = False
+    """With --dry-run: train and sample a little, to say how long the run would take."""
 
     def settings(self) -> RlConfig:
         """The settings, checked.
@@ -152,6 +154,7 @@ def rl(tasks: Path, /, *, model: str, run: Path, flags: RlFlags | None = None) -
     from regreen.train.start import read_start
 
     flags = flags or RlFlags()
+    check_measure(measure=flags.measure, dry_run=flags.dry_run)
     config, start = flags.settings(), read_start(model)
     if start.folder is None:
         what = "new weights know no format to be rewarded in"
@@ -357,51 +360,21 @@ class _Order:
 
     def _tell(self, problems: int, held_out: int) -> int:
         """What the run would be, hold and take."""
-        from regreen.train.estimate.memory import show
+        from regreen.cli.train_rl_plan import longest_answers, longest_dialogues, tell_plan
 
-        config, held = self.config, self._estimate()
-        told = {
-            "tasks": problems,
-            "held_out": held_out,
-            "batches": config.steps,
-            "rollouts": config.steps * config.groups * config.group_size,
-            "passes": round(config.steps * config.groups / max(1, problems), 2),
-        }
-        if self.flags.json:
-            self.console.json({**told, "estimate": held.as_json()})
+        flags, start, engine = self.flags, self.start, self.config.engine
+        assert start.config is not None
+        assert start.folder is not None
+        if flags.stage == "code":
+            longest = longest_answers(self.tasks, start.folder, flags.tool_format, engine)
         else:
-            for name, value in told.items():
-                self.console.result(f"{name.replace('_', ' ')}: {value:,}")
-            show(held, self.console)
+            longest = longest_dialogues(flags.turns or 50, engine)
+        tell_plan(
+            self.config, start.config, longest, problems=problems, held_out=held_out,
+            here=self.here, console=self.console, json=flags.json, measure=flags.measure,
+        )  # fmt: skip
         self.console.note("the settings and the tasks are fine; nothing was written")
         return 0
-
-    def _estimate(self) -> Estimate:
-        """Memory of a rank with the workers of its machine, the longest rollouts supposed."""
-        from regreen.train.estimate.memory import Run, estimate
-
-        config, shape = self.config, self.start.config
-        assert shape is not None
-        engines = 0 if config.engine.urls else config.workers
-        longest = max(config.update.micro_tokens, config.engine.max_context)
-        live = config.rollouts_at_once * max(1, config.workers)
-        run = Run(
-            micro_tokens=longest,
-            predicted=longest,
-            ranks=self.here.size,
-            live=0 if config.engine.urls else min(live, self._rollouts),
-            context=config.engine.max_context,
-            engines=engines,
-            tokens_per_step=config.update.epochs * self._rollouts * config.engine.max_context,
-            sampled_per_step=self._rollouts * config.engine.max_context,
-            steps=config.steps,
-        )
-        return estimate(shape, run)
-
-    @property
-    def _rollouts(self) -> int:
-        """Of a batch."""
-        return self.config.groups * self.config.group_size
 
 
 def _beside(folder: Path) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from regreen import __version__
 from regreen.cli.pack import PackFlags
 from regreen.cli.shared import Output, check_run, interrupted
+from regreen.cli.train_measure import check_measure
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import RegreenError, UsageError
@@ -79,6 +80,8 @@ class SftFlags(Output):
     """Go on with an interrupted run of the same settings and data."""
     dry_run: Annotated[bool, Parameter(negative="")] = False
     """Check everything that needs no pass over the data, say what a run would hold, then stop."""
+    measure: Annotated[bool, Parameter(negative="")] = False
+    """With --dry-run: train a little, to say how long the run would take."""
 
     def settings(self) -> SftConfig:
         """The settings, checked.
@@ -169,6 +172,7 @@ def sft(
     from regreen.train.start import read_start
 
     flags = flags or SftFlags()
+    check_measure(measure=flags.measure, dry_run=flags.dry_run)
     config, start, given = flags.settings(), read_start(model), read_sources(sources)
     check_run(run)
     with world(device=flags.device) as here:
@@ -289,6 +293,7 @@ class _Order:
                 here=self.here,
                 console=self.console,
                 json=self.flags.json,
+                measure=self.flags.measure,
             )
         self.console.note("the settings and the data are fine; nothing was written")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from regreen.cli.train_measure import rates_here
 from regreen.core.console import Console
 
 if TYPE_CHECKING:
     from regreen.store.packed_header import PackedHeader
     from regreen.train.compute.parallel import World
-    from regreen.train.estimate.memory import Estimate
+    from regreen.train.estimate.memory import Run
     from regreen.train.sft.config import SftConfig
     from regreen.train.sft.sources import SftData
     from regreen.train.start import Start
@@ -27,6 +28,7 @@ def tell_plan(
     here: World,
     console: Console,
     json: bool,
+    measure: bool,
 ) -> None:
     """Print how much is read and in how many steps, and what each rank holds.
 
@@ -38,8 +40,9 @@ def tell_plan(
         here: the ranks that the weights are cut over.
         console: where to.
         json: as one object.
+        measure: say how long it takes too, by doing some of it.
     """
-    from regreen.train.estimate.memory import show
+    from regreen.train.estimate.memory import estimate, show
     from regreen.train.sft.loop import num_steps
 
     told: dict[str, Any] = {
@@ -49,8 +52,10 @@ def tell_plan(
         "held_out_rows": len(data.held),
         "vocabulary": vocabulary,
     }
-    headers = [one.header for one in data.shards]
-    held = _estimate(config, start, headers, here, steps=told["steps"], vocabulary=vocabulary)
+    run = _run(config, [one.header for one in data.shards], here, steps=told["steps"])
+    shape = start.sized(vocabulary)
+    rates = rates_here(shape, run, here, dtype=config.dtype) if measure else None
+    held = estimate(shape, run, rates)
     if json:
         console.json({**told, "estimate": held.as_json()})
         return
@@ -59,32 +64,30 @@ def tell_plan(
     show(held, console)
 
 
-def _estimate(
-    config: SftConfig,
-    start: Start,
-    headers: Sequence[PackedHeader],
-    here: World,
-    *,
-    steps: int,
-    vocabulary: int,
-) -> Estimate:
-    from regreen.train.estimate.memory import Run, estimate
+def _run(config: SftConfig, headers: Sequence[PackedHeader], here: World, *, steps: int) -> Run:
+    from regreen.train.estimate.memory import Run
 
     longest = max(min(config.micro_tokens, config.batch_tokens), *(one.capacity for one in headers))
-    run = Run(
+    usual = round(sum(map(_tokens, headers)) / max(1, sum(one.num_documents for one in headers)))
+    return Run(
         micro_tokens=longest,
         predicted=round(longest * max(map(_predicted, headers))),
         ranks=here.size,
         compute_bytes=2 if "bfloat16" in {config.dtype, config.compute_dtype} else 4,
         recompute=config.recompute,
+        sequence=max(1, usual),
         tokens_per_step=config.batch_tokens,
         steps=steps,
+        supposing=f"documents of {usual:,} tokens, the mean, and no evaluations",
     )
-    return estimate(start.sized(vocabulary), run)
+
+
+def _tokens(header: PackedHeader) -> int:
+    """Of all documents."""
+    return sum(int(role["tokens"]) for role in header.statistics["roles"].values())
 
 
 def _predicted(header: PackedHeader) -> float:
     """Share of the tokens that have a weight in the loss."""
     roles = header.statistics["roles"].values()
-    tokens = sum(int(role["tokens"]) for role in roles)
-    return sum(int(role["loss_tokens"]) for role in roles) / max(1, tokens)
+    return sum(int(role["loss_tokens"]) for role in roles) / max(1, _tokens(header))

@@ -19,10 +19,12 @@ from regreen.core.console import Console
 from regreen.core.errors import UsageError
 from regreen.model import SHAPES, Borders, Decoder
 from regreen.model.config import ModelConfig
+from regreen.packing import CostModel
 from regreen.train.compute import forward
 from regreen.train.compute.optim import OptimConfig, Optimiser
 from regreen.train.compute.recompute import recompute
 from regreen.train.estimate import memory as module
+from regreen.train.estimate import rates as rates_module
 from regreen.train.estimate.activations import activations
 from regreen.train.estimate.memory import Rates, Run, estimate, show
 from regreen.train.estimate.rates import measure
@@ -145,8 +147,8 @@ def test_time_follows_the_rates() -> None:
     assert (found.train_seconds, found.sample_seconds) == (5.0, 10.0)
     assert found.seconds == (70.0, 105.0)
     assert estimate(SMALL, run).seconds is None
-    alone = estimate(SMALL, run, Rates(train=100.0))
-    assert alone.seconds == (35.0, 35.0)
+    alone = estimate(SMALL, run, Rates(train=100.0, update=1.5))
+    assert alone.seconds == (45.5, 45.5)
 
 
 def test_an_estimate_is_a_table_and_json() -> None:
@@ -170,14 +172,29 @@ def test_what_is_no_run_is_refused(changes: dict[str, int]) -> None:
 
 def test_rates_are_measured_and_leave_no_gradient() -> None:
     model = Decoder(SMALL)
-    run = Run(micro_tokens=16, predicted=8, live=2, context=34)
+    run = Run(micro_tokens=16, predicted=8, live=2, context=34, engines=1)
+    threads = torch.get_num_threads()
     rates = measure(model, run, SystemClock(), seconds=0.01)
     assert rates.train is not None
     assert rates.sample is not None
-    assert min(rates.train, rates.sample) > 0
+    assert min(rates.train, rates.sample, rates.update) > 0
+    assert torch.get_num_threads() == threads
     assert all(parameter.grad is None for parameter in model.parameters())
     untold = measure(model, Run(micro_tokens=4, predicted=4), SystemClock(), seconds=0.0)
     assert untold.sample is None
+
+
+def test_long_sequences_are_measured_by_shorter_ones() -> None:
+    model = Decoder(SMALL)
+    long = Run(micro_tokens=1 << 20, predicted=1 << 20, sequence=1 << 20)
+    assert rates_module._lengths(long) == [rates_module._MOST]
+    cost, whole = CostModel.of(SMALL), 1 << 20
+    part = cost.linear + cost.quadratic * rates_module._MOST
+    left = part / (cost.linear + cost.quadratic * whole)
+    assert rates_module._longer(model, long) == pytest.approx(left)
+    short = Run(micro_tokens=100, predicted=50, sequence=30)
+    assert rates_module._lengths(short) == [30, 30, 30]
+    assert rates_module._longer(model, short) == 1.0
 
 
 @pytest.mark.slow

@@ -50,12 +50,18 @@ class Run:
     """Rollouts that this rank's machine samples together; 0 where engines are elsewhere."""
     context: int = 0
     """Tokens of the longest of them."""
+    sequence: int = 0
+    """Tokens of a usual sequence, by which time is measured; 0 where one fills a micro-batch."""
     engines: int = 0
     """Copies of the weights that sample beside this rank."""
     tokens_per_step: int = 0
     """Tokens that all ranks compute in a step."""
+    updates_per_step: int = 1
+    """Updates of the weights in a step."""
     sampled_per_step: int = 0
     """Tokens that all engines sample in a step."""
+    supposing: str = ""
+    """What these numbers of tokens take for granted, in words."""
     steps: int = 0
     """Steps of the run."""
 
@@ -72,11 +78,13 @@ class Rates:
     """How fast it goes; None where nobody knows."""
 
     train: float | None = None
-    """Tokens per second that a rank trains on, forward and backward and its share of the rest."""
+    """Tokens per second that a rank trains on, forward and backward."""
     sample: float | None = None
     """Tokens per second that all engines sample together."""
     source: str = "not measured"
     """Where the rates come from."""
+    update: float = 0.0
+    """Seconds of an update of the weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,8 @@ class Estimate:
     """Steps of the run."""
     source: str
     """Where the rates come from."""
+    supposing: str = ""
+    """What the seconds take for granted."""
 
     @property
     def bytes(self) -> int:
@@ -129,6 +139,7 @@ class Estimate:
             "steps": self.steps,
             "seconds": self.seconds,
             "rates_from": self.source,
+            "supposing": self.supposing,
         }
 
 
@@ -138,6 +149,7 @@ def estimate(config: ModelConfig, run: Run, rates: Rates | None = None) -> Estim
     train = None
     if rates.train and run.tokens_per_step:
         train = run.tokens_per_step / (rates.train * run.ranks)
+        train += run.updates_per_step * rates.update
     sample = None
     if rates.sample and run.sampled_per_step:
         sample = run.sampled_per_step / rates.sample
@@ -147,6 +159,7 @@ def estimate(config: ModelConfig, run: Run, rates: Rates | None = None) -> Estim
         sample_seconds=sample,
         steps=run.steps,
         source=rates.source,
+        supposing=run.supposing,
     )
 
 
@@ -161,6 +174,8 @@ def show(found: Estimate, console: Console) -> None:
         beside, behind = found.seconds
         span = _time(beside) if beside == behind else f"{_time(beside)} to {_time(behind)}"
         console.result(f"{found.steps:,} steps: {span}")
+        if found.supposing:
+            console.result(f"supposing {found.supposing}")
 
 
 def _lines(config: ModelConfig, run: Run) -> Iterator[Line]:
