@@ -227,12 +227,17 @@ def find_tests() -> None:
 
 
 def pooled(
-    count: int = 1, *, in_flight: bool = False, silence: float = 60.0, **settings: Any
+    count: int = 1,
+    *,
+    in_flight: bool = False,
+    silence: float = 60.0,
+    kind: type[WorkerPool] = WorkerPool,
+    **settings: Any,
 ) -> Callable[[Path], WorkerPool]:
     """What makes a pool of workers of the toy."""
     find_tests()
     spec = WorkerSpec(build=build, settings={"model": shape(), **settings}, in_flight=in_flight)
-    return lambda path: WorkerPool(spec, count=count, logs=path / "logs", silence=silence)
+    return lambda path: kind(spec, count=count, logs=path / "logs", silence=silence)
 
 
 def rows(path: Path, name: str = "reward") -> list[tuple[int, float]]:

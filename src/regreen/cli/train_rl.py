@@ -84,6 +84,8 @@ class RlFlags(Output):
     listen: str | None = None
     """HOST:PORT at which workers of other machines connect (see regreen train worker); the secret
     is in REGREEN_WORKER_KEY."""
+    weights: Literal["file", "collective"] | None = None
+    """How new weights reach workers: by a folder (default), or past the disk, all at once."""
     device: str | None = None
     """cpu or cuda (default cuda where there is one)."""
     seed: int | None = None
@@ -109,7 +111,7 @@ class RlFlags(Output):
 
         same = (
             "steps", "groups", "group_size", "staleness", "screen", "evaluate_every",
-            "checkpoint_every", "workers", "seed",
+            "checkpoint_every", "workers", "weights", "seed",
         )  # fmt: skip
         given: dict[str, Any] = {name: getattr(self, name) for name in same}
         given["track"] = self.track or None
@@ -215,6 +217,9 @@ class _Order:
             if device != "cpu":
                 what = "the trainer's own process samples where it trains"
                 raise UsageError(what, where="engine.device", mend="leave it out, or give -j 1")
+            if self.config.weights == "collective":
+                what = "alone, this process samples by the weights that it trains: none are sent"
+                raise UsageError(what, where="--weights", mend="give -j 1 or more, or --listen")
             if self.config.staleness:
                 what = "alone, this process samples or trains, so nothing can be stale"
                 raise UsageError(what, where="--staleness", mend="give -j 1 or more, or --listen")

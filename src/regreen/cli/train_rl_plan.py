@@ -119,6 +119,7 @@ def _run(config: RlConfig, longest: Longest, here: World) -> Run:
     at_once = max(config.update.micro_tokens, config.engine.max_context)
     live = min(config.rollouts_at_once * max(1, config.workers), rollouts)
     elsewhere = bool(config.engine.urls)
+    copies = 2 if config.weights == "collective" else 1  # one samples, one is received into
     updates = update.epochs * update.minibatches
     passes = update.epochs + (_FORWARD if updates > 1 else 0.0)
     return Run(
@@ -128,7 +129,7 @@ def _run(config: RlConfig, longest: Longest, here: World) -> Run:
         live=0 if elsewhere else live,
         context=config.engine.max_context,
         sequence=longest.tokens,
-        engines=0 if elsewhere else config.workers,
+        engines=0 if elsewhere else config.workers * copies,
         tokens_per_step=round(passes * rollouts * longest.tokens),
         updates_per_step=updates,
         sampled_per_step=rollouts * longest.sampled,

@@ -1,7 +1,7 @@
 """What `test_learner.py` trains under torchrun: the first rank has a worker, every rank updates.
 
-Run as `rl_job.py <folder>`, with another word under torchrun; the first rank leaves its weights in
-`<folder>/end-0.pt`, or `end-1.pt`.
+Run as `rl_job.py <folder>`, with another word under torchrun, where it may be how weights reach the
+worker; the first rank leaves its weights in `<folder>/end-0.pt`, or `end-1.pt`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def main() -> None:
     # A large epsilon: Adam makes a step of a rounding error where a gradient is almost nought.
     optimiser = {"learning_rate": 1e-2, "weight_decay": 0.0, "epsilon": 1e-2}
     config = configured(
-        steps=3, workers=1, update=update, optimiser=optimiser, evaluate_every=2
+        steps=3, workers=1, update=update, optimiser=optimiser, evaluate_every=2,
+        weights=sys.argv[2] if ranked else "file",
     )  # fmt: skip
     with world(device="cpu", timeout_seconds=120.0) as here:
         model = shard(policy(), here)

@@ -127,20 +127,23 @@ def test_a_batch_without_a_verdict_moves_nothing(groups: list[Group]) -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_train_as_one(tmp_path: Path) -> None:
+def test_two_ranks_train_as_one_however_weights_travel(tmp_path: Path) -> None:
     script = str(Path(__file__).with_name("rl_job.py"))
     ranks = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     ends = []
-    for number, start in enumerate(((), ranks)):
-        folder = tmp_path / str(number)
+    for start, ways in (((), []), (ranks, ["file"]), (ranks, ["collective"])):
+        folder = tmp_path / "-".join(["run", *ways])
         folder.mkdir()
-        more = ["ranked"] if number else []
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        path = f"{ROOT}{os.pathsep}{ROOT / 'src'}"
+        environ = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
-            [sys.executable, *start, script, str(folder), *more], env=environ,
+            [sys.executable, *start, script, str(folder), *ways], env=environ,
             capture_output=True, text=True, timeout=400, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
-        ends.append(torch.load(folder / f"end-{number}.pt"))
-    one, two = ends
+        ends.append(torch.load(folder / f"end-{len(ways)}.pt"))
+    one, two, past_disk = ends
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-5
+    assert all(torch.equal(two[name], past_disk[name]) for name in two)
+    weights = tmp_path / "run-collective" / "run" / "weights"
+    assert [folder.name for folder in weights.iterdir()] == ["version-000000"]

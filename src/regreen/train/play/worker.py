@@ -2,24 +2,30 @@
 
 Messages are taken in order. Weights are loaded between batches of jobs, never within one, so every
 group of a batch was sampled by one version; where a run wants slow groups to hold up nobody
-(``in_flight``), weights are loaded at once and open rollouts are read again by them. A worker that
-loses the trainer ends.
+(``in_flight``), weights are loaded at once and open rollouts are read again by them. Weights that
+come past the disk are taken meanwhile and wait for their turn. A worker without a trainer ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
 
 from regreen.core.errors import ModelError, RegreenError
 from regreen.core.together import together
+from regreen.inference.engine.lockstep import LockStep
+from regreen.model import Decoder
+from regreen.train.play.receiver import Invitation, Receiver
 from regreen.train.play.rollouts import Job, Player, outcome_of
 from regreen.train.trace import Played
 
@@ -57,7 +63,7 @@ def serve(address: str, key: bytes, name: str, url: str = "") -> None:
     with Client((host, int(port)), authkey=key) as connection:
         connection.send(("hello", name, os.getpid()))
         try:
-            _work(connection, connection.recv(), url)
+            _work(connection, connection.recv(), url, host)
         except (ConnectionError, EOFError):
             return
         except Exception as error:
@@ -69,17 +75,18 @@ def serve(address: str, key: bytes, name: str, url: str = "") -> None:
             raise
 
 
-def _work(connection: Connection, spec: WorkerSpec, url: str) -> None:
+def _work(connection: Connection, spec: WorkerSpec, url: str, host: str) -> None:
     import torch
 
     torch.set_num_threads(spec.threads)
-    asyncio.run(_Worker(connection, spec, url).run())
+    asyncio.run(_Worker(connection, spec, url, host).run())
 
 
 class _Worker:
-    def __init__(self, connection: Connection, spec: WorkerSpec, url: str) -> None:
+    def __init__(self, connection: Connection, spec: WorkerSpec, url: str, host: str) -> None:
         self._connection = connection
         self._spec = spec
+        self._host = host
         self._sending = threading.Lock()
         self._ended = threading.Event()
         self._inbox: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
@@ -117,6 +124,8 @@ class _Worker:
     async def _obey(self, message: tuple[Any, ...], playing: asyncio.TaskGroup) -> None:
         if message[0] == "weights":
             await self._load(Path(message[1]), message[2])
+        elif message[0] == "received":
+            await self._adopt(message[1])
         elif self._spec.in_flight:
             playing.create_task(self._play(message[1]))
         else:
@@ -125,11 +134,19 @@ class _Worker:
     async def _load(self, folder: Path, version: int) -> None:
         try:
             await self._player.engine.load(folder, version=version)
+            self._send("loaded", version)
         except ModelError:
             if version == self._newest:
                 raise
             # This worker was behind and the folder is gone; what is played until the newer ones
             # are loaded bears the version that it was sampled by.
+
+    async def _adopt(self, taken: Future[tuple[Decoder, int] | None]) -> None:
+        if (found := await asyncio.wrap_future(taken)) is not None:
+            copy, version = found
+            self._receiver.adopt(copy)
+            self._engine.updated(version)
+        # Else the trainer knows that it was lost: a folder comes before anything is to be played.
 
     async def _play(self, jobs: list[Job]) -> None:
         async def one(job: Job) -> None:
@@ -151,13 +168,36 @@ class _Worker:
         """Read in a thread: the loop may be busy for as long as a step of the engine takes."""
         with suppress(EOFError, OSError):
             while (message := self._connection.recv())[0] != "stop":
+                if message[0] == "meet":
+                    self._meet(message[1])
+                    continue
                 if message[0] == "weights":
                     self._newest = message[2]
+                elif message[0] == "receive":
+                    self._newest = message[1]
+                    message = ("received", self._receiver.receive())
                 loop.call_soon_threadsafe(self._inbox.put_nowait, message)
         with suppress(RuntimeError):  # the loop has ended by itself
             loop.call_soon_threadsafe(serving.cancel)
         if not self._ended.wait(_END_SECONDS):
             os._exit(1)  # whoever could use what is played is gone
+
+    def _meet(self, invitation: Invitation) -> None:
+        self._receiver.meet(invitation, lambda: self._send("coming", invitation.number))
+
+    @property
+    def _engine(self) -> LockStep:
+        engine = self._player.engine
+        assert isinstance(engine, LockStep), (
+            "weights come past the disk to an engine of this process"
+        )
+        return engine
+
+    @cached_property
+    def _receiver(self) -> Receiver:
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as link:
+            own = link.getsockname()[0]
+        return Receiver(self._engine.model, self._host, own)
 
     def _beat(self) -> None:
         with suppress(OSError, ValueError):

@@ -27,8 +27,10 @@ from typing import Any
 from regreen.core.errors import InfrastructureError, ModelError, UsageError
 from regreen.inference.errors import EndpointUnreachable
 from regreen.train.play.executor import Event, Finished, Lost, Told
+from regreen.train.play.muster import Muster
 from regreen.train.play.rollouts import Job
 from regreen.train.play.worker import WorkerSpec
+from regreen.train.weights.meeting import Meeting
 
 __all__ = ["KEY_VARIABLE", "WorkerPool", "worker_key"]
 
@@ -58,6 +60,11 @@ class _Worker:
     seen: float
     jobs: dict[_Key, Job] = field(default_factory=dict)
     why: str = ""
+    version: int = -1
+    meets: bool = False
+    coming: int = 0
+    held: list[list[Job]] = field(default_factory=list)
+    """What it is to play once it is told the weights."""
 
 
 class WorkerPool:
@@ -105,6 +112,10 @@ class WorkerPool:
         self._waiting: list[Job] = []
         self._done: set[_Key] = set()
         self._weights: tuple[str, int] | None = None
+        self._version = -1
+        self._muster = Muster(
+            silence, tell=self._tell, look=self._catch_up, there=self._workers.__contains__
+        )
         self._futile, self._started = 0, 0
         self._came, self._closed = False, False
         self._looked = self._peopled = time.monotonic()
@@ -120,9 +131,33 @@ class WorkerPool:
     def publish(self, folder: Path | None, version: int) -> None:
         """See ``Executor``."""
         assert folder is not None, "workers read weights from a folder"
-        self._weights = (str(folder), version)
+        self._weights, self._version = (str(folder), version), version
         for worker in list(self._workers):
-            self._tell(worker, "weights", *self._weights)
+            self._fill(worker)
+
+    @property
+    def lacking(self) -> bool:
+        """Whether a worker waits for a folder of the newest weights."""
+        return any(worker.version != self._version for worker in self._workers)
+
+    def meet(self, version: int) -> Meeting | None:
+        """Have workers take these weights past the disk, whatever they play; then call ``met``.
+
+        Returns:
+            Where they wait for it; None where nobody does.
+
+        Raises:
+            InfrastructureError: nobody is left to play.
+        """
+        self._catch_up()
+        self._version = version
+        return self._muster.begin(self._workers, version)
+
+    def met(self, *, whole: bool) -> None:
+        """Note whether all of them have it; if not, they wait for a folder."""
+        self._muster.end(self._version, whole=whole)
+        for worker in self._workers:
+            self._play_held(worker)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """See ``Executor``; the first jobs wait until all workers that were started have come."""
@@ -140,13 +175,14 @@ class WorkerPool:
             left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
             if (event := self._take(max(0.0, left))) is not None:
                 return event
-            if left <= 0:
+            if left <= 0 or self.lacking:
                 return None
         return self._kept.popleft()
 
     def close(self) -> None:
         """See ``Executor``."""
         self._closed = True
+        self._muster.leave()
         for worker in self._workers:
             self._tell(worker, "stop")
         _shut(self._server)
@@ -230,6 +266,10 @@ class WorkerPool:
             return None  # it was given up before it said so
         elif kind == "told":
             return Told(*message[1:])
+        elif kind == "loaded":
+            worker.meets = worker.version == message[1]
+        elif kind == "coming":
+            worker.coming = message[1]
         elif kind == "failed":
             worker.why = message[1]
             self._judge(worker, message[2])
@@ -238,6 +278,14 @@ class WorkerPool:
         elif kind == "group":
             return self._finish(worker, message[1])
         return None
+
+    def _catch_up(self) -> None:
+        """Hear what was said, and wait a moment if it was nothing."""
+        waited = 0.02
+        while (event := self._take(waited)) is not None or not self._news.empty():
+            waited = 0.0
+            if event is not None:
+                self._kept.append(event)
 
     def _finish(self, worker: _Worker, group: Any) -> Event | None:
         key = (group.purpose, group.place)
@@ -250,11 +298,26 @@ class WorkerPool:
 
     def _greet(self, worker: _Worker) -> None:
         self._workers.append(worker)
-        if self._weights is not None:
-            self._tell(worker, "weights", *self._weights)
+        self._fill(worker)
         waiting, self._waiting = self._waiting, []
         if waiting:
             self._deal(waiting)
+
+    def _fill(self, worker: _Worker) -> None:
+        """Tell a worker the newest weights, if they lie in a folder, then what waits for them."""
+        if self._weights is None or self._weights[1] != self._version:
+            return
+        if worker.version == self._version:
+            return
+        self._tell(worker, "weights", *self._weights)
+        worker.version = self._version
+        self._play_held(worker)
+
+    def _play_held(self, worker: _Worker) -> None:
+        if worker.version == self._version:
+            held, worker.held = worker.held, []
+            for share in held:
+                self._tell(worker, "play", share)
 
     def _deal(self, jobs: list[Job]) -> None:
         """Give every worker its share of jobs that are to be played together."""
@@ -266,7 +329,10 @@ class WorkerPool:
             share = jobs[at :: len(workers)]
             if share:
                 worker.jobs.update({_key(job): job for job in share})
-                self._tell(worker, "play", share)
+                if worker.version == self._version:
+                    self._tell(worker, "play", share)
+                else:
+                    worker.held.append(share)
 
     def _tell(self, worker: _Worker, *message: Any) -> None:
         with contextlib.suppress(OSError):  # its reader will say that it is gone

@@ -17,7 +17,7 @@ __all__ = ["MAY_DIFFER", "RlConfig"]
 MAY_DIFFER = (
     "workers", "rollouts_at_once", "evaluate_every", "checkpoint_every", "keep", "track",
     "silence_seconds", "max_bad_steps", "update.micro_tokens", "engine.urls", "engine.model",
-    "engine.away_seconds", "engine.device",
+    "engine.away_seconds", "engine.device", "weights",
 )  # fmt: skip
 """Settings that a resume may change, because they decide about no weight."""
 
@@ -70,6 +70,9 @@ class RlConfig(BaseModel):
     """Processes that play; 0 plays in the trainer's. With ``engine.urls`` one for each server."""
     silence_seconds: float = Field(default=120.0, gt=0.0)
     """A worker that says nothing for so long is taken for dead."""
+    weights: Literal["file", "collective"] = "file"
+    """How new weights reach workers that sample: by a folder, or past the disk, all at once; then a
+    folder is written for those only that have just come or whose transfer broke."""
     max_bad_steps: int = Field(default=5, ge=1)
     """Batches in a row that may move nothing before the run ends, because every gradient was
     refused or no rollout has a verdict."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from regreen.core.clock import Clock, SystemClock
 from regreen.core.console import Console
@@ -26,6 +26,7 @@ from regreen.train.rl.config import RlConfig
 from regreen.train.rl.group_file import GroupFolder
 from regreen.train.rl.metrics import Times, fruitless, measured, rates, spent
 from regreen.train.rl.plan import Plan, evaluation
+from regreen.train.rl.publisher import Publisher
 from regreen.train.rl.state import Where, where_of
 from regreen.train.stop import Asked
 from regreen.train.stopwatch import Stopwatch
@@ -37,10 +38,13 @@ from regreen.train.weights.state import Checkpoints
 __all__ = ["RlJob", "RlResult", "train_rl"]
 
 _Found = TypeVar("_Found")
+_Heard = tuple[Literal["still", "write", "ready"], Any, Any]
+"""What the first rank tells the others while it plays: what to do; what was found; what ends it."""
 
 _STILL_SECONDS = 30.0
 """How often ranks that wait for rollouts hear that they are still being played; an agent's may take
 longer than a rank waits for another."""
+_STILL: _Heard = ("still", None, None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,8 +145,13 @@ class _Loop:
         path, beside = job.run.path, job.beside
         self._watch = Stopwatch(path / "seconds.json" if self._here.first else None, clock)
         self._checkpoints = Checkpoints(path / "checkpoints", self._config.keep, beside=beside)
-        self._sender = FileSender(path / "weights", self._config.staleness + 2, beside=beside)
-        self._writes = self._here.broadcast(job.executor is None or not job.executor.own_weights)
+        self._publisher = Publisher(
+            job.executor,
+            FileSender(path / "weights", self._config.staleness + 2, beside=beside),
+            self._here,
+            past_disk=self._config.weights == "collective",
+            note=console.note,
+        )
         self._files = GroupFolder(path / "groups")
         self._screenings = GroupFolder(path / "groups" / "screening")
         self._collector: Collector | None = None
@@ -235,15 +244,17 @@ class _Loop:
         found: _Found | None = None
         end: RegreenError | _Stopped | None = None
         if self._collector is None:
-            still = True
-            while still:
-                still, found, end = self._here.broadcast((False, found, end))
+            while (heard := self._here.broadcast(_STILL))[0] != "ready":
+                if heard[0] == "write":
+                    with suppress(RegreenError):  # the first rank has the same, and says so
+                        self._write()
+            _, found, end = heard
         else:
             try:
                 found = play(self._collector)
             except (RegreenError, _Stopped) as error:
                 end = error
-            self._here.broadcast((False, found, end))
+            self._here.broadcast(("ready", found, end))
         if end is not None:
             raise end
         assert found is not None
@@ -253,18 +264,22 @@ class _Loop:
         """Called by the collector now and then."""
         if self._asked.stop:
             raise _Stopped
+        if self._publisher.wanted:
+            self._here.broadcast(("write", None, None))
+            self._write()
         now = self._clock.monotonic()
         if self._here.size > 1 and now - self._heard > _STILL_SECONDS:
             self._heard = now
-            self._here.broadcast((True, None, None))
+            self._here.broadcast(_STILL)
 
     # -- around the batches -----------------------------------------------------------------
 
     def _publish(self) -> None:
-        version = self._where.step
-        folder = self._sender.send(self._job.learner.model, version) if self._writes else None
-        if self._job.executor is not None:
-            self._job.executor.publish(folder, version)
+        self._publisher.publish(self._job.learner.model, self._where.step)
+
+    def _write(self) -> None:
+        """A worker that has just come, or whose transfer broke, waits for a folder."""
+        self._publisher.write(self._job.learner.model, self._where.step)
 
     def _screened(self) -> tuple[str, ...]:
         """The problems that are neither too easy nor too hard, found once for the run."""

@@ -5,14 +5,16 @@ gradients, so that either side may be started again without the other. Parameter
 layout of memory, in their order, as one stream cut into buckets; both sides find the cuts from the
 shapes alone. Before the first bucket both sides agree that they mean the same model.
 
-An engine must not sample between the first bucket and the last. If the group breaks in between, its
-weights are of two versions, and it has to be filled from a folder before it goes on.
+Nobody may sample by a model between the first bucket and the last. If the group breaks in between,
+its weights are of two versions, and it has to be filled anew. After the last bucket all agree, so a
+trainer whose `send` returns knows that every engine has all of the version.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +116,11 @@ class BroadcastSender:
                     meeting.broadcast(held[:filled])
                 except InfrastructureError as error:  # the other ranks wait for the rest
                     failure = error
+        if meeting is not None and failure is None:
+            try:
+                meeting.agree(ok=True)
+            except InfrastructureError as error:
+                failure = error
         if (problem := joined().broadcast(failure)) is not None:
             raise problem
 
@@ -148,6 +155,8 @@ def receive(meeting: Meeting, model: Decoder) -> int:
             own = parameters[index][1].detach().view(-1)
             own[start:stop].copy_(values[taken : taken + stop - start])
             taken += stop - start
+    with suppress(InfrastructureError):  # this one has it all; the trainer asks about the others
+        meeting.agree(ok=True)
     return int(version)
 
 
