@@ -125,6 +125,7 @@ def test_a_measured_dry_run_says_how_long_the_longest_rollouts_take(
         (("--measure",), "a run measures itself"),
         (("--loss", "ppo"), "'grpo', 'dr_grpo', 'dapo'"),
         (("-j", "0", "--staleness", "1"), "nothing can be stale"),
+        (("-j", "0", "--weights", "collective"), "none are sent"),
         (("--listen", "127.0.0.1:0"), "REGREEN_WORKER_KEY"),
         (("--held-out", "train.jsonl"), "4 tasks are in both files"),
         (("--tool-format", "none-such"), "none-such"),
