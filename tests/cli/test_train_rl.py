@@ -194,7 +194,8 @@ def test_a_worker_without_the_secret_is_refused(
 
 
 @pytest.mark.slow
-def test_a_worker_from_elsewhere_plays(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ["file", "collective"])
+def test_a_worker_from_elsewhere_plays(root: Path, tmp_path: Path, weights: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     environ = {**os.environ, "REGREEN_WORKER_KEY": KEY}
@@ -202,6 +203,7 @@ def test_a_worker_from_elsewhere_plays(root: Path, tmp_path: Path) -> None:
     arguments = command(
         "train", "rl", root / "train.jsonl", "--model", root / "model", "--run", out, *SMALL,
         "--steps", "2", "-j", "0", "--listen", address, "--staleness", "1",
+        "--weights", weights,
     )  # fmt: skip
     trainer = subprocess.Popen(arguments, env=environ, stderr=subprocess.PIPE, text=True)
     try:
@@ -217,6 +219,8 @@ def test_a_worker_from_elsewhere_plays(root: Path, tmp_path: Path) -> None:
     finally:
         trainer.kill()
     assert [row["step"] for row in metrics(out) if "reward" in row] == [1, 2]
+    written = [folder.name for folder in (out / "weights").iterdir()]
+    assert (written == ["version-000000"]) == (weights == "collective")
 
 
 @pytest.mark.slow
