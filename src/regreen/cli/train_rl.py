@@ -204,7 +204,7 @@ class _Order:
         """Refuse what needs a worker, before anything is written."""
         import torch
 
-        from regreen.train.play.worker_pool import worker_key
+        from regreen.train.play.worker_link import worker_key
 
         device, local = self.config.engine.device, self.config.workers > 0
         if device != "cpu" and local and not torch.cuda.is_available():
@@ -264,7 +264,8 @@ class _Order:
         from regreen.train.play.executor import Here
         from regreen.train.play.player import build_player
         from regreen.train.play.worker import WorkerSpec
-        from regreen.train.play.worker_pool import WorkerPool, worker_key
+        from regreen.train.play.worker_link import worker_key
+        from regreen.train.play.worker_pool import WorkerPool
 
         if self.config.workers == 0 and self.flags.listen is None:
             return Here(build_player, {"setup": setup, "model": learner.model})

@@ -34,7 +34,7 @@ def worker(address: str, /, *, engine: str = "", output: Output | None = None) -
     """
     from regreen.train.play.engine import server_url
     from regreen.train.play.worker import serve
-    from regreen.train.play.worker_pool import worker_key
+    from regreen.train.play.worker_link import worker_key
 
     console = (output or Output()).console()
     host, _, port = address.rpartition(":")

@@ -134,7 +134,7 @@ class _Worker:
     async def _load(self, folder: Path, version: int) -> None:
         try:
             await self._player.engine.load(folder, version=version)
-            self._send("loaded", version)
+            self._send("loaded", version, isinstance(self._player.engine, LockStep))
         except ModelError:
             if version == self._newest:
                 raise

@@ -24,18 +24,16 @@ from multiprocessing.connection import Connection, answer_challenge, deliver_cha
 from pathlib import Path
 from typing import Any
 
-from regreen.core.errors import InfrastructureError, ModelError, UsageError
+from regreen.core.errors import InfrastructureError, ModelError
 from regreen.inference.errors import EndpointUnreachable
 from regreen.train.play.executor import Event, Finished, Lost, Told
 from regreen.train.play.muster import Muster
 from regreen.train.play.rollouts import Job
 from regreen.train.play.worker import WorkerSpec
+from regreen.train.play.worker_link import listening, shut
 from regreen.train.weights.meeting import Meeting
 
-__all__ = ["KEY_VARIABLE", "WorkerPool", "worker_key"]
-
-KEY_VARIABLE = "REGREEN_WORKER_KEY"
-"""Environment variable that holds the secret that workers of other machines show."""
+__all__ = ["WorkerPool"]
 
 _START = (
     "import sys; from regreen.train.play.worker import serve; "
@@ -100,7 +98,7 @@ class WorkerPool:
         self._count, self._logs, self._silence = count, logs, silence
         self.key = key or secrets.token_bytes(32)
         """What a worker must show."""
-        self._server = _listening(address)
+        self._server = listening(address)
         host, port = self._server.getsockname()[:2]
         self.address = f"{host}:{port}"
         """Where workers connect."""
@@ -185,7 +183,7 @@ class WorkerPool:
         self._muster.leave()
         for worker in self._workers:
             self._tell(worker, "stop")
-        _shut(self._server)
+        shut(self._server)
         deadline = time.monotonic() + _END_SECONDS
         for process in self._processes.values():
             try:
@@ -194,7 +192,7 @@ class WorkerPool:
                 process.kill()
                 process.wait()
         for worker in self._workers:
-            _shut(worker.link)
+            shut(worker.link)
         self._workers.clear()
         self._processes.clear()
 
@@ -238,7 +236,7 @@ class WorkerPool:
                 _, name, pid = connection.recv()
                 connection.send_bytes(self._spec)
             except Exception:  # a stranger without the key, or half a greeting
-                _shut(link)
+                shut(link)
                 return
             worker = _Worker(name, link, connection, pid, time.monotonic())
             self._news.put((worker, ("hello",)))
@@ -267,7 +265,7 @@ class WorkerPool:
         elif kind == "told":
             return Told(*message[1:])
         elif kind == "loaded":
-            worker.meets = worker.version == message[1]
+            worker.meets = message[2] and worker.version == message[1]
         elif kind == "coming":
             worker.coming = message[1]
         elif kind == "failed":
@@ -371,7 +369,7 @@ class WorkerPool:
 
     def _lose(self, worker: _Worker, why: str) -> Event:
         self._workers.remove(worker)
-        _shut(worker.link)
+        shut(worker.link)
         jobs = [job for key, job in worker.jobs.items() if key not in self._done]
         process = self._processes.pop(worker.name, None)
         if process is not None:
@@ -406,39 +404,5 @@ class WorkerPool:
         return f"status {code}"
 
 
-def _listening(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    mend = "give HOST:PORT of this machine with a free port; 0 takes any"
-    if not host or not port.isdigit():
-        what = f"{address!r} is no address"
-        raise UsageError(what, where="--listen", mend=mend)
-    try:
-        return socket.create_server((host, int(port)), backlog=64)
-    except (OSError, OverflowError) as error:
-        what = f"nothing can listen there: {error}"
-        raise UsageError(what, where=f"--listen {address}", mend=mend) from error
-
-
-def _shut(link: socket.socket) -> None:
-    """Close a socket so that threads that read from it notice."""
-    with contextlib.suppress(OSError):
-        link.shutdown(socket.SHUT_RDWR)
-    link.close()
-
-
 def _key(job: Job) -> _Key:
     return job.purpose, job.place
-
-
-def worker_key() -> bytes:
-    """The secret of the environment.
-
-    Raises:
-        UsageError: there is none, or one that is too short.
-    """
-    text = os.environ.get(KEY_VARIABLE, "")
-    if len(text) < 16:
-        what = "workers of other machines need a secret of at least 16 characters"
-        mend = f"export {KEY_VARIABLE}=$(openssl rand -hex 32), there too"
-        raise UsageError(what, where=KEY_VARIABLE, mend=mend)
-    return text.encode()

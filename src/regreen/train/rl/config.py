@@ -106,4 +106,7 @@ class RlConfig(BaseModel):
             msg = f"{len(self.engine.urls)} servers have one worker each: leave workers out, it is"
             msg += f" {self.workers}"
             raise ValueError(msg)
+        if self.engine.urls and self.weights == "collective":
+            msg = "servers read weights from a folder: weights = 'collective' is for own workers"
+            raise ValueError(msg)
         return self
