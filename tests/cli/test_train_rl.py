@@ -135,6 +135,7 @@ def test_a_measured_dry_run_says_how_long_the_longest_rollouts_take(
         (("--engine", "http://a:1", "-j", "0"), "one worker each"),
         (("--engine", "http://a:1", "--engine", "http://a:1/v1"), "name each server once"),
         (("--engine", "a:1"), "no address of a server"),
+        (("--engine", "http://a:1", "--weights", "collective"), "from a folder"),
         (("--engine", "http://a:1", "--engine-device", "cuda"), "without servers"),
         (("--engine-device", "abacus"), "engine.device"),
         (("--engine-device", "cuda", "-j", "0"), "samples where it trains"),

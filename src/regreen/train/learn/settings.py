@@ -70,7 +70,7 @@ def unguarded(config: LearnConfig, *, steps: int | None = None) -> LearnConfig:
     rollout of 17, thinking won. Fewer batches do: what is taken is learnt faster than what is
     found out.
     """
-    rl = {"steps": steps or 40, "evaluate_every": 5}
+    rl = {"steps": steps or 20, "evaluate_every": 5}
     return config.model_copy(
         update={
             "peeks": config.peeks if "peeks" in config.model_fields_set else 0.25,
