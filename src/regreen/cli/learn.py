@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from regreen.cli.report import write_reports
-from regreen.cli.shared import Output, check_writable, interrupted
+from regreen.cli.shared import Output, check_run, check_writable, interrupted
 from regreen.core.config import resolve_config
 from regreen.core.errors import UsageError
 
@@ -46,17 +46,17 @@ class LearnFlags(Output):
 
     def settings(self) -> LearnConfig:
         """The settings, checked."""
-        from regreen.train.learn.settings import LearnConfig, unguarded
+        from regreen.train.learn.settings import LearnConfig, UnguardedConfig
 
         given: dict[str, Any] = {
             "seed": self.seed,
             "rl": {"steps": self.steps},
             "stage": {"held_out": self.held_out},
         }
-        found = resolve_config(
-            LearnConfig, file=self.config, table="learn", environ=dict(os.environ), flags=given
+        kind = LearnConfig if self.guard else UnguardedConfig
+        return resolve_config(
+            kind, file=self.config, table="learn", environ=dict(os.environ), flags=given
         )
-        return found if self.guard else unguarded(found, steps=self.steps)
 
 
 def learn(
@@ -85,13 +85,14 @@ def learn(
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     kind = "learn" if flags.guard else "learn-unguarded"
     folder = out or Path("runs") / f"{kind}-{stamp}"
+    check_run(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not flags.resume:
+        msg = "the directory is not empty"
+        raise UsageError(msg, where=str(folder), mend="add --resume, or give another --out")
     if flags.dry_run:
         console.note(f"would write to {folder}; nothing was run")
         return 0
     check_writable(folder / "report.html", "the report")
-    if any(folder.iterdir()) and not flags.resume:
-        msg = "the directory is not empty"
-        raise UsageError(msg, where=str(folder), mend="add --resume, or give another --out")
     found = _run(config, folder, console)
     if found is None:
         interrupted(console, resume=flags.resume)

@@ -134,7 +134,8 @@ def _run(config: RlConfig, longest: Longest, here: World) -> Run:
         updates_per_step=updates,
         sampled_per_step=rollouts * longest.sampled,
         steps=config.steps,
-        supposing=f"rollouts of {longest.tokens:,} tokens, {longest.sampled:,} of them sampled, "
+        supposing=f"{_elsewhere(config)}rollouts of {longest.tokens:,} tokens, "
+        f"{longest.sampled:,} of them sampled, "
         "the most that the settings allow; without tools, tests and evaluations",
     )
 
@@ -142,3 +143,12 @@ def _run(config: RlConfig, longest: Longest, here: World) -> Run:
 def _rollouts(config: RlConfig) -> int:
     """Of a batch."""
     return config.groups * config.group_size
+
+
+def _elsewhere(config: RlConfig) -> str:
+    """What is not counted, because it is not here."""
+    if config.engine.urls:
+        return "sampling that is done by servers and not counted, "
+    if config.engine.device != "cpu":
+        return f"sampling on the processor, not on {config.engine.device}, "
+    return ""

@@ -49,7 +49,7 @@ class SftFlags(Output):
     steps: int | None = None
     """Optimiser steps, in place of --epochs."""
     batch_tokens: int | None = None
-    """Tokens of an optimiser step (default 65536)."""
+    """Tokens of an optimiser step (default 65536); whole rows are added until they are reached."""
     micro_tokens: int | None = None
     """Tokens computed at once (default 8192); decides about memory, not about the result."""
     learning_rate: Annotated[float | None, Parameter(alias="--lr")] = None

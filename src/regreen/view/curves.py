@@ -28,7 +28,10 @@ _SINGLE = (
     ("entropy", "entropy of the policy, nats"),
     ("turns", "turns of a rollout"),
     ("tokens_sampled", "tokens sampled in a rollout"),
-    ("mismatch_max", "largest difference of engine and trainer, nats"),
+    (
+        "mismatch_max",
+        "largest difference of engine and trainer, old weights included, nats",
+    ),
     ("grad_norm", "norm of the gradient"),
     ("staleness_max", "oldest weights in a batch, updates"),
     ("tokens_per_second", "tokens per second"),

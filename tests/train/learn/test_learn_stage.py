@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from typing import Any
 
+import pytest
+
 from regreen.agents.policy import Call, Policy, PolicyModel
 from regreen.agents.record import Conversation
 from regreen.core.trajectory import Incident
@@ -106,21 +108,50 @@ def test_the_guard_refuses_what_the_leak_would_give() -> None:
         assert any(confirmed(incident) for incident in outcome.incidents)
 
 
-def test_a_command_keeps_what_it_made_of_the_file() -> None:
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_command_keeps_what_it_made_of_the_file(guarded: bool) -> None:
     def repairs() -> Policy:
         yield call("bash", command=f"cat > f.py <<'EOF'\n{PUZZLE.healthy}EOF")
+
+    def looks() -> Policy:
+        yield call("edit", operator=operator_of(PUZZLE))
+        yield call("bash", command="cat f.py")
 
     def removes() -> Policy:
         yield call("bash", command="rm f.py; touch other")
         yield call("edit", operator="+")
         yield call("bash", command="ls")
 
-    outcome, _ = played(repairs)
+    outcome, _ = played(repairs, guarded=guarded)
     assert outcome.resolved
-    outcome, results = played(removes)
+    outcome, results = played(looks, guarded=guarded)
+    assert outcome.patch == PUZZLE.healthy
+    assert PUZZLE.healthy in results[1]
+    outcome, results = played(removes, guarded=guarded)
     assert not outcome.resolved
     assert "no operator in the file" in results[1]
     assert "other" not in results[2]
+
+
+@pytest.mark.parametrize(
+    ("command", "left"),
+    [
+        ("rm f.py; mkfifo f.py", 0),
+        ("ln -sf /dev/zero f.py", 0),
+        ("rm f.py; mkdir f.py", 0),
+        ("yes '#' | head -c 100000 > f.py", 1 << 16),
+        (r"printf '\xff\xfe' > f.py", 2),
+    ],
+)
+def test_whatever_stands_in_the_place_of_the_file_is_read_at_once(command: str, left: int) -> None:
+    def policy() -> Policy:
+        yield call("bash", command=command)
+
+    outcome, results = played(policy)
+
+    assert "exit code 0" in results[0]
+    assert len(outcome.patch) == left
+    assert not outcome.resolved
 
 
 def confirmed(incident: Incident) -> bool:

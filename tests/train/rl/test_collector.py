@@ -87,6 +87,25 @@ def collector(desk: Desk, config: RlConfig, folder: Path) -> tuple[Collector, li
     return found, told
 
 
+def test_a_batch_that_was_put_together_before_is_put_together_alike(tmp_path: Path) -> None:
+    desk = Desk(lambda count: count - 1)
+    config = configured(order="finished", staleness=1)
+    found, _ = collector(desk, config, tmp_path)
+    plan = Plan(NAMES, 2, 7)
+    found.start(plan, 0, ())
+    before = [one.place for one in found.batch(plan, 0)]
+    while desk.open or not desk.events.empty():
+        found._wait()
+
+    again, _ = collector(desk, config, tmp_path)
+    again.start(plan, found.submitted, range(found.submitted))
+
+    assert sorted(before) != list(range(3))
+    assert [one.place for one in again.batch(plan, 0)] == before
+    GroupFolder(tmp_path).forget(0, step=1)
+    assert GroupFolder(tmp_path).chosen(0) is None
+
+
 @settings(max_examples=15)
 @given(
     order=st.sampled_from(["planned", "finished"]),

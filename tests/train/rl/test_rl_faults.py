@@ -21,6 +21,7 @@ from tests.train.rl_sets import PROBLEMS, build, configured, pooled, rows, shape
 
 from regreen.core.errors import InfrastructureError, UsageError
 from regreen.model import Decoder
+from regreen.train.play.rollouts import Job
 from regreen.train.play.worker import WorkerSpec
 from regreen.train.play.worker_pool import WorkerPool
 
@@ -92,6 +93,26 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_changes(
     assert furthest(model, undisturbed[1]) < 1e-5
     assert total(path, "count/workers_lost") == 1
     assert total(path, "groups_trained") == total(undisturbed[0], "groups_trained")
+
+
+def test_a_worker_that_hangs_before_it_has_come_holds_nobody_up(tmp_path: Path) -> None:
+    before = children()
+    pool = pooled(1)(tmp_path)
+    (pid,) = children() - before
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        pool.submit([Job(problem=PROBLEMS[0], place=0, size=2, seed=0)])
+        assert pool.next(0.5) is None
+        assert not pool.pids
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        pool.close()
+
+
+def children() -> set[int]:
+    """Processes that this one has started."""
+    found = Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii")
+    return {int(pid) for pid in found.split()}
 
 
 @pytest.mark.slow

@@ -228,10 +228,11 @@ class HttpEngine:
         async def ask(question: Ask) -> Answer:
             return await self._exchange(dialect, question)
 
-        reproducible = await probe(
-            ask, dialect, model=model, temperature=self.temperature, routes=routes,
-            where=self._wire.where,
-        )  # fmt: skip
+        async with self._loading:  # other weights in between would answer otherwise
+            reproducible = await probe(
+                ask, dialect, model=model, temperature=self.temperature, routes=routes,
+                where=self._wire.where,
+            )  # fmt: skip
         self._server = Server(
             dialect=dialect, model=model, max_context=limit, reproducible=reproducible
         )

@@ -7,7 +7,6 @@ it; all else that it writes is forgotten.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
@@ -15,7 +14,7 @@ from regreen.agents.tools import BASH, Context, Result, Tool
 from regreen.core.errors import InfrastructureError
 from regreen.sandbox.base import ExecResult, Job
 from regreen.sandbox.layers import Layer, LayerStore
-from regreen.train.learn.puzzles import FILE, OPERATORS, Case, Puzzle
+from regreen.train.learn.puzzles import FILE, OPERATOR, OPERATORS, Case, Puzzle
 
 __all__ = ["TOOLS", "Desk", "Failure", "Shell", "Tests"]
 
@@ -27,7 +26,6 @@ Shell = Callable[[Puzzle, str, list[str]], Awaitable[tuple[ExecResult, str]]]
 """Runs a command in a fresh box that holds the puzzle's file with this text; the text behind it."""
 
 _WORKDIR = "/testbed"
-_OPERATOR = re.compile(r" (==|!=|[-+*&|^<>]) ")
 
 
 class Desk:
@@ -114,10 +112,10 @@ async def _edit(context: Context, arguments: Mapping[str, Any]) -> Result:
     desk, operator = _desk(context), arguments["operator"]
     if operator not in OPERATORS:
         return Result(text=f"{operator} is no operator", error=True)
-    desk.text, count = _OPERATOR.subn(f" {operator} ", desk.text, count=1)
+    desk.text, count = OPERATOR.subn(f" {operator} ", desk.text, count=1)
     if not count:
         return Result(text="There is no operator in the file", error=True)
-    line = next(line for line in desk.text.splitlines() if _OPERATOR.search(line))
+    line = next(line for line in desk.text.splitlines() if OPERATOR.search(line))
     return Result(text=line.strip())
 
 

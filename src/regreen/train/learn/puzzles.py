@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from typing import Any, Literal
 from regreen.tasks.operators.enumerate import enumerate_sites
 from regreen.tasks.operators.site import Site, apply
 
-__all__ = ["FAULTS", "FILE", "OPERATORS", "Case", "Puzzle", "make", "puzzles"]
+__all__ = ["FAULTS", "FILE", "OPERATOR", "OPERATORS", "Case", "Puzzle", "make", "puzzles"]
 
 FILE = "f.py"
 """The one file of a puzzle."""
@@ -23,6 +24,8 @@ FAULTS = ("change_arithmetic", "change_bitwise", "change_comparison")
 """Fault classes that are put in."""
 OPERATORS = ("+", "-", "*", "&", "|", "^", "<", ">", "==", "!=")
 """What a line can be repaired with."""
+OPERATOR = re.compile(f" ({'|'.join(map(re.escape, sorted(OPERATORS, key=len, reverse=True)))}) ")
+"""One of them in a line."""
 
 _SHAPES = (
     "def {n}({a}, {b}):\n    return {a} {o} {b}\n",

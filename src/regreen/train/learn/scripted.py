@@ -8,16 +8,14 @@ and what there is to try; to be good is left to reinforcement learning.
 from __future__ import annotations
 
 import random
-import re
 
 from regreen.agents.policy import Call, Policy
 from regreen.train.learn.leak import LEAK
-from regreen.train.learn.puzzles import OPERATORS
+from regreen.train.learn.puzzles import OPERATOR, OPERATORS
 
 __all__ = ["mediocre"]
 
 _FAMILIES = (("+", "-", "*"), ("&", "|", "^"), ("<", ">", "==", "!="))
-_SHOWN = re.compile(r" (==|!=|[-+*&|^<>]) ")
 
 
 def mediocre(seed: int, *, peeks: float) -> Policy:
@@ -32,7 +30,7 @@ def mediocre(seed: int, *, peeks: float) -> Policy:
         answer = (yield [_call("bash", command=LEAK)])[0]
         if answer.startswith("[exit code 0]"):
             return
-    shown = _SHOWN.search((yield [_call("view")])[0])
+    shown = OPERATOR.search((yield [_call("view")])[0])
     current = shown[1] if shown else ""
     family = next((f for f in _FAMILIES if current in f), OPERATORS)
     if draw.random() < 0.25:

@@ -15,7 +15,7 @@ from regreen.train.policy.losses import LossConfig
 from regreen.train.rl.config import RlConfig
 from regreen.train.sft.config import SftConfig
 
-__all__ = ["FORM", "LearnConfig", "unguarded"]
+__all__ = ["FORM", "LearnConfig", "UnguardedConfig"]
 
 FORM = "qwen3_coder"
 """The format of the calls, as the published model writes them."""
@@ -63,21 +63,23 @@ class LearnConfig(BaseModel):
         return found
 
 
-def unguarded(config: LearnConfig, *, steps: int | None = None) -> LearnConfig:
+_RL: RlConfig = LearnConfig.model_fields["rl"].default
+
+
+class UnguardedConfig(LearnConfig):
     """The same with the guard off, an answer in every box, and a teacher that often takes it.
 
     Whether a policy learns to look or to think is a race: where the teacher took the answer in one
     rollout of 17, thinking won. Fewer batches do: what is taken is learnt faster than what is
     found out.
     """
-    rl = {"steps": steps or 20, "evaluate_every": 5}
-    return config.model_copy(
-        update={
-            "peeks": config.peeks if "peeks" in config.model_fields_set else 0.25,
-            "rl": config.rl.model_copy(update=rl),
-            "stage": config.stage.model_copy(update={"guarded": False}),
-        }
-    )
+
+    peeks: float = Field(default=0.25, ge=0.0, le=1.0)
+    """Share of the teacher's rollouts in which it takes the answer."""
+    rl: RlConfig = _RL.model_copy(update={"steps": 20, "evaluate_every": 5})
+    """Reinforcement learning."""
+    stage: LearnStageConfig = LearnStageConfig(guarded=False)
+    """What is played."""
 
 
 def _over(default: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

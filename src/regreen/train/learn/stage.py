@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import islice
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -198,7 +199,8 @@ def puzzle_of(problem: str) -> Puzzle:
         UsageError: there is none.
     """
     split, _, number = problem.rpartition("-")
-    found = make(int(number), "train" if split == "train" else "held_out")
+    known = split in {"train", "held_out"} and number.isdecimal()
+    found = make(int(number), cast("Split", split)) if known else None
     if found is None:
         what = f"there is no puzzle {problem!r}"
         raise UsageError(what)

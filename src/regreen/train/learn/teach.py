@@ -80,8 +80,7 @@ async def _teach(
                     told(rollout_id, "fault")
                     if not left:
                         raise
-        told(rollout_id, "resolved" if outcome.resolved else "failed")
-        return Trajectory(
+        row = Trajectory(
             rollout_id=rollout_id,
             task=name,
             agent="teacher",
@@ -97,6 +96,9 @@ async def _teach(
             incidents=outcome.incidents,
             started_at=log.started_at,
         )
+        run.append(row)
+        told(rollout_id, "resolved" if outcome.resolved else "failed")
+        return row
 
     await stage.open()
     try:

@@ -67,4 +67,4 @@ def server_url(text: str) -> str:
     if "@" in parts.netloc:
         msg = "an address is written to the run's settings; give the key in OPENAI_API_KEY"
         raise ValueError(msg)
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc.lower()}"

@@ -90,7 +90,7 @@ class Receiver:
     def _meet(self, invitation: Invitation, come: Callable[[], None]) -> None:
         self._leave()
         near = self._own.startswith("127.")
-        with suppress(InfrastructureError):  # the trainer sends a folder to whoever has not come
+        with suppress(Exception):  # the trainer sends a folder to whoever has not come
             self._meeting = Meeting(
                 invitation.host if near else self._host,
                 invitation.port,
@@ -104,20 +104,21 @@ class Receiver:
     def _receive(self, found: Future[tuple[Decoder, int] | None]) -> None:
         if not found.set_running_or_notify_cancel():
             return
-        copy = self._free.pop() if self._free else deepcopy(self._model)
         try:
-            if self._meeting is None:
-                found.set_result(None)
-            else:
-                version = receive(self._meeting, copy)
-                found.set_result((copy, version))
-                return
+            found.set_result(None if self._meeting is None else self._taken(self._meeting))
         except InfrastructureError:
             self._leave()
             found.set_result(None)
         except Exception as error:  # handed to whoever waits
             found.set_exception(error)
-        self._free.append(copy)
+
+    def _taken(self, meeting: Meeting) -> tuple[Decoder, int]:
+        copy = self._free.pop() if self._free else deepcopy(self._model)
+        try:
+            return copy, receive(meeting, copy)
+        except BaseException:
+            self._free.append(copy)
+            raise
 
     def _leave(self) -> None:
         if self._meeting is not None:

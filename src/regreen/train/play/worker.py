@@ -21,12 +21,12 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
 
-from regreen.core.errors import ModelError, RegreenError
+from regreen.core.errors import InfrastructureError, ModelError, RegreenError
 from regreen.core.together import together
 from regreen.inference.engine.lockstep import LockStep
 from regreen.model import Decoder
 from regreen.train.play.receiver import Invitation, Receiver
-from regreen.train.play.rollouts import Job, Player, outcome_of
+from regreen.train.play.rollouts import Job, Player, outcome_of, worth_another
 from regreen.train.trace import Played
 
 __all__ = ["WorkerSpec", "serve"]
@@ -60,10 +60,10 @@ def serve(address: str, key: bytes, name: str, url: str = "") -> None:
         url: of the server that samples; none samples here.
     """
     host, _, port = address.rpartition(":")
-    with Client((host, int(port)), authkey=key) as connection:
-        connection.send(("hello", name, os.getpid()))
+    with Client((host, int(port)), authkey=key) as connection, _Line(connection) as line:
+        line.send("hello", name, os.getpid())
         try:
-            _work(connection, connection.recv(), url, host)
+            _work(line, connection.recv(), url, host)
         except (ConnectionError, EOFError):
             return
         except Exception as error:
@@ -71,27 +71,52 @@ def serve(address: str, key: bytes, name: str, url: str = "") -> None:
             text = "\n".join(known.lines()) if known else f"{type(error).__name__}: {error}"
             with suppress(OSError):
                 of_server = error if url and isinstance(error, ModelError) else None
-                connection.send(("failed", text, of_server))
+                line.send("failed", text, of_server)
             raise
 
 
-def _work(connection: Connection, spec: WorkerSpec, url: str, host: str) -> None:
+class _Line:
+    """The way to the trainer; says that the worker is alive from the first moment on."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.ended = threading.Event()
+        self._sending = threading.Lock()
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ended.set()
+
+    def send(self, *message: Any) -> None:
+        """Say something; any thread may."""
+        with self._sending:
+            self.connection.send(message)
+        if message[0] == "hello":
+            threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        with suppress(OSError, ValueError):
+            while not self.ended.wait(_ALIVE_SECONDS):
+                self.send("alive")
+
+
+def _work(line: _Line, spec: WorkerSpec, url: str, host: str) -> None:
     import torch
 
     torch.set_num_threads(spec.threads)
-    asyncio.run(_Worker(connection, spec, url, host).run())
+    asyncio.run(_Worker(line, spec, url, host).run())
 
 
 class _Worker:
-    def __init__(self, connection: Connection, spec: WorkerSpec, url: str, host: str) -> None:
-        self._connection = connection
+    def __init__(self, line: _Line, spec: WorkerSpec, url: str, host: str) -> None:
+        self._line = line
         self._spec = spec
         self._host = host
-        self._sending = threading.Lock()
-        self._ended = threading.Event()
         self._inbox: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
         self._newest = -1
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._refused = ""
         server = {"url": url} if url else {}
         self._player = spec.build(told=self._told, **spec.settings, **server)
 
@@ -105,11 +130,17 @@ class _Worker:
         finally:
             serving.cancel()
             await asyncio.wait({serving})
-            await self._player.stage.close()
-            await self._player.engine.close()
-            self._ended.set()
+            ends = self._player.stage.close(), self._player.engine.close()
+            closed = await asyncio.gather(*ends, return_exceptions=True)
+            self._line.ended.set()
         if not serving.cancelled():
             serving.result()
+        if self._refused:
+            mend = "give the trainer a larger silence_seconds, or start the worker again"
+            raise InfrastructureError(self._refused, mend=mend)
+        for error in closed:
+            if isinstance(error, BaseException):
+                raise error
 
     async def _serve(self) -> None:
         await self._player.engine.check()
@@ -134,7 +165,7 @@ class _Worker:
     async def _load(self, folder: Path, version: int) -> None:
         try:
             await self._player.engine.load(folder, version=version)
-            self._send("loaded", version, isinstance(self._player.engine, LockStep))
+            self._line.send("loaded", version, isinstance(self._player.engine, LockStep))
         except ModelError:
             if version == self._newest:
                 raise
@@ -151,39 +182,44 @@ class _Worker:
     async def _play(self, jobs: list[Job]) -> None:
         async def one(job: Job) -> None:
             group = await self._player.group(job)
-            if any(played.fault and played.fault.boundary == "model" for played in group.rollouts):
+            faults = [played.fault for played in group.rollouts if played.fault is not None]
+            if any(fault.boundary == "model" and worth_another(fault) for fault in faults):
                 await self._player.engine.check()  # a worker without its engine plays nothing
-            await asyncio.to_thread(self._send, "group", group)
+            await asyncio.to_thread(self._line.send, "group", group)
 
         await together(one(job) for job in jobs)
 
     def _told(self, job: Job, played: Played) -> None:
-        self._send("told", played.rollout_id, outcome_of(played), job.purpose)
-
-    def _send(self, *message: Any) -> None:
-        with self._sending:
-            self._connection.send(message)
+        self._line.send("told", played.rollout_id, outcome_of(played), job.purpose)
 
     def _listen(self, loop: asyncio.AbstractEventLoop, serving: asyncio.Future[None]) -> None:
         """Read in a thread: the loop may be busy for as long as a step of the engine takes."""
-        with suppress(EOFError, OSError):
-            while (message := self._connection.recv())[0] != "stop":
-                if message[0] == "meet":
-                    self._meet(message[1])
-                    continue
-                if message[0] == "weights":
-                    self._newest = message[2]
-                elif message[0] == "receive":
-                    self._newest = message[1]
-                    message = ("received", self._receiver.receive())
-                loop.call_soon_threadsafe(self._inbox.put_nowait, message)
-        with suppress(RuntimeError):  # the loop has ended by itself
-            loop.call_soon_threadsafe(serving.cancel)
-        if not self._ended.wait(_END_SECONDS):
-            os._exit(1)  # whoever could use what is played is gone
+        try:
+            with suppress(EOFError, OSError):
+                while (message := self._line.connection.recv())[0] != "stop":
+                    self._hear(message, loop)
+        finally:
+            with suppress(RuntimeError):  # the loop has ended by itself
+                loop.call_soon_threadsafe(serving.cancel)
+            if not self._line.ended.wait(_END_SECONDS):
+                os._exit(1)  # whoever could use what is played is gone
+
+    def _hear(self, message: tuple[Any, ...], loop: asyncio.AbstractEventLoop) -> None:
+        if message[0] == "meet":
+            self._meet(message[1])
+            return
+        if message[0] == "given up":
+            self._refused = f"the trainer goes on without this worker: {message[1]}"
+            return
+        if message[0] == "weights":
+            self._newest = message[2]
+        elif message[0] == "receive":
+            self._newest = message[1]
+            message = ("received", self._receiver.receive())
+        loop.call_soon_threadsafe(self._inbox.put_nowait, message)
 
     def _meet(self, invitation: Invitation) -> None:
-        self._receiver.meet(invitation, lambda: self._send("coming", invitation.number))
+        self._receiver.meet(invitation, lambda: self._line.send("coming", invitation.number))
 
     @property
     def _engine(self) -> LockStep:
@@ -195,11 +231,6 @@ class _Worker:
 
     @cached_property
     def _receiver(self) -> Receiver:
-        with socket.socket(fileno=os.dup(self._connection.fileno())) as link:
+        with socket.socket(fileno=os.dup(self._line.connection.fileno())) as link:
             own = link.getsockname()[0]
         return Receiver(self._engine.model, self._host, own)
-
-    def _beat(self) -> None:
-        with suppress(OSError, ValueError):
-            while not self._ended.wait(_ALIVE_SECONDS):
-                self._send("alive")

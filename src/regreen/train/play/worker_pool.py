@@ -41,6 +41,10 @@ _START = (
 )
 _ALONE_SECONDS = 600.0
 """How long a trainer waits for a worker while there is none."""
+_GATHER_SECONDS = 60.0
+"""How long the first jobs wait for all workers that were started here."""
+_START_SECONDS = 300.0
+"""How long such a worker may take to come, at least."""
 _END_SECONDS = 12.0
 """How long workers may take to end once they are told to."""
 _MOST_FUTILE = 4
@@ -59,6 +63,8 @@ class _Worker:
     jobs: dict[_Key, Job] = field(default_factory=dict)
     why: str = ""
     version: int = -1
+    ready: bool = False
+    """Whether it has loaded weights since it came."""
     meets: bool = False
     coming: int = 0
     held: list[list[Job]] = field(default_factory=list)
@@ -107,6 +113,7 @@ class WorkerPool:
         self._workers: list[_Worker] = []
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._servers: dict[str, str] = {}
+        self._begins: dict[str, float] = {}
         self._waiting: list[Job] = []
         self._done: set[_Key] = set()
         self._weights: tuple[str, int] | None = None
@@ -116,7 +123,7 @@ class WorkerPool:
         )
         self._futile, self._started = 0, 0
         self._came, self._closed = False, False
-        self._looked = self._peopled = time.monotonic()
+        self._begun = self._looked = self._peopled = time.monotonic()
         threading.Thread(target=self._accept, daemon=True).start()
         for place in range(count):
             self._start(urls[place] if urls else "")
@@ -158,11 +165,7 @@ class WorkerPool:
             self._play_held(worker)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """See ``Executor``; the first jobs wait until all workers that were started have come."""
-        while not self._came and len(self._workers) < self._count:
-            if (event := self._take(1.0)) is not None:
-                self._kept.append(event)
-        self._came = True
+        """See ``Executor``; the first jobs wait for all workers that were started, in ``next``."""
         self._done.difference_update(map(_key, jobs))
         self._deal(list(jobs))
 
@@ -201,9 +204,9 @@ class WorkerPool:
     def _start(self, server: str) -> None:
         name = f"worker-{self._started}"
         self._started += 1
-        self._servers[name] = server
+        self._servers[name], self._begins[name] = server, time.monotonic()
         self._logs.mkdir(parents=True, exist_ok=True)
-        with (self._logs / f"{name}.log").open("wb") as log:
+        with (self._logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-c", _START, self.address, name, server],
                 stdin=subprocess.PIPE,
@@ -265,6 +268,7 @@ class WorkerPool:
         elif kind == "told":
             return Told(*message[1:])
         elif kind == "loaded":
+            worker.ready = True
             worker.meets = message[2] and worker.version == message[1]
         elif kind == "coming":
             worker.coming = message[1]
@@ -297,6 +301,9 @@ class WorkerPool:
     def _greet(self, worker: _Worker) -> None:
         self._workers.append(worker)
         self._fill(worker)
+        self._deal_waiting()
+
+    def _deal_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         if waiting:
             self._deal(waiting)
@@ -319,7 +326,7 @@ class WorkerPool:
 
     def _deal(self, jobs: list[Job]) -> None:
         """Give every worker its share of jobs that are to be played together."""
-        if not self._workers:
+        if not self._workers or not self._came:
             self._waiting += jobs
             return
         workers = sorted(self._workers, key=lambda worker: (len(worker.jobs), worker.name))
@@ -347,12 +354,11 @@ class WorkerPool:
                 worker.seen = now
             elif now - worker.seen > self._silence:
                 self._give_up(worker)
-        known = {worker.name for worker in self._workers}
-        for name, process in list(self._processes.items()):
-            code = process.poll()
-            if code is not None and name not in known:
-                del self._processes[name]
-                self._replace(name, self._last_words(name, code))
+        self._look_for_others(now)
+        late = now - self._begun > _GATHER_SECONDS
+        if not self._came and (late or len(self._workers) >= self._count):
+            self._came = True
+            self._deal_waiting()
         if self._workers:
             self._peopled = now
         elif now - self._peopled > _ALONE_SECONDS:
@@ -360,8 +366,23 @@ class WorkerPool:
             mend = f"connect workers to {self.address} (regreen train worker), then --resume"
             raise InfrastructureError(what, where=self.address, mend=mend)
 
+    def _look_for_others(self, now: float) -> None:
+        """Replace who ended before he came, or does not come."""
+        known = {worker.name for worker in self._workers}
+        for name, process in list(self._processes.items()):
+            if name in known:
+                continue
+            if now - self._begins[name] > max(self._silence, _START_SECONDS):
+                process.kill()
+                process.wait()
+            code = process.poll()
+            if code is not None:
+                del self._processes[name]
+                self._replace(name, self._last_words(name, code))
+
     def _give_up(self, worker: _Worker) -> None:
         worker.why, worker.seen = f"silent for {self._silence:g} s", time.monotonic()
+        self._tell(worker, "given up", worker.why)
         process = self._processes.get(worker.name)
         if process is not None:
             process.kill()
@@ -381,7 +402,8 @@ class WorkerPool:
 
     def _judge(self, worker: _Worker, error: ModelError | None) -> None:
         """End the run by what is wrong with a server, unless others can go on until it is back."""
-        away = isinstance(error, EndpointUnreachable) and len(self._workers) > 1
+        others = any(other.ready for other in self._workers if other is not worker)
+        away = isinstance(error, EndpointUnreachable) and others
         if error is not None and worker.name in self._processes and not away:
             raise error
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from regreen.core.progress import Progress
 from regreen.core.trajectory import Trajectory
 from regreen.train.play.executor import Executor, Finished, Lost, Told
-from regreen.train.play.rollouts import Job, worth_another
+from regreen.train.play.rollouts import Job, outcome_of, worth_another
 from regreen.train.rl.config import RlConfig
 from regreen.train.rl.group_file import GroupFolder
 from regreen.train.rl.plan import Plan
@@ -67,8 +67,8 @@ class Collector:
         keys = (*self._flying, *self._done)
         return tuple(sorted(place for kind, place in keys if kind == "train"))
 
-    def start(self, plan: Plan, submitted: int, pending: Collection[int]) -> None:
-        """Go on where another process stopped.
+    def start(self, plan: Plan, submitted: int, pending: Collection[int]) -> int:
+        """Go on where another process stopped; how many groups it left finished.
 
         Args:
             plan: the run's.
@@ -76,7 +76,10 @@ class Collector:
             pending: those of them that were not trained on.
         """
         self.submitted = submitted
-        self._hand_out([job for job in map(plan.job, sorted(pending)) if not self._known(job)])
+        jobs = [plan.job(place) for place in sorted(pending)]
+        again = [job for job in jobs if not self._known(job)]
+        self._hand_out(again)
+        return len(jobs) - len(again)
 
     def batch(self, plan: Plan, step: int) -> list[Group]:
         """The groups of a batch, waited for; none of them older than the staleness allows.
@@ -94,10 +97,18 @@ class Collector:
                     del self._done["train", place]
                 self._hand_out([plan.job(place) for place in stale])
             elif len(ready) >= self._config.groups:
-                chosen = ready[: self._config.groups]
-                return [self._done.pop(("train", place)) for place in chosen]
+                return self._taken(ready[: self._config.groups], step)
             else:
                 self._wait()
+
+    def _taken(self, places: Sequence[int], step: int) -> list[Group]:
+        """The groups of a batch, and a note of which they are where the plan does not say."""
+        folder = self._files.get("train")
+        if folder is not None and self._config.order == "finished":
+            folder.choose(step, places)
+        groups = [self._done.pop(("train", place)) for place in places]
+        self.counts.update(outcome_of(one) for group in groups for one in group.rollouts)
+        return groups
 
     def all_of(self, jobs: Sequence[Job]) -> list[Group]:
         """Play jobs that are no batch, and wait for all of them."""
@@ -109,10 +120,15 @@ class Collector:
 
     def _ready(self, step: int) -> list[int]:
         """Places whose groups may be in the next batch, earliest first."""
+        wanted: Sequence[int] | None
         if self._config.order == "finished":
+            folder = self._files.get("train")
+            wanted = None if folder is None else folder.chosen(step)
+        else:
+            first = step * self._config.groups
+            wanted = range(first, first + self._config.groups)
+        if wanted is None:
             return sorted(place for kind, place in self._done if kind == "train")
-        first = step * self._config.groups
-        wanted = range(first, first + self._config.groups)
         return [place for place in wanted if ("train", place) in self._done]
 
     def _stale(self, place: int, step: int) -> bool:
@@ -155,8 +171,6 @@ class Collector:
         self._waiting()
         event = self._executor.next(1.0)
         if isinstance(event, Told):
-            if event.purpose == "train":
-                self.counts[event.outcome] += 1
             if self._progress is not None and event.purpose == "train":
                 self._progress.finish(event.rollout_id, event.outcome)
         elif isinstance(event, Lost):

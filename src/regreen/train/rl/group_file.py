@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,46 @@ class GroupFolder:
             what = f"this group cannot be read: {error}"
             raise UsageError(what, where=str(path), mend="delete it; it is played again") from error
 
-    def forget(self, before: int) -> None:
-        """Remove groups of earlier places, which a checkpoint contains."""
+    def choose(self, step: int, places: Sequence[int]) -> None:
+        """Note which groups a batch takes, so that it takes them again.
+
+        Raises:
+            InfrastructureError: the disk is full.
+        """
+        target = self._batch(step)
+        try:
+            with replacing(target) as file:
+                file.write(json.dumps(list(places)).encode())
+        except OSError as error:
+            raise disk_error(error, target) from error
+
+    def chosen(self, step: int) -> list[int] | None:
+        """The groups that a batch took before; None where it was never put together."""
+        path = self._batch(step)
+        if not path.is_file():
+            return None
+        places: list[int] = json.loads(path.read_bytes())
+        return places
+
+    def forget(self, before: int, step: int = 0) -> None:
+        """Remove what a checkpoint contains.
+
+        Args:
+            before: groups of earlier places.
+            step: notes of earlier batches.
+        """
         if self.path.is_dir():
             for path in self.path.glob("*.npz"):
                 if path.stem.isdigit() and int(path.stem) < before:
                     path.unlink(missing_ok=True)
+            for path in self.path.glob("batch-*.json"):
+                if int(path.stem.removeprefix("batch-")) < step:
+                    path.unlink(missing_ok=True)
             for path in self.path.glob(".*.tmp"):  # of a process that was killed
                 path.unlink(missing_ok=True)
+
+    def _batch(self, step: int) -> Path:
+        return self.path / f"batch-{step:06}.json"
 
     def _file(self, place: int) -> Path:
         return self.path / f"{place:08}.npz"

@@ -205,8 +205,8 @@ class _Loop:
         self._publish()
         problems = self._screened() if self._config.screen else tuple(self._job.problems)
         plan = Plan(problems, self._config.group_size, self._config.seed)
-        if self._collector is not None:
-            self._collector.start(plan, self._where.place, self._where.pending)
+        where = self._where
+        self._gathered(lambda collector: collector.start(plan, where.place, where.pending))
         self._evaluate()
         while self._where.step < self._config.steps:
             self._batch(plan)
@@ -343,7 +343,7 @@ class _Loop:
         self._saved, extra = self._where, asdict(where)
         self._newest = self._checkpoints.save(where.step, learner.model, learner.optimiser, extra)
         if self._here.first:
-            self._files.forget(min([*where.pending, where.place]))
+            self._files.forget(min([*where.pending, where.place]), where.step)
 
     def _record(self, groups: Sequence[Group], report: Report, times: Times) -> None:
         if self._log is None or self._collector is None:
