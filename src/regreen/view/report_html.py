@@ -17,6 +17,7 @@ from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
 from regreen.store.jsonl import encode_row
 from regreen.view.drawing import Figure
+from regreen.view.extremes import extremes
 from regreen.view.facts import RunFacts
 from regreen.view.summary import (
     KEPT_NOTE,
@@ -70,6 +71,7 @@ def render_html(
         num_agents=len({(agent.agent, agent.model) for agent in agents}),
         kept_note=KEPT_NOTE,
         ks=sorted({k for row in agents for k in row.pass_at}),
+        extremes=extremes(rows),
         slices=slices(rows, by_id, agents),
         funnel=funnel,
         figures=[(one.caption, base64.b64encode(one.png).decode()) for one in figures],
