@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,10 @@ def tell_plan(
         "held_out_rows": len(data.held),
         "vocabulary": vocabulary,
     }
-    run = _run(config, [one.header for one in data.shards], here, steps=told["steps"])
+    row = told["tokens_of_a_pass"] / max(1, told["rows"])
+    batch = min(math.ceil(config.batch_tokens / max(1.0, row)) * row, told["tokens_of_a_pass"])
+    headers = [one.header for one in data.shards]
+    run = _run(config, headers, here, steps=told["steps"], batch=round(batch))
     shape = start.sized(vocabulary)
     rates = rates_here(shape, run, here, dtype=config.dtype) if measure else None
     held = estimate(shape, run, rates)
@@ -64,7 +68,9 @@ def tell_plan(
     show(held, console)
 
 
-def _run(config: SftConfig, headers: Sequence[PackedHeader], here: World, *, steps: int) -> Run:
+def _run(
+    config: SftConfig, headers: Sequence[PackedHeader], here: World, *, steps: int, batch: int
+) -> Run:
     from regreen.train.estimate.memory import Run
 
     longest = max(min(config.micro_tokens, config.batch_tokens), *(one.capacity for one in headers))
@@ -76,9 +82,10 @@ def _run(config: SftConfig, headers: Sequence[PackedHeader], here: World, *, ste
         compute_bytes=2 if "bfloat16" in {config.dtype, config.compute_dtype} else 4,
         recompute=config.recompute,
         sequence=max(1, usual),
-        tokens_per_step=config.batch_tokens,
+        tokens_per_step=batch,
         steps=steps,
-        supposing=f"documents of {usual:,} tokens, the mean, and no evaluations",
+        supposing=f"steps of {batch:,} tokens, whole rows, documents of {usual:,}, the means; no "
+        "evaluations",
     )
 
 
