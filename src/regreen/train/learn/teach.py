@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from regreen.agents.policy import PolicyModel
 from regreen.agents.record import Conversation
@@ -14,6 +15,7 @@ from regreen.core.verdict import Reward
 from regreen.store.run import RunDirectory
 from regreen.train.learn.scripted import mediocre
 from regreen.train.learn.stage import LearnStage, puzzle_of
+from regreen.train.play.rollouts import Outcome
 from regreen.train.stop import Asked
 
 __all__ = ["teach"]
@@ -44,42 +46,41 @@ def teach(
         told: is told of every rollout and its outcome.
         asked: is looked at before every rollout; what was played by then is kept.
     """
-    known = {row.rollout_id: row for row in run.trajectories()}
-    work = _teach(stage, names, run, known, seed=seed, peeks=peeks, told=told, asked=asked)
-    return asyncio.run(work)
+    return asyncio.run(_Lessons(stage, run, seed, peeks, told, asked).all(names))
 
 
-async def _teach(
-    stage: LearnStage,
-    names: Sequence[str],
-    run: RunDirectory,
-    known: dict[str, Trajectory],
-    *,
-    seed: int,
-    peeks: float,
-    told: Callable[[str, str], None],
-    asked: Asked,
-) -> list[Trajectory]:
-    room = asyncio.Semaphore(_AT_ONCE)
+@dataclass(frozen=True)
+class _Lessons:
+    stage: LearnStage
+    run: RunDirectory
+    seed: int
+    peeks: float
+    told: Callable[[str, str], None]
+    asked: Asked
 
-    async def one(place: int, name: str) -> Trajectory | None:
-        rollout_id = f"{name}#teacher#{place}"
-        if rollout_id in known:
-            return known[rollout_id]
-        whim = seed * 1_000_003 + place
-        async with room:
-            if asked.stop:
-                return None
-            for left in reversed(range(_TRIES)):
-                log = Conversation(rollout_id=rollout_id)
-                model = PolicyModel(lambda _: mediocre(whim, peeks=peeks))
-                try:
-                    outcome = await stage.at_desk(puzzle_of(name), model, log)
-                    break
-                except InfrastructureError:
-                    told(rollout_id, "fault")
-                    if not left:
-                        raise
+    async def all(self, names: Sequence[str]) -> list[Trajectory]:
+        known = {row.rollout_id: row for row in self.run.trajectories()}
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(place: int, name: str) -> Trajectory | None:
+            rollout_id = f"{name}#teacher#{place}"
+            if rollout_id in known:
+                return known[rollout_id]
+            async with room:
+                return None if self.asked.stop else await self._one(rollout_id, place, name)
+
+        await self.stage.open()
+        try:
+            played = await together(one(place, name) for place, name in enumerate(names))
+        finally:
+            await self.stage.close()
+        rows = [row for row in played if row is not None]
+        self.run.replace(rows)  # in the order of the puzzles
+        return rows
+
+    async def _one(self, rollout_id: str, place: int, name: str) -> Trajectory:
+        whim = self.seed * 1_000_003 + place
+        log, outcome = await self._played(rollout_id, whim, name)
         row = Trajectory(
             rollout_id=rollout_id,
             task=name,
@@ -96,15 +97,18 @@ async def _teach(
             incidents=outcome.incidents,
             started_at=log.started_at,
         )
-        run.append(row)
-        told(rollout_id, "resolved" if outcome.resolved else "failed")
+        await asyncio.to_thread(self.run.append, row)
+        self.told(rollout_id, "resolved" if outcome.resolved else "failed")
         return row
 
-    await stage.open()
-    try:
-        played = await together(one(place, name) for place, name in enumerate(names))
-    finally:
-        await stage.close()
-    rows = [row for row in played if row is not None]
-    run.replace(rows)
-    return rows
+    async def _played(self, rollout_id: str, whim: int, name: str) -> tuple[Conversation, Outcome]:
+        """One rollout; another box where one has died."""
+        model = PolicyModel(lambda _: mediocre(whim, peeks=self.peeks))
+        for _ in range(_TRIES - 1):
+            log = Conversation(rollout_id=rollout_id)
+            try:
+                return log, await self.stage.at_desk(puzzle_of(name), model, log)
+            except InfrastructureError:
+                self.told(rollout_id, "fault")
+        log = Conversation(rollout_id=rollout_id)
+        return log, await self.stage.at_desk(puzzle_of(name), model, log)
