@@ -7,6 +7,8 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -17,10 +19,20 @@ from typing import Any
 
 import pytest
 import torch
-from tests.train.rl_sets import PROBLEMS, build, configured, pooled, rows, shape, trained
+from tests.train.rl_sets import (
+    PROBLEMS,
+    build,
+    configured,
+    find_tests,
+    pooled,
+    rows,
+    shape,
+    trained,
+)
 
 from regreen.core.errors import InfrastructureError, UsageError
 from regreen.model import Decoder
+from regreen.train.play.executor import Lost
 from regreen.train.play.rollouts import Job
 from regreen.train.play.worker import WorkerSpec
 from regreen.train.play.worker_pool import WorkerPool
@@ -107,6 +119,34 @@ def test_a_worker_that_hangs_before_it_has_come_holds_nobody_up(tmp_path: Path) 
     finally:
         os.kill(pid, signal.SIGKILL)
         pool.close()
+
+
+@pytest.mark.slow
+def test_a_worker_from_elsewhere_that_is_given_up_says_why(tmp_path: Path) -> None:
+    find_tests()
+    spec = WorkerSpec(build=build, settings={"model": shape()})
+    pool = WorkerPool(spec, count=0, logs=tmp_path / "logs", silence=4.0)
+    join = "import sys; from regreen.train.play.worker import serve; "
+    join += "serve(sys.argv[1], bytes.fromhex(sys.argv[2]), 'far')"
+    far = subprocess.Popen(
+        [sys.executable, "-c", join, pool.address, pool.key.hex()],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        while not pool.pids:
+            assert pool.next(0.1) is None
+        os.kill(far.pid, signal.SIGSTOP)
+        while (event := pool.next(0.5)) is None:
+            pass
+        os.kill(far.pid, signal.SIGCONT)
+        _, said = far.communicate(timeout=60)
+    finally:
+        far.kill()
+        pool.close()
+
+    assert isinstance(event, Lost)
+    assert far.returncode != 0
+    assert "goes on without this worker: silent for 4 s" in said
 
 
 def children() -> set[int]:

@@ -61,7 +61,7 @@ def serve(address: str, key: bytes, name: str, url: str = "") -> None:
     """
     host, _, port = address.rpartition(":")
     with Client((host, int(port)), authkey=key) as connection, _Line(connection) as line:
-        line.send("hello", name, os.getpid())
+        line.greet(name)
         try:
             _work(line, connection.recv(), url, host)
         except (ConnectionError, EOFError):
@@ -76,7 +76,7 @@ def serve(address: str, key: bytes, name: str, url: str = "") -> None:
 
 
 class _Line:
-    """The way to the trainer; says that the worker is alive from the first moment on."""
+    """The way to the trainer; once it has greeted, it says that the worker is alive."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -89,12 +89,15 @@ class _Line:
     def __exit__(self, *error: object) -> None:
         self.ended.set()
 
+    def greet(self, name: str) -> None:
+        """Say who is there, the first thing that the trainer hears."""
+        self.send("hello", name, os.getpid())
+        threading.Thread(target=self._beat, daemon=True).start()
+
     def send(self, *message: Any) -> None:
         """Say something; any thread may."""
         with self._sending:
             self.connection.send(message)
-        if message[0] == "hello":
-            threading.Thread(target=self._beat, daemon=True).start()
 
     def _beat(self) -> None:
         with suppress(OSError, ValueError):
@@ -133,11 +136,11 @@ class _Worker:
             ends = self._player.stage.close(), self._player.engine.close()
             closed = await asyncio.gather(*ends, return_exceptions=True)
             self._line.ended.set()
-        if not serving.cancelled():
-            serving.result()
         if self._refused:
             mend = "give the trainer a larger silence_seconds, or start the worker again"
             raise InfrastructureError(self._refused, mend=mend)
+        if not serving.cancelled():
+            serving.result()
         for error in closed:
             if isinstance(error, BaseException):
                 raise error
