@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from regreen import __version__
 from regreen.cli.shared import Output, check_run, home, interrupted
 from regreen.cli.train_measure import check_measure
+from regreen.cli.train_run import run_of_all
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import UsageError
@@ -339,30 +339,20 @@ class _Order:
         return (AgentStage if self.flags.stage == "agent" else CodePlay)(self._stage(path))
 
     def _directory(self, model: str, run: Path) -> RunDirectory:
-        """The run; the first rank makes it and holds it, the others look in."""
         from regreen.store.packed_shard import digest_of
-        from regreen.store.run import RunDirectory
         from regreen.train.rl.config import MAY_DIFFER
 
-        if not self.here.first:
-            self.here.barrier()
-            return RunDirectory.open(run)
         flags, files = self.flags, (self.tasks, self.flags.held_out)
         values = {
             "model": model, "tasks": str(self.tasks), "stage": flags.stage, "agent": flags.agent,
             "guard": flags.guard, "tool_format": flags.tool_format, "turns": flags.turns or 50,
             "held_out": str(flags.held_out or ""), **self.config.model_dump(exclude_none=True),
         }  # fmt: skip
-        lock = {
-            "taskset_digest": "+".join(digest_of(path) for path in files if path is not None),
-            "seeds": [self.config.seed],
-            "regreen": __version__,
-        }  # fmt: skip
-        made = RunDirectory.create(
-            run, config=values, lock=lock, resume=flags.resume, may_differ=MAY_DIFFER
-        )
-        self.here.barrier()
-        return made
+        return run_of_all(
+            self.here, run, config=values, seed=self.config.seed, resume=flags.resume,
+            digest=lambda: "+".join(digest_of(path) for path in files if path is not None),
+            may_differ=MAY_DIFFER,
+        )  # fmt: skip
 
     def _tell(self, problems: int, held_out: int) -> int:
         """What the run would be, hold and take."""

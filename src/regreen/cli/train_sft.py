@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from regreen import __version__
 from regreen.cli.pack import PackFlags
 from regreen.cli.shared import Output, check_run, interrupted
 from regreen.cli.train_measure import check_measure
+from regreen.cli.train_run import run_of_all
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
 from regreen.core.errors import RegreenError, UsageError
@@ -236,24 +236,16 @@ class _Order:
         return 0
 
     def _directory(self, model: str, run: Path) -> RunDirectory:
-        """The run; the first rank makes it and holds it, the others look in."""
-        from regreen.store.run import RunDirectory
         from regreen.train.sft.config import MAY_DIFFER
         from regreen.train.sft.sources import data_digest
 
-        if not self.here.first:
-            self.here.barrier()
-            return RunDirectory.open(run)
         config = self.config
         data = [str(source) for source in self.given]
-        values = {"model": model, "data": data, **config.model_dump()}
-        digest = data_digest(self.given, config.held_out)
-        lock = {"taskset_digest": digest, "seeds": [config.seed], "regreen": __version__}
-        made = RunDirectory.create(
-            run, config=values, lock=lock, resume=self.flags.resume, may_differ=MAY_DIFFER
-        )
-        self.here.barrier()
-        return made
+        return run_of_all(
+            self.here, run, config={"model": model, "data": data, **config.model_dump()},
+            digest=lambda: data_digest(self.given, config.held_out), seed=config.seed,
+            resume=self.flags.resume, may_differ=MAY_DIFFER,
+        )  # fmt: skip
 
     def _packed(self, run: Path) -> list[Source]:
         """The sources, those that are not packed yet packed into the run."""
