@@ -395,7 +395,8 @@ class WorkerPool:
         process = self._processes.pop(worker.name, None)
         if process is not None:
             process.kill()
-            why = worker.why or self._last_words(worker.name, process.wait())
+            code = process.wait()
+            why = worker.why or self._last_words(worker.name, code)
             self._replace(worker.name, why)
         self._deal(jobs)
         return Lost(worker.name, worker.why or why, len(jobs))
