@@ -79,6 +79,21 @@ def test_nothing_is_left_of_a_killed_controller(how: signal.Signals) -> None:
     assert path.name not in Path("/proc/self/mountinfo").read_text()
 
 
+def test_a_box_that_is_born_after_its_controller_died_is_found(tmp_path: Path) -> None:
+    """A forked bubblewrap has its controller's name until it has become itself."""
+    directory = RunDirectory(tmp_path)
+    directory.guard(())
+    born = "import os, sys, time; time.sleep(0.4); "
+    born += "os.execv('/bin/sleep', [sys.argv[1] + '/b1', '300'])"
+    late = subprocess.Popen([sys.executable, "-c", born, str(directory.path)])
+    directory.let_go()  # what the kernel does for a controller that is killed
+    try:
+        assert late.wait(20) == -signal.SIGKILL
+        assert eventually(lambda: not directory.path.exists())
+    finally:
+        late.kill()
+
+
 def test_the_next_controller_sweeps_up(tmp_path: Path) -> None:
     """As after a power cut, or when the helper was killed too."""
     living = RunDirectory(tmp_path)

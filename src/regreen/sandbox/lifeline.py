@@ -27,12 +27,13 @@ __all__ = ["RunDirectory", "cloexec_pipe", "remove_tree", "run_base", "sweep"]
 # Arguments: the run directory, then control groups. A bubblewrap whose parent half died with the
 # controller waits for it for ever, in no group yet; it is known by the directory it was given.
 # Kills twenty times at most, a quarter second
-# apart, because a group can be removed only when the kernel has finished with its processes.
+# apart, because a group can be removed only when the kernel has finished with its processes, and
+# ends after three looks that found nothing: one that is being born has another name until then.
 _JANITOR = r"""
 trap '' INT TERM HUP QUIT PIPE
 while read -r _; do :; done
 [ -d "$1" ] || exit 0
-dir=$1; shift; round=0
+dir=$1; shift; round=0; calm=0
 while :; do
   left=
   for group; do
@@ -48,8 +49,9 @@ while :; do
     pid=${line#/proc/}; pid=${pid%/cmdline}
     [ "$pid" -gt 1 ] && kill -9 "$pid" && left=1
   done
-  round=$((round + 1))
-  [ "$left" ] && [ "$round" -lt 20 ] || break
+  round=$((round + 1)); calm=$((calm + 1))
+  [ "$left" ] && calm=0
+  [ "$calm" -lt 3 ] && [ "$round" -lt 20 ] || break
   sleep 0.25
 done
 chmod -R u+rwX "$dir"; rm -rf "$dir"
