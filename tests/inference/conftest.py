@@ -12,6 +12,15 @@ from tests.inference.token_server import TokenServer, policy, serving
 from regreen.model import Decoder
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Models as small as these are slower on two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def token_server() -> Iterator[Callable[..., TokenServer]]:
     """Start servers; they are stopped with the test."""
@@ -22,10 +31,7 @@ def token_server() -> Iterator[Callable[..., TokenServer]]:
         opened.append(running)
         return running.__enter__()
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield start
-    torch.set_num_threads(before)
     for running in opened:
         running.__exit__(None, None, None)
 

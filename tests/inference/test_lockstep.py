@@ -48,14 +48,6 @@ def made(seed: int = 0, config: ModelConfig = TINY, spread: float = 4.0) -> Deco
     return model
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def model() -> Decoder:
     return made()

@@ -41,14 +41,6 @@ drift = _drift()
 USER = {"role": "user", "content": "Go."}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 # -- drift ---------------------------------------------------------------------------------------
 
 

@@ -1,18 +1,20 @@
-"""``--measure`` of a dry run: how fast this machine would train and sample, found by doing it."""
+"""What dry runs of training tell, and how fast this machine would be, found by doing it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from regreen.core.clock import SystemClock
+from regreen.core.console import Console
 from regreen.core.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
     from regreen.model import ModelConfig
     from regreen.train.compute.parallel import World
-    from regreen.train.estimate.memory import Rates, Run
+    from regreen.train.estimate.memory import Estimate, Rates, Run
 
-__all__ = ["check_measure", "rates_here"]
+__all__ = ["check_measure", "rates_here", "tell"]
 
 
 def check_measure(*, measure: bool, dry_run: bool) -> None:
@@ -52,3 +54,15 @@ def rates_here(shape: ModelConfig, run: Run, here: World, *, dtype: str = "float
     if run.recompute:
         recompute(model)
     return measure(model, run, SystemClock())
+
+
+def tell(told: Mapping[str, float], held: Estimate, console: Console, *, json: bool) -> None:
+    """Print what a run would read or play, and what it would hold and take."""
+    from regreen.train.estimate.memory import show
+
+    if json:
+        console.json({**told, "estimate": held.as_json()})
+        return
+    for name, value in told.items():
+        console.result(f"{name.replace('_', ' ')}: {value:,}")
+    show(held, console)

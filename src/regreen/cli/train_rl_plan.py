@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from regreen.cli.train_measure import rates_here
+from regreen.cli.train_measure import rates_here, tell
 from regreen.core.console import Console
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def tell_plan(
         json: as one object.
         measure: say how long it takes too, by doing some of it.
     """
-    from regreen.train.estimate.memory import estimate, show
+    from regreen.train.estimate.memory import estimate
 
     run = _run(config, longest, here)
     held = estimate(shape, run, rates_here(shape, run, here) if measure else None)
@@ -103,12 +103,7 @@ def tell_plan(
         "rollouts": config.steps * _rollouts(config),
         "passes": round(config.steps * config.groups / max(1, problems), 2),
     }
-    if json:
-        console.json({**told, "estimate": held.as_json()})
-        return
-    for name, value in told.items():
-        console.result(f"{name.replace('_', ' ')}: {value:,}")
-    show(held, console)
+    tell(told, held, console, json=json)
 
 
 def _run(config: RlConfig, longest: Longest, here: World) -> Run:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from regreen.cli.train_measure import rates_here
+from regreen.cli.train_measure import rates_here, tell
 from regreen.core.console import Console
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def tell_plan(
         json: as one object.
         measure: say how long it takes too, by doing some of it.
     """
-    from regreen.train.estimate.memory import estimate, show
+    from regreen.train.estimate.memory import estimate
     from regreen.train.sft.loop import num_steps
 
     told: dict[str, Any] = {
@@ -60,12 +60,7 @@ def tell_plan(
     shape = start.sized(vocabulary)
     rates = rates_here(shape, run, here, dtype=config.dtype) if measure else None
     held = estimate(shape, run, rates)
-    if json:
-        console.json({**told, "estimate": held.as_json()})
-        return
-    for name, value in told.items():
-        console.result(f"{name.replace('_', ' ')}: {value:,}")
-    show(held, console)
+    tell(told, held, console, json=json)
 
 
 def _run(

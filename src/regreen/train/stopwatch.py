@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from regreen.core.clock import Clock, SystemClock
 from regreen.core.errors import RegreenError, UsageError
@@ -55,17 +53,6 @@ class Stopwatch:
             if self._path is not None:
                 self._keeper.join()
             self._write()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _keep(self) -> None:
         while not self._ended.wait(_EVERY_SECONDS):

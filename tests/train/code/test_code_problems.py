@@ -7,7 +7,6 @@ import base64
 import json
 import pickle
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,20 +95,6 @@ SOLVED = {
     "LiveCodeBench/904_A": "class Solution:\n"
     "    def twice(self, x: int, s: str) -> List[int]:\n        return [2 * x, x]"
 }
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def box(loop: asyncio.Runner) -> Iterator[WarmBox]:
-    made = WarmBox()
-    loop.run(made.open())
-    yield made
-    loop.run(made.close())
 
 
 def lines(path: Path, *rows: dict[str, Any]) -> Path:

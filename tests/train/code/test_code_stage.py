@@ -28,12 +28,6 @@ WRONG = [json.loads(line) for line in (HERE / "wrong.jsonl").read_text().splitli
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
 def stage(loop: asyncio.Runner) -> Iterator[CodeStage]:
     made = CodeStage()
     loop.run(made.open())

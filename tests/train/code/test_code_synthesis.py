@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,20 +32,6 @@ MEDIAN = [
     "    return (s[n // 2] + s[n // 2 - 1]) / 2\n",
     "def median(xs):\n    return sorted(xs)[len(xs) // 2]\n",
 ]
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def box(loop: asyncio.Runner) -> Iterator[WarmBox]:
-    made = WarmBox()
-    loop.run(made.open())
-    yield made
-    loop.run(made.close())
 
 
 def bare(name: str) -> Problem:

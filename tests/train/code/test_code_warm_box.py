@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from regreen.core.errors import InfrastructureError, UsageError
 from regreen.train.code.warm_box import Call, Feed, Observed, WarmBox
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def box(loop: asyncio.Runner) -> Iterator[WarmBox]:
-    made = WarmBox()
-    loop.run(made.open())
-    yield made
-    loop.run(made.close())
 
 
 def fates(seen: list[Observed]) -> list[str]:

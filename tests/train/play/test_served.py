@@ -29,14 +29,6 @@ from regreen.train.policy.penalties import PenaltyConfig
 from regreen.train.rl.config import RlConfig
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Path:
     """The policy's first weights with their vocabulary."""

@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,14 +22,6 @@ from regreen.train.trace import Group
 
 # Plain enough that a rounding error does not become a step, as it does in Adam's first ones.
 OPTIM = OptimConfig(learning_rate=1e-3, weight_decay=0.0, epsilon=1e-3, max_grad_norm=1e9)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -41,14 +41,6 @@ from regreen.train.stop import Asked
 LOSSES = ("grpo", "dr_grpo", "dapo", "gspo", "cispo", "dppo")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def same(one: Decoder, other: Decoder) -> bool:
     return all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
 

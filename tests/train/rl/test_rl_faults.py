@@ -38,14 +38,6 @@ from regreen.train.play.worker import WorkerSpec
 from regreen.train.play.worker_pool import WorkerPool
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Decoder]:
     torch.set_num_threads(1)

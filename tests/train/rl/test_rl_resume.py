@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-import torch
 from tests.train.rl_sets import PROBLEMS, configured, rows, trained
 
 from regreen.core.clock import SystemClock
@@ -17,14 +14,6 @@ from regreen.store.run import RunDirectory
 from regreen.train.stop import Asked
 
 HELD_OUT = ("u", "v")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Later(SystemClock):

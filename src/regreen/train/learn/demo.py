@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def learn(
     clock, asked = clock or SystemClock(), asked or Asked()
     demo = _Demo(config, folder, console, asked, clock)
     folder.mkdir(parents=True, exist_ok=True)
-    with Stopwatch(folder / "seconds.json", clock) as watch:
+    with closing(Stopwatch(folder / "seconds.json", clock)) as watch:
         for stage in (demo.taught, demo.packed, demo.tuned):
             stage()
             if asked.stop:
