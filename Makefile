@@ -76,7 +76,7 @@ bench: install
 	$(BIN)/python benchmarks/train.py
 
 docs: install
-	$(BIN)/python -c "from regreen.tasks.operators.reference import reference_page as page; print(page(), end='')" > docs/reference/fault-classes.md
+	$(BIN)/python -c "from regreen.tasks.inject.operators.reference import reference_page as page; print(page(), end='')" > docs/reference/fault-classes.md
 	$(BIN)/python -c "from regreen.templates.reference import reference_page as page; print(page(), end='')" > docs/reference/tool-formats.md
 	$(BIN)/python -c "from regreen.guard.rules.reference import reference_page as page; print(page(), end='')" > docs/reference/guard-rules.md
 	$(BIN)/python -c "from regreen.guard.monitor.reference import reference_page as page; print(page(), end='')" > docs/reference/monitor-patterns.md

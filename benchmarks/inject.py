@@ -22,13 +22,13 @@ from regreen.grading.suite import TestRequest
 from regreen.sandbox import provider as make_provider
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.overlay import write_layer
-from regreen.tasks.baseline import Baseline, measure
-from regreen.tasks.bench import Bench
-from regreen.tasks.candidate import Candidate, Finding, prepare
-from regreen.tasks.inject import InjectSettings, usable_sites
-from regreen.tasks.repository import Repository, make_ready
-from regreen.tasks.schedule import Schedule
-from regreen.tasks.validate import examine
+from regreen.tasks.build.repository import Repository, make_ready
+from regreen.tasks.inject.candidate import Candidate, Finding, prepare
+from regreen.tasks.inject.job import InjectSettings, usable_sites
+from regreen.tasks.inject.schedule import Schedule
+from regreen.tasks.inject.validate import examine
+from regreen.tasks.prove.baseline import Baseline, measure
+from regreen.tasks.prove.bench import Bench
 
 BAD = (Outcome.FAILED, Outcome.ERROR)
 

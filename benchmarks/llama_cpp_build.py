@@ -21,7 +21,7 @@ from pathlib import Path
 
 from regreen.cli.shared import home
 from regreen.core.errors import PrerequisiteError, RegreenError
-from regreen.tasks.index import fetch_sdist, index_url
+from regreen.tasks.repo.index import fetch_sdist, index_url
 
 VERSION = "0.3.36"
 SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"

@@ -58,8 +58,8 @@ exit $status
 async def make_room(root: Path, boxes: SandboxProvider) -> Workroom:
     """A store and an environment with pytest, as the tests have them."""
     from regreen.grading.place import compile_environment
-    from regreen.tasks.installed import installed_environment, installed_tools
-    from regreen.tasks.sources import resolve
+    from regreen.tasks.build.installed import installed_environment, installed_tools
+    from regreen.tasks.repo.sources import resolve
 
     write_files(root / "tiny", TINY)
     store = LayerStore(root / "store")

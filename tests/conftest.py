@@ -16,9 +16,9 @@ from regreen.grading.place import Place, compile_environment
 from regreen.sandbox import provider
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
-from regreen.tasks.environments import BuiltEnvironment
-from regreen.tasks.installed import installed_environment, installed_tools
-from regreen.tasks.sources import resolve
+from regreen.tasks.build.environments import BuiltEnvironment
+from regreen.tasks.build.installed import installed_environment, installed_tools
+from regreen.tasks.repo.sources import resolve
 
 # The default run tries the same examples each time, so that it tells what a change has done and
 # not what chance has found; `make test-slow` searches.

@@ -16,8 +16,8 @@ from regreen.core.task import Environment, Task, base_message
 from regreen.grading.patch import FileState, patch_between, text_patch
 from regreen.store.run import RunDirectory
 from regreen.store.taskset import load_tasks, write_tasks
-from regreen.tasks.repository import changed_blobs
-from regreen.tasks.tree import blob_id, commit_id
+from regreen.tasks.build.repository import changed_blobs
+from regreen.tasks.repo.tree import blob_id, commit_id
 
 HEALTHY = "def double(x):\n    return 2 * x\n"
 BROKEN = "def double(x):\n    return 3 * x\n"

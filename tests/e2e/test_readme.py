@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from regreen.tasks.operators import OPERATORS
-from regreen.tasks.operators.reference import reference_page
+from regreen.tasks.inject.operators import OPERATORS
+from regreen.tasks.inject.operators.reference import reference_page
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -17,8 +17,8 @@ from regreen.grading.workshop import Workshop
 from regreen.rollout import Runner, assignments, builder
 from regreen.sandbox.base import SandboxProvider
 from regreen.store.run import RunDirectory
-from regreen.tasks.repository import changed_blobs
-from regreen.tasks.tree import blob_id, commit_id
+from regreen.tasks.build.repository import changed_blobs
+from regreen.tasks.repo.tree import blob_id, commit_id
 
 HEALTHY = "def add(a, b):\n    return a + b\n\n\ndef zero():\n    return 0\n"
 BROKEN = HEALTHY.replace("a + b", "a - b")

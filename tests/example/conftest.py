@@ -14,12 +14,12 @@ from regreen.grading.place import Place, compile_environment
 from regreen.sandbox import provider
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
-from regreen.tasks.baseline import Baseline, measure
-from regreen.tasks.discovery import find_suite
-from regreen.tasks.inject import Injection, InjectSettings, inject
-from regreen.tasks.installed import installed_environment, installed_tools
-from regreen.tasks.repository import Repository
-from regreen.tasks.sources import resolve
+from regreen.tasks.build.installed import installed_environment, installed_tools
+from regreen.tasks.build.repository import Repository
+from regreen.tasks.inject.job import Injection, InjectSettings, inject
+from regreen.tasks.prove.baseline import Baseline, measure
+from regreen.tasks.repo.discovery import find_suite
+from regreen.tasks.repo.sources import resolve
 
 
 @dataclass(frozen=True)

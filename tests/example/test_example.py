@@ -8,9 +8,9 @@ from collections import Counter
 from regreen.example import example_source
 from regreen.sandbox import provider
 from regreen.sandbox.layers import LayerStore
-from regreen.tasks.discovery import find_suite, source_files
-from regreen.tasks.project import Project
-from regreen.tasks.sources import resolve
+from regreen.tasks.repo.discovery import find_suite, source_files
+from regreen.tasks.repo.project import Project
+from regreen.tasks.repo.sources import resolve
 
 
 def test_is_a_library_with_tests_and_a_licence():

@@ -14,8 +14,8 @@ from typing import Any
 
 from regreen.core.task import Environment, Task, base_message
 from regreen.grading.patch import FileState, patch_between
-from regreen.tasks.repository import changed_blobs
-from regreen.tasks.tree import blob_id, commit_id
+from regreen.tasks.build.repository import changed_blobs
+from regreen.tasks.repo.tree import blob_id, commit_id
 
 WHEN = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 

@@ -21,12 +21,12 @@ from regreen.core.errors import PrerequisiteError, TaskError, UsageError
 from regreen.core.funnel import Funnel
 from regreen.core.progress import Progress as Display
 from regreen.store.taskset import load_tasks, taskset_digest, write_tasks
-from regreen.tasks.baseline import Baseline, measure
-from regreen.tasks.inject import Injection, InjectSettings, Progress
-from regreen.tasks.inject import inject as run_injection
-from regreen.tasks.operators import OPERATORS
-from regreen.tasks.repository import make_ready
-from regreen.tasks.retell import retell
+from regreen.tasks.build.repository import make_ready
+from regreen.tasks.inject.job import Injection, InjectSettings, Progress
+from regreen.tasks.inject.job import inject as run_injection
+from regreen.tasks.inject.operators import OPERATORS
+from regreen.tasks.prove.baseline import Baseline, measure
+from regreen.tasks.tell.retell import retell
 
 __all__ = ["inject", "require_tasks", "show_funnel", "show_progress"]
 

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from regreen.agents import AGENTS
 from regreen.cli.shared import Output
 from regreen.sandbox import PROVIDERS
-from regreen.tasks.operators import describe
+from regreen.tasks.inject.operators import describe
 from regreen.templates.reference import aliases
 from regreen.templates.registry import FORMATS, tool_format
 

@@ -23,9 +23,9 @@ from regreen.example import example_source
 from regreen.rollout.plan import Assignment, assignments, builder
 from regreen.store.run import RunDirectory
 from regreen.store.taskset import taskset_digest, write_tasks
-from regreen.tasks.baseline import measure
-from regreen.tasks.inject import Injection, InjectSettings, inject
-from regreen.tasks.repository import make_ready
+from regreen.tasks.build.repository import make_ready
+from regreen.tasks.inject.job import Injection, InjectSettings, inject
+from regreen.tasks.prove.baseline import measure
 from regreen.view.summary import AgentRow, digest, summarise
 
 __all__ = ["quickstart"]

@@ -19,7 +19,7 @@ from regreen.store.atomic import replacing
 from regreen.store.jsonl import encode_row
 
 if TYPE_CHECKING:
-    from regreen.tasks.sources import Checkout
+    from regreen.tasks.repo.sources import Checkout
     from regreen.train.data.settings import TextsConfig
     from regreen.train.data.texts import Tally
 
@@ -175,7 +175,7 @@ def _write(
 
 
 def _checkouts(sources: tuple[str, ...], flags: TextsFlags, console: Console) -> Iterator[Checkout]:
-    from regreen.tasks.sources import resolve
+    from regreen.tasks.repo.sources import resolve
 
     store = layer_store()
     for source in sources:

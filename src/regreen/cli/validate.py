@@ -20,9 +20,9 @@ from regreen.rollout.auditor import audit
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 from regreen.store.taskset import load_tasks, write_tasks
-from regreen.tasks.installed import is_installed
-from regreen.tasks.repository import make_ready
-from regreen.tasks.revalidate import Proof, prove
+from regreen.tasks.build.installed import is_installed
+from regreen.tasks.build.repository import make_ready
+from regreen.tasks.prove.revalidate import Proof, prove
 
 __all__ = ["bring_environments", "validate"]
 

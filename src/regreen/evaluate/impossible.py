@@ -26,7 +26,7 @@ from regreen.grading.twinning import function_of
 from regreen.grading.twins import GENERATOR
 from regreen.grading.workshop import Workshop
 from regreen.sandbox.overlay import merged_tree
-from regreen.tasks.tree import EPOCH, EXECUTABLE, FILE, LINK, blob_id, commit_id
+from regreen.tasks.repo.tree import EPOCH, EXECUTABLE, FILE, LINK, blob_id, commit_id
 
 __all__ = ["ABORT", "Variant", "impossible_variants", "is_passed", "kind_of", "origin"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from regreen.core.errors import UsageError
-from regreen.tasks.operators.site import apply
+from regreen.tasks.inject.operators.site import apply
 from regreen.train.learn.puzzles import FAULTS, OPERATORS, Puzzle, make, puzzles
 from regreen.train.learn.stage import puzzle_of
 

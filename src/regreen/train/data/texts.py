@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from regreen.store.texts import TextRow
-from regreen.tasks.sources import Checkout
+from regreen.tasks.repo.sources import Checkout
 from regreen.train.data.files import SourceFile, read_files
 from regreen.train.data.fim import fim_rows
 from regreen.train.data.joined import Source

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from regreen.tasks.operators.enumerate import enumerate_sites
-from regreen.tasks.operators.site import Site, apply
+from regreen.tasks.inject.operators.enumerate import enumerate_sites
+from regreen.tasks.inject.operators.site import Site, apply
 
 __all__ = ["FAULTS", "FILE", "OPERATOR", "OPERATORS", "Case", "Puzzle", "make", "puzzles"]
 

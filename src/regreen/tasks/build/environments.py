@@ -1,0 +1,273 @@
+"""Build a repository's Python environment once, in a layer that all its tasks share.
+
+``uv`` runs in a box with a network; what it made is then collected in a box without one. No step
+asks a model: a ladder of rungs goes from everything the project declares to its bare dependencies,
+and the rung that worked is part of the record.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version as installed_version
+
+from regreen.core.errors import PrerequisiteError, TaskError
+from regreen.grading.place import ENV, TESTBED
+from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
+from regreen.sandbox.layers import Layer, LayerStore
+from regreen.tasks.build.buildbox import BuildBox, build_spec, scratch_cache
+from regreen.tasks.repo.discovery import Suite, find_suite
+from regreen.tasks.build.distributions import TOOLS as TOOL_NAMES
+from regreen.tasks.build.distributions import installed_tools, pins, with_dependencies
+from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
+from regreen.tasks.repo.project import Project
+from regreen.tasks.build.rungs import climb, version_variables
+from regreen.tasks.build.settle import keep_changes, settle_environment
+from regreen.tasks.repo.sources import Checkout
+from regreen.tasks.build.suitable import add_missing, settle_runner
+
+__all__ = ["TOOLS", "BuiltEnvironment", "build", "build_tools"]
+
+TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
+_SCHEMA = "regreen.environment:1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltEnvironment:
+    """An environment at hand, and how it was made."""
+
+    env: Layer
+    """Mounted at /opt/env."""
+    build: Layer | None
+    """What the installation left in the tree, mounted over it at /testbed; often nothing."""
+    requirements: tuple[str, ...]
+    """What is installed, ``name==version``, sorted, the project itself left out."""
+    install: tuple[str, ...]
+    """The commands that made it, in order, for a tree at /testbed."""
+    python: str
+    """Version of the interpreter."""
+    interpreter: Interpreter
+    """The interpreter; ``interpreter.binds`` is what a box must show besides the layers."""
+    as_of: str
+    """Latest upload time of any package, ISO 8601."""
+    rung: str
+    """The rung that worked, for example ``groups``."""
+    collected: int
+    """Tests collected in a box without network."""
+    notes: tuple[str, ...]
+    """What a person should know: packages that could not be had, errors of collection."""
+    seconds: float
+    """Wall seconds of the build; of an earlier one when the environment was cached."""
+
+
+async def build(
+    checkout: Checkout,
+    *,
+    store: LayerStore,
+    provider: SandboxProvider,
+    python: str | None = None,
+    requirements: tuple[str, ...] = (),
+    offline: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+) -> BuiltEnvironment:
+    """The environment of a checkout: from the store when it was built before, else built.
+
+    Args:
+        checkout: the repository.
+        store: takes the layers, and uv's cache of this repository.
+        provider: makes the boxes.
+        python: version or path of an interpreter of this machine; the running one when None.
+        requirements: more packages to install, in uv's notation.
+        offline: refuse to build; what is cached still serves.
+        note: is told about each step, one line at a time.
+
+    Raises:
+        TaskError: the repository has no tests, no rung installs it, or no test can be collected.
+        PrerequisiteError: the interpreter or the network is missing.
+        InfrastructureError: the box or the disk failed.
+    """
+    suite = find_suite(checkout.tree.path, where=checkout.spec)
+    interpreter = find_interpreter(python)
+    date = as_of(checkout.date, interpreter).isoformat()
+    key = json.dumps(
+        [
+            *(_SCHEMA, checkout.tree.digest, date, interpreter.version, str(interpreter.prefix)),
+            *(checkout.version, installed_version("uv"), sorted(requirements)),
+        ]
+    )
+    if known := _recall(store, key, interpreter):
+        return known
+    if offline:
+        what = f"the environment of {checkout.spec} is not built yet, and the network is off"
+        raise PrerequisiteError(what, where=checkout.spec, mend="run once with the network")
+    started = time.monotonic()
+    built = await _build(
+        checkout,
+        suite,
+        interpreter,
+        store=store,
+        provider=provider,
+        date=date,
+        requirements=requirements,
+        note=note,
+    )
+    built = replace(built, seconds=round(time.monotonic() - started, 1))
+    _remember(store, key, built)
+    return built
+
+
+async def _build(
+    checkout: Checkout,
+    suite: Suite,
+    interpreter: Interpreter,
+    *,
+    store: LayerStore,
+    provider: SandboxProvider,
+    date: str,
+    requirements: tuple[str, ...],
+    note: Callable[[str], None],
+) -> BuiltEnvironment:
+    tree = checkout.tree.path
+    staged = store.stage()
+    spec = build_spec(
+        tree,
+        target=staged,
+        cache=scratch_cache(store.root, checkout.name),
+        interpreter=interpreter,
+        env=version_variables(Project(tree), checkout.name, checkout.version),
+    )
+    try:
+        box = await provider.create(spec)
+        try:
+            builder = BuildBox(box, date)
+            rung = await climb(
+                builder,
+                tree,
+                interpreter,
+                version=checkout.version,
+                requirements=requirements,
+                note=note,
+            )
+            missing = await add_missing(builder, tree, suite, note)
+            changes = _changes(await box.snapshot(TESTBED, store), checkout.tree, store)
+            lowers = ((changes.path,) if changes else ()) + (tree,)
+            quiet = BoxSpec(
+                mounts=(Mount(target=TESTBED, lowers=lowers),),
+                binds=((staged, ENV), *interpreter.binds),
+                env={"PATH": f"{ENV}/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
+                limits=Limits(memory_bytes=4 << 30),
+            )
+            collection = await settle_runner(
+                builder, provider, quiet, suite=suite, tree=tree, note=note
+            )
+            frozen = await builder.freeze()
+        finally:
+            await box.close()
+        settle_environment(staged)
+        env = store.commit(staged)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    if collection.count == 0:
+        what = f"pytest collects no test here ({collection.problem or 'none is found'})"
+        mend = "run regreen with a Python of the project's time, or choose another --commit"
+        raise TaskError(what, where=f"{checkout.spec}, Python {interpreter.version}", mend=mend)
+    return BuiltEnvironment(
+        env=env,
+        build=changes,
+        requirements=frozen,
+        install=tuple(builder.commands),
+        python=interpreter.version,
+        interpreter=interpreter,
+        as_of=date,
+        rung=rung,
+        collected=collection.count,
+        notes=missing + ((collection.problem,) if collection.problem else ()),
+        seconds=0.0,
+    )
+
+
+def _changes(snapshot: Layer, tree: Layer, store: LayerStore) -> Layer | None:
+    staged = store.stage()
+    try:
+        return store.commit(staged) if keep_changes(snapshot.path, tree.path, staged) else None
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _remember(store: LayerStore, key: str, built: BuiltEnvironment) -> None:
+    row = asdict(built) | {"env": built.env.digest, "build": built.build and built.build.digest}
+    del row["interpreter"]
+    staged = store.stage()
+    text = json.dumps({"schema": _SCHEMA, **row}, indent=1, sort_keys=True)
+    (staged / "environment.json").write_text(text)
+    store.remember(key, store.commit(staged))
+
+
+def _recall(store: LayerStore, key: str, interpreter: Interpreter) -> BuiltEnvironment | None:
+    """The earlier build, unless a layer of it is gone."""
+    record = store.alias(key)
+    if record is None:
+        return None
+    row = json.loads((record.path / "environment.json").read_text())
+    env, changes = store.get(row["env"]), store.get(row["build"] or "")
+    if row.pop("schema") != _SCHEMA or env is None or bool(row["build"]) != bool(changes):
+        return None
+    lists = {name: tuple(row[name]) for name in ("requirements", "install", "notes")}
+    return BuiltEnvironment(
+        **{**row, **lists, "env": env, "build": changes, "interpreter": interpreter}
+    )
+
+
+async def build_tools(
+    *,
+    store: LayerStore,
+    provider: SandboxProvider,
+    python: str | None = None,
+    offline: bool = False,
+) -> Layer:
+    """Coverage and time-machine for the test runner, apart from any repository's environment.
+
+    Only wheels are taken, so nothing is run to make it and its cache can be shared.
+
+    Raises:
+        PrerequisiteError: the network is missing, or there are no wheels for this interpreter.
+    """
+    interpreter = find_interpreter(python)
+    if interpreter == find_interpreter():
+        installed = set(pins(with_dependencies(*TOOL_NAMES)))
+        if set(TOOLS) <= installed:
+            return installed_tools(store=store)
+    key = json.dumps(["regreen.tools:2", TOOLS, interpreter.version, str(interpreter.prefix)])
+    if known := store.alias(key):
+        return known
+    if offline:
+        what = "the tools of the test runner are not fetched yet, and the network is off"
+        raise PrerequisiteError(what, where=", ".join(TOOLS), mend="run once with the network")
+    staged, empty = store.stage(), store.stage()
+    cache = scratch_cache(store.root, "tools")
+    spec = build_spec(empty, target=staged, cache=cache, interpreter=interpreter, env={})
+    try:
+        box = await provider.create(spec)
+        try:
+            outcome = await BuildBox(box, "").uv(
+                *("pip", "install", "--target", ENV, "--python", str(interpreter.path)),
+                *("--only-binary", ":all:", *TOOLS),
+            )
+        finally:
+            await box.close()
+        if not outcome.ok:
+            what = f"the tools of the test runner cannot be installed: {outcome.reason}"
+            mend = "use a supported Python (3.10 or newer)"
+            raise PrerequisiteError(what, where=f"Python {interpreter.version}", mend=mend)
+        settle_environment(staged)
+        for metadata in staged.glob("*.dist-info"):
+            shutil.rmtree(metadata)  # they would make pytest load the tools as its plug-ins
+        layer = store.commit(staged)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(empty, ignore_errors=True)
+    store.remember(key, layer)
+    return layer

@@ -1,0 +1,169 @@
+"""Make the suite collectable: packages its tests import, and a pytest its conftest can live with.
+
+Collecting runs the repository's code, so it happens in a box without network. An old conftest often
+fails on a new pytest, so older major versions are tried; the first that collects all is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from regreen.grading.place import ENV
+from regreen.sandbox.base import BoxSpec, SandboxProvider
+from regreen.tasks.build.buildbox import BuildBox
+from regreen.tasks.repo.discovery import Suite
+from regreen.tasks.repo.imports import distribution_of, imported_modules, plugins
+from regreen.tasks.repo.packages import package_roots
+from regreen.tasks.repo.project import Project
+from regreen.tasks.repo.requirements import declared_names
+
+__all__ = ["Collection", "add_missing", "settle_runner"]
+
+_COUNT = re.compile(r"(?:collected |/)?(\d+)(?:/\d+)? (?:tests?|items?)\b")
+_ABSENT = re.compile(r"ModuleNotFoundError: No module named '(\w+)")
+_RUNNER = re.compile(r"pytest|pluggy|conftest|INTERNALERROR|hook|fixture")
+_OLDEST_MAJOR = 6
+_SECONDS = 300.0
+_PROBE = """
+import importlib.metadata, importlib.util, json, sys
+absent = []
+for module, name in json.loads(sys.argv[1]).items():
+    try:
+        if importlib.util.find_spec(module) is None:
+            absent.append(name)
+    except Exception:
+        pass
+for name in json.loads(sys.argv[2]):
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        absent.append(name)
+print(json.dumps(absent))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What pytest collected."""
+
+    count: int
+    """Tests; 1 when pytest collected some and told no number."""
+    problem: str
+    """Why something could not be collected; empty when everything was."""
+    text: str
+    """What pytest printed."""
+
+
+async def add_missing(
+    builder: BuildBox, tree: Path, suite: Suite, note: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Install what the tests import and the plugins they use, as far as it is not there.
+
+    Returns:
+        Notes about what could not be had.
+    """
+    wanted, extra = imported_modules(tree, suite), plugins(tree, suite)
+    probe = [f"{ENV}/bin/python", "-I", "-c", _PROBE, json.dumps(wanted), json.dumps(extra)]
+    outcome = await builder.run(probe)
+    try:
+        absent = set(json.loads(outcome.text.strip().splitlines()[-1])) if outcome.ok else set()
+    except (ValueError, IndexError, TypeError):
+        absent = set()
+    return await _install_each(builder, sorted(absent & {*wanted.values(), *extra}), note)
+
+
+async def _install_each(
+    builder: BuildBox, names: list[str], note: Callable[[str], None]
+) -> tuple[str, ...]:
+    notes = []
+    for name in names:
+        outcome = await builder.install(name)
+        if outcome.ok:
+            note(f"added {name}, which the tests use")
+        else:
+            notes.append(f"{name}, which the tests use, could not be installed: {outcome.reason}")
+            note(notes[-1])
+    return tuple(notes)
+
+
+async def settle_runner(
+    builder: BuildBox,
+    provider: SandboxProvider,
+    spec: BoxSpec,
+    *,
+    suite: Suite,
+    tree: Path,
+    note: Callable[[str], None],
+) -> Collection:
+    """Collect the suite; on errors add what was not found, then try older majors of pytest.
+
+    Args:
+        builder: installs into the environment that ``spec`` shows.
+        provider: makes the box without network.
+        spec: its description.
+        suite: what to collect.
+        tree: the repository's files.
+        note: is told about each step.
+    """
+    declared = declared_names(Project(tree))
+    local = {Path(one).stem for one in package_roots(tree)} | sys.stdlib_module_names
+    best = await _collect(provider, spec, suite)
+    for _ in range(3):
+        absent = {name for name in _ABSENT.findall(best.text) if name not in local}
+        names = sorted({distribution_of(one, declared) for one in absent})
+        if not names or await _install_each(builder, names, note):
+            break
+        best = await _collect(provider, spec, suite)
+    newest = await _major(builder)
+    kept = 0
+    for major in range(newest - 1, _OLDEST_MAJOR - 1, -1):
+        if not _blames_runner(best):
+            break
+        note(f"pytest {kept or newest}: {best.problem}")
+        if not (await builder.install(f"pytest=={major}.*")).ok:
+            continue
+        found = await _collect(provider, spec, suite)
+        if not found.problem or found.count > best.count:
+            best, kept = found, major
+        else:
+            await builder.install(f"pytest=={kept or newest}.*")
+    return best
+
+
+def _blames_runner(found: Collection) -> bool:
+    """Whether another pytest might do better: not when single files fail by themselves."""
+    by_themselves = found.count > 0 or "SyntaxError" in found.text
+    return bool(found.problem) and not (by_themselves and not _RUNNER.search(found.problem))
+
+
+async def _collect(provider: SandboxProvider, spec: BoxSpec, suite: Suite) -> Collection:
+    # the verbosity is set, not lowered: a -q of the project's own would hide the count
+    argv = [f"{ENV}/bin/python", "-m", "pytest", "--collect-only", "--verbosity=-1"]
+    argv += ["-p", "no:cacheprovider"]
+    box = await provider.create(spec)
+    try:
+        done = await box.exec([*argv, *suite.command.args], timeout=_SECONDS)
+    finally:
+        await box.close()
+    text = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
+    counts = [int(one) for one in _COUNT.findall(text[-2000:])]
+    if done.exit_code in {0, 5}:
+        told = counts[-1] if counts else 1
+        return Collection(told if done.exit_code == 0 else 0, "", text)
+    lines = [line for line in text.splitlines() if line.startswith(("E ", "ERROR", "Error"))]
+    reason = " ".join(lines[0].split()) if lines else f"exit status {done.exit_code}"
+    if done.timed_out:
+        reason = f"it took longer than {_SECONDS:.0f} s"
+    return Collection(counts[-1] if counts else 0, f"collection fails: {reason[:300]}", text)
+
+
+async def _major(builder: BuildBox) -> int:
+    asked = "import importlib.metadata as m; print(m.version('pytest'))"
+    outcome = await builder.run([f"{ENV}/bin/python", "-I", "-c", asked])
+    found = re.match(r"\s*(\d+)\.", outcome.text)
+    return int(found[1]) if found else _OLDEST_MAJOR

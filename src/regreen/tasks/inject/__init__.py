@@ -1,0 +1,1 @@
+"""Bugs put into healthy code by rule, each kept when its own tests prove it."""

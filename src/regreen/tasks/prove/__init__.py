@@ -1,0 +1,1 @@
+"""What execution proves: the healthy suite, and tasks judged again from their rows."""

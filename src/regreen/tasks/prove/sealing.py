@@ -1,0 +1,107 @@
+"""No task whose repair lies about in its own box: a copy elsewhere in the tree, or in a package.
+
+The repository an agent gets is written anew and holds one commit, so only files can leak. What the
+environment's layers hold is indexed once for all tasks of a repository; what the index cannot
+exclude is scanned in earnest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from regreen.core.task import Task
+from regreen.grading.patch import apply_patch
+from regreen.grading.workshop import Workshop
+from regreen.guard.scan import scan
+from regreen.guard.scan.hunks import parse_patch
+from regreen.guard.scan.index import LineIndex, joined, line_index, seal_check
+from regreen.guard.scan.text import canonical_lines
+from regreen.sandbox.layers import LayerStore
+from regreen.sandbox.overlay import copy_merged
+from regreen.tasks.build.repository import Repository
+
+__all__ = ["SealGate", "leaks_of"]
+
+_LARGEST = 1 << 22
+
+
+class SealGate:
+    """Checks tasks of one repository.
+
+    Args:
+        repository: made ready.
+        store: keeps the indices of layers.
+    """
+
+    def __init__(self, repository: Repository, store: LayerStore) -> None:
+        root = repository.checkout.tree.path
+        self._layers = (*repository.place.env, *repository.place.tree[:-1])
+        self._index = joined(_indexed(layer, store) for layer in self._layers)
+        self._texts = dict(_texts(root))
+
+    def leaks(self, patch: str, base: Mapping[str, bytes]) -> tuple[str, ...]:
+        """Places other than the repaired files themselves that hold the repair.
+
+        Args:
+            patch: the repair.
+            base: broken content of the files it touches.
+        """
+        found = seal_check(self._layers, self._index, patch, base.get)
+        copies = [
+            path
+            for file in parse_patch(patch)
+            for hunk in file.hunks
+            for path, text in self._texts.items()
+            if path not in base and _joined(hunk.side(b"+")) in text
+        ]
+        return (*(leak.where for leak in found), *copies)
+
+
+async def leaks_of(task: Task, workshop: Workshop, store: LayerStore) -> tuple[str, ...]:
+    """What in a task's act box gives it away: places of the fix or of its hidden tests.
+
+    Args:
+        task: its environment must be on this machine.
+        workshop: knows its layers.
+        store: keeps the indices of layers.
+    """
+    lowers = await workshop.act_lowers(task)
+    place = await workshop.place(task)
+    read = await workshop.reader(task)
+    hidden = {
+        path: state.data for path, state in apply_patch(task.test_patch, read).items() if state
+    }
+
+    def base(path: str) -> bytes | None:
+        state = read(path)
+        return state.data if state else None
+
+    with TemporaryDirectory(prefix="regreen-seal-") as scratch:
+        copy_merged(lowers, Path(scratch))
+        found = scan(Path(scratch), task.patch, base=base, forbidden=hidden)
+    index = joined(_indexed(layer, store) for layer in place.env)
+    found += seal_check(place.env, index, task.patch, base)
+    return tuple(f"{leak.kind} at {leak.where}" for leak in found)
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    return b"\n".join(line for text in lines for line in canonical_lines(text) if line)
+
+
+def _texts(root: Path) -> Iterable[tuple[str, bytes]]:
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST:
+            yield path.relative_to(root).as_posix(), _joined([path.read_bytes()])
+
+
+def _indexed(layer: Path, store: LayerStore) -> LineIndex:
+    key = f"lines:1:{layer.name}"
+    known = store.alias(key)
+    if known is None:
+        staged = store.stage()
+        (staged / "lines").write_bytes(line_index(layer).to_bytes())
+        known = store.commit(staged)
+        store.remember(key, known)
+    return LineIndex.from_bytes((known.path / "lines").read_bytes())

@@ -1,0 +1,151 @@
+"""Problem statements written by a model, checked by rule.
+
+The model rewrites the template statement the way a user of the library would report it. What it
+answers is checked; a text that gives something away is sent back once, and when that does not
+help, or the endpoint fails, the template stays: no task is lost, and no text is trusted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from regreen.core.errors import ModelError
+from regreen.core.task import Task
+from regreen.inference import ChatClient, Message
+from regreen.tasks.tell.leaks import changed_lines, changed_paths, leaks
+
+__all__ = ["faults", "retell"]
+
+MAX_CHARACTERS = 6000
+_MAX_TOKENS = 4096
+_PATIENCE = 3  # failures in a row after which nothing more is asked
+Fate = Literal["retold", "refused", "failed"]
+
+_SYSTEM = """\
+You write bug reports for open-source libraries, in the voice of someone who uses the library and \
+has no access to its source or its tests. You are given an automatic report of wrong behaviour. \
+Rewrite it as an issue.
+
+- Begin with a title line. Then say in plain words what you did, what you expected and what came \
+instead.
+- Keep one runnable example in a ```python fence, with its imports, and the exact values or the \
+exact error from the report. Shorten it only where the rest shows the same.
+- Describe behaviour only. Do not guess at the cause, name no source file, and propose no change.
+- Do not mention tests, test suites or test tools, and do not say that anything was passing or \
+failing in them.
+- Answer with the issue alone, no remarks about it."""
+
+_USER = """\
+Library: {library}
+
+Automatic report:
+
+{statement}"""
+
+_AGAIN = """\
+This cannot be published: {faults}. Write the issue again without that. Answer with the issue \
+alone."""
+
+_FORBIDDEN = (
+    (r"\btest[ -]?suites?\b|\b(?:unit|failing|regression|passing) tests?\b", "mentions tests"),
+    (r"\btests? (?:that )?(?:fails?|pass(?:es)?|cases?)\b|\btest_\w+", "mentions tests"),
+    (r"\bpytest\b|\bunittest\b", "names a test tool"),
+    (r"^(?:diff --git |@@ .*@@|\+\+\+ |--- [ab]/)|^```(?:diff|patch)", "contains a diff"),
+)
+
+
+def faults(text: str, task: Task) -> list[str]:
+    """Why a text cannot be the statement of a task; empty when it can."""
+    if not text.strip():
+        return ["it is empty"]
+    found = leaks(
+        text,
+        tests=task.FAIL_TO_PASS,
+        paths=[*changed_paths(task.patch), *changed_paths(task.test_patch)],
+        secrets=changed_lines(task.patch),
+    )
+    allowed = task.problem_statement  # what the rules let through once is no fault of the model
+    found += [
+        what
+        for pattern, what in _FORBIDDEN
+        if (hit := re.search(pattern, text, re.IGNORECASE | re.MULTILINE)) and hit[0] not in allowed
+    ]
+    if len(text) > MAX_CHARACTERS:
+        found.append(f"it is longer than {MAX_CHARACTERS} characters")
+    return list(dict.fromkeys(found))
+
+
+async def retell(
+    tasks: Iterable[Task],
+    client: ChatClient,
+    *,
+    workers: int = 8,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Task]:
+    """Have a model write the statements of tasks.
+
+    Args:
+        tasks: with their template statements.
+        client: the model.
+        workers: tasks in work at once.
+        note: told how many texts were taken, refused for what they gave away, or never came.
+
+    Returns:
+        The tasks in their order; those whose text was not taken are unchanged.
+    """
+    slots = asyncio.Semaphore(workers)
+    lost: list[str] = []
+
+    async def one(task: Task) -> tuple[Task, Fate, str]:
+        async with slots:
+            if len(lost) >= _PATIENCE:
+                return task, "failed", lost[-1]
+            made = await _retold(task, client)
+            lost[:] = [*lost, made[2]] if made[1] == "failed" else []
+            return made
+
+    results = await asyncio.gather(*map(one, tasks))
+    fates = Counter(fate for _, fate, _ in results)
+    note(
+        f"{fates['retold']} of {len(results)} statements written by {client.endpoint.model}; "
+        f"{fates['refused']} gave something away and {fates['failed']} never came: "
+        "their templates stay"
+    )
+    for reason, count in Counter(why for _, _, why in results if why).most_common(3):
+        note(f"  {count} x {reason}")
+    return [task for task, _, _ in results]
+
+
+async def _retold(task: Task, client: ChatClient) -> tuple[Task, Fate, str]:
+    """The task with its new statement, or as it was, and why."""
+    user = _USER.format(library=task.repo, statement=task.problem_statement)
+    messages: list[Message] = [
+        {"role": "system", "content": _SYSTEM},
+        {"role": "user", "content": user},
+    ]
+    found: list[str] = []
+    for _ in range(2):
+        try:
+            completion = await client.complete(messages, max_tokens=_MAX_TOKENS)
+        except ModelError as exc:
+            return task, "failed", exc.what
+        text = _cleaned(str(completion.message.get("content") or ""))
+        found = faults(text, task)
+        if completion.finish_reason == "length":
+            found.append("it breaks off")
+        if not found:
+            return task.model_copy(update={"problem_statement": text}), "retold", ""
+        again = _AGAIN.format(faults="; ".join(found))
+        messages += [{"role": "assistant", "content": text}, {"role": "user", "content": again}]
+    return task, "refused", re.sub(r"^(test name|path) .*", r"\1", found[0])
+
+
+def _cleaned(text: str) -> str:
+    """The answer without reasoning, and without a fence around all of it."""
+    text = re.sub(r"\A\s*<think>.*?</think>", "", text, flags=re.DOTALL).strip()
+    whole = re.fullmatch(r"```(?:markdown|md|text)\n(.*)\n```", text, re.DOTALL)
+    return (whole[1].strip() if whole else text) + "\n" if text else ""

@@ -1,0 +1,310 @@
+"""Environments, built for real: a small repository made on the spot, packages from the index."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import httpx2
+import pytest
+
+from regreen.core.errors import PrerequisiteError, TaskError
+from regreen.sandbox.base import BoxSpec, ExecResult, Mount
+from regreen.sandbox.layers import LayerStore
+from regreen.sandbox.namespace import NamespaceProvider
+from regreen.tasks.build.environments import BuiltEnvironment, build, build_tools
+from regreen.tasks.repo.index import index_url
+from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
+from regreen.tasks.repo.project import Project
+from regreen.tasks.build.rungs import version_variables
+from regreen.tasks.build.settle import keep_changes, settle_environment
+from regreen.tasks.repo.sources import Checkout, resolve
+
+DATE = datetime(2025, 6, 1, tzinfo=UTC)
+PYPROJECT = """
+[build-system]
+requires = ["setuptools>=64", "setuptools-scm>=8"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "demo"
+dynamic = ["version"]
+[tool.setuptools]
+py-modules = ["demo"]
+[tool.setuptools_scm]
+version_file = "demo_version.py"
+[dependency-groups]
+tests = ["iniconfig", "no-such-distribution-of-regreen==99"]
+"""
+FILES = {
+    "pyproject.toml": PYPROJECT,
+    "PKG-INFO": "Name: demo\nVersion: 1.5\n\n",
+    "demo.py": "def double(x):\n    return 2 * x\n",
+    "tests/test_demo.py": "import demo, socket, pytest\n"
+    "from importlib.metadata import version\n"
+    "def test_double(): assert demo.double(2) == 4\n"
+    "def test_version(): assert version('demo') == '1.5'\n"
+    "def test_no_network():\n"
+    "    with pytest.raises(OSError): socket.create_connection(('192.0.2.1', 80), 1)\n",
+}
+
+
+@pytest.fixture(scope="module")
+def online() -> None:
+    try:
+        httpx2.get(f"{index_url()}pytest/", timeout=10, follow_redirects=True).raise_for_status()
+    except httpx2.HTTPError:
+        pytest.skip("the package index cannot be reached")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> LayerStore:
+    return LayerStore(tmp_path_factory.mktemp("store"))
+
+
+def checkout(folder: Path, store: LayerStore, files: dict[str, str] = FILES) -> Checkout:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return replace(resolve(str(folder), store=store), date=DATE)
+
+
+T = TypeVar("T")
+
+
+def run(work: Callable[[NamespaceProvider], Awaitable[T]]) -> T:
+    """Do something with a provider and close it."""
+
+    async def main() -> T:
+        provider = NamespaceProvider()
+        try:
+            return await work(provider)
+        finally:
+            await provider.close()
+
+    return asyncio.run(main())
+
+
+def suite(source: Checkout, built: BuiltEnvironment, *argv: str) -> ExecResult:
+    """Run a command in a box without network, as tasks do."""
+    lowers = (*([built.build.path] if built.build else []), source.tree.path)
+    spec = BoxSpec(
+        mounts=(
+            Mount(target="/testbed", lowers=lowers),
+            Mount(target="/opt/env", lowers=(built.env.path,), writable=False),
+        ),
+        binds=built.interpreter.binds,
+    )
+
+    async def work(provider: NamespaceProvider) -> ExecResult:
+        box = await provider.create(spec)
+        return await box.exec(list(argv) or ["/opt/env/bin/python", "-m", "pytest", "-q"])
+
+    return run(work)
+
+
+@pytest.fixture(scope="module")
+def built(
+    online: None, store: LayerStore, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Checkout, BuiltEnvironment, list[str]]:
+    source = checkout(tmp_path_factory.mktemp("demo"), store)
+    notes: list[str] = []
+    made = run(lambda provider: build(source, store=store, provider=provider, note=notes.append))
+    return source, made, notes
+
+
+Built = tuple[Checkout, BuiltEnvironment, list[str]]
+
+
+def test_the_suite_runs_without_network(built: Built) -> None:
+    source, made, _ = built
+    done = suite(source, made)
+    assert done.exit_code == 0, done.stdout.decode()
+    assert b"3 passed" in done.stdout
+    assert made.collected == 3
+    assert made.notes == ()
+
+
+def test_packages_are_no_newer_than_the_commit(built: Built) -> None:
+    _, made, _ = built
+    assert made.as_of == "2025-06-02T00:00:00+00:00"
+    assert "pytest==8.3.5" in made.requirements
+    assert not any(one.startswith("demo") for one in made.requirements)
+    assert made.install[0].startswith("uv venv --relocatable")
+    assert "--exclude-newer 2025-06-02" in made.install[-1]
+
+
+def test_a_rung_that_cannot_be_installed_gives_way_to_the_next(built: Built) -> None:
+    _, made, notes = built
+    assert made.rung == "plain"
+    assert notes[0].startswith("rung groups: ")
+    assert "no-such-distribution-of-regreen" in notes[0]
+
+
+def test_what_the_build_left_in_the_tree_is_a_layer_without_rubbish(built: Built) -> None:
+    _, made, _ = built
+    assert made.build is not None
+    left = {one.relative_to(made.build.path).as_posix() for one in made.build.path.rglob("*")}
+    assert {"demo_version.py", "demo.egg-info/PKG-INFO"} <= left
+    assert "PKG-INFO" not in left
+    assert not any("__pycache__" in one or one.startswith("build") for one in left)
+
+
+def test_a_second_build_needs_no_network_and_makes_no_box(
+    built: Built, store: LayerStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, made, _ = built
+    monkeypatch.setenv("PATH", "")
+    unused = NamespaceProvider()
+    again = asyncio.run(build(source, store=store, provider=unused, offline=True))
+    assert again == made
+
+
+def test_a_build_elsewhere_gives_the_same_layers(built: Built, tmp_path: Path) -> None:
+    source, made, _ = built
+    store = LayerStore(tmp_path / "store")
+    other = checkout(tmp_path / "demo", store)
+    assert (other.commit, other.tree.digest) == (source.commit, source.tree.digest)
+    again = run(lambda provider: build(other, store=store, provider=provider))
+    assert again.env.digest == made.env.digest
+    assert again.build is not None
+    assert made.build is not None
+    assert again.build.digest == made.build.digest
+
+
+def test_a_conftest_that_new_pytest_rejects_gets_an_older_one(
+    online: None, store: LayerStore, tmp_path: Path
+) -> None:
+    files = {
+        "setup.cfg": "[metadata]\nname = old\n[tool:pytest]\naddopts = -qq\n",
+        "old/__init__.py": "",
+        "tests/conftest.py": "import pytest\n"
+        "if int(pytest.__version__.split('.')[0]) >= 8:\n"
+        "    raise RuntimeError('pytest is too new')\n",
+        "tests/test_old.py": "import old, toml\ndef test_a(): pass\ndef test_b(): pass\n",
+    }
+    source = checkout(tmp_path / "old", store, files)
+    made = run(lambda provider: build(source, store=store, provider=provider))
+    assert made.collected == 2
+    assert any(one.startswith("pytest==7.") for one in made.requirements)
+    assert any(one.startswith("toml==") for one in made.requirements)
+    assert suite(source, made).exit_code == 0
+
+
+def test_when_no_rung_installs_the_error_names_the_reason(
+    online: None, store: LayerStore, tmp_path: Path
+) -> None:
+    files = {
+        "pyproject.toml": '[project]\nname = "demo"\nversion = "1"\n'
+        'dependencies = ["no-such-distribution-of-regreen"]\n',
+        "tests/test_a.py": "def test(): pass\n",
+    }
+    source = checkout(tmp_path / "bad", store, files)
+    with pytest.raises(TaskError, match="no-such-distribution-of-regreen") as caught:
+        run(lambda provider: build(source, store=store, provider=provider))
+    assert len(caught.value.lines()) == 3
+    assert "Python" in caught.value.mend
+    assert list((store.root / "staging").iterdir()) == []
+
+
+def test_code_that_this_python_cannot_read_is_no_environment(
+    online: None, store: LayerStore, tmp_path: Path
+) -> None:
+    files = {"demo.py": "print 'two'\n", "tests/test_a.py": "import demo\ndef test(): pass\n"}
+    source = checkout(tmp_path / "old", store, files)
+    with pytest.raises(TaskError, match="collects no test here") as caught:
+        run(lambda provider: build(source, store=store, provider=provider))
+    assert "Python" in caught.value.mend
+
+
+def test_without_network_an_unbuilt_environment_is_a_missing_prerequisite(
+    store: LayerStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = checkout(tmp_path / "x", store, FILES | {"demo.py": "# another\n"})
+    with pytest.raises(PrerequisiteError, match="network is off"):
+        run(lambda provider: build(source, store=store, provider=provider, offline=True))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple/")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(PrerequisiteError, match="index cannot be reached"):
+        run(lambda provider: build(source, store=store, provider=provider))
+
+
+def test_a_source_without_tests_is_refused_before_anything_is_built(
+    store: LayerStore, tmp_path: Path
+) -> None:
+    source = checkout(tmp_path / "x", store, {"demo.py": "x = 1\n"})
+    with pytest.raises(TaskError, match="no tests") as caught:
+        asyncio.run(build(source, store=store, provider=NamespaceProvider()))
+    assert caught.value.where == source.spec
+
+
+def test_the_tools_of_the_runner_are_a_layer_of_their_own(online: None, store: LayerStore) -> None:
+    tools = run(lambda provider: build_tools(store=store, provider=provider))
+    assert {"coverage", "time_machine"} <= {one.name for one in tools.path.iterdir()}
+    unused = NamespaceProvider()
+    assert asyncio.run(build_tools(store=store, provider=unused, offline=True)) == tools
+    interpreter = find_interpreter()
+    spec = BoxSpec(
+        mounts=(Mount(target="/opt/tools", lowers=(tools.path,), writable=False),), workdir="/tmp"
+    )
+
+    async def work(provider: NamespaceProvider) -> ExecResult:
+        box = await provider.create(spec)
+        code = "import sys; sys.path.append('/opt/tools'); import coverage, time_machine"
+        return await box.exec([str(interpreter.path), "-c", code])
+
+    assert run(work).exit_code == 0
+
+
+def test_an_interpreter_that_is_not_there_is_told() -> None:
+    with pytest.raises(PrerequisiteError, match=r"no Python 3\.99"):
+        find_interpreter("3.99")
+
+
+def test_no_date_is_earlier_than_the_interpreter() -> None:
+    python = Interpreter("3.11.7", Path("/usr"), Path("/usr/bin/python3"))
+    assert as_of(datetime(2016, 1, 1, tzinfo=UTC), python) == datetime(2022, 12, 23, tzinfo=UTC)
+    assert as_of(DATE, python) == datetime(2025, 6, 2, tzinfo=UTC)
+
+
+def test_only_hatch_vcs_gets_the_general_version_variable(tmp_path: Path) -> None:
+    general = "SETUPTOOLS_SCM_PRETEND_VERSION"
+    assert general not in version_variables(Project(tmp_path), "a.b-c", "1.0")
+    assert version_variables(Project(tmp_path), "a.b-c", "1.0")[f"{general}_FOR_A_B_C"] == "1.0"
+    (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = ["hatch-vcs"]\n')
+    assert version_variables(Project(tmp_path), "a", "1.0")[general] == "1.0"
+
+
+def test_settling_follows_no_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "__pycache__").mkdir(parents=True)
+    (outside / "__pycache__" / "x.pyc").write_text("kept")
+    (outside / "RECORD").write_text("b\na\n")
+    env = tmp_path / "env"
+    (env / "x.dist-info").mkdir(parents=True)
+    (env / "__pycache__").symlink_to(outside / "__pycache__")
+    (env / "lib").symlink_to(outside)
+    (env / "RECORD").symlink_to(outside / "RECORD")
+    (env / "x.dist-info" / "RECORD").write_text("z.py,,\na.pyc,,\nx.dist-info/uv_cache.json,h,1\n")
+    settle_environment(env)
+    assert (outside / "__pycache__" / "x.pyc").read_text() == "kept"
+    assert (outside / "RECORD").read_text() == "b\na\n"
+    assert (env / "x.dist-info" / "RECORD").read_text() == "z.py,,\n"
+    assert not (env / "__pycache__").is_symlink()
+
+
+def test_only_real_changes_of_the_tree_are_kept(tmp_path: Path) -> None:
+    changes, tree, target = (tmp_path / one for one in ("changes", "tree", "target"))
+    for folder in (changes / "build", changes / "pkg" / "__pycache__", tree / "pkg", target):
+        folder.mkdir(parents=True)
+    for name in ("build/x.o", "pkg/__pycache__/m.pyc", "pkg/same.py", "PKG-INFO"):
+        (changes / name).write_text("same")
+    (tree / "pkg" / "same.py").write_text("same")
+    assert not keep_changes(changes, tree, target)
+    (changes / "pkg" / "_version.py").write_text("v")
+    assert keep_changes(changes, tree, target)
+    assert [one.name for one in target.rglob("*.py")] == ["_version.py"]
