@@ -16,6 +16,7 @@ __all__ = [
     "Control",
     "Difficulty",
     "Environment",
+    "Quality",
     "Task",
     "Twin",
     "TwinKind",
@@ -51,9 +52,13 @@ class Environment(_Row):
     source: str
     """Where the repository came from: a path, a git URL or ``pypi:NAME==VERSION``."""
     commit: str
-    """The healthy commit of the source that the bug was put into."""
+    """The commit of the source that the task's tree is made from: the healthy one that a bug was
+    put into, or for mined tasks the one before the change."""
     repo_layer: str
-    """Digest of the layer that holds the tree of ``commit``."""
+    """Digest of the layer that holds the healthy tree: of ``commit``, or see ``patched``."""
+    patched: bool = False
+    """Whether the healthy tree is that of ``commit`` with the task's ``patch`` and ``test_patch``
+    applied, as for mined tasks, whose base is a real commit."""
     env_layer: str
     """Digest of the layer that holds the Python environment, mounted at /opt/env."""
     build_layer: str = ""
@@ -68,10 +73,15 @@ class Environment(_Row):
     """The commands that made the environment, for a reader and for a rebuild elsewhere."""
     test_command: tuple[str, ...] = ()
     """Arguments of pytest that select the suite, as found in the project's files or given."""
+    options: tuple[str, ...] = ()
+    """Options that every run of pytest needs here, for example those that set a broken ini aside;
+    in an agent's box they stand in ``PYTEST_ADDOPTS``."""
+    rung: str = ""
+    """The strategy that built it, for example ``groups`` or ``python 3.8: extras, shim``."""
 
 
 class Difficulty(_Row):
-    """Measured quantities; no opinion."""
+    """Measured quantities, and a level that follows from them by rule."""
 
     files: int
     """Files the gold patch touches."""
@@ -81,6 +91,34 @@ class Difficulty(_Row):
     """Tests that fail because of the bug."""
     covering_tests: int
     """Tests that reach the changed code."""
+    level: str = ""
+    """``easy``, ``medium`` or ``hard``; empty when not rated."""
+    pass_rate: float | None = None
+    """Share of rollouts that resolved it; None when there are none."""
+    rollouts: int = 0
+    """Rollouts behind ``pass_rate``."""
+
+
+class Quality(_Row):
+    """How far a task can be trusted to ask for what its tests check."""
+
+    code: str
+    """``A``, or the first of ``codes``. The letters are SWE-rebench V2's: B1 suite coupling, B2
+    implicit naming, B3 external dependency, B4 ambiguous statement, B5 artefacts in the patch, B6
+    implicit knowledge, B7 inline test, B8 visual, B9 not English, B10 text fixtures, B11 several
+    issues in one."""
+    codes: tuple[str, ...] = ()
+    """Every one that applies, in their order."""
+    statement: str = ""
+    """``clear``, ``thin`` or ``empty``."""
+    tests: str = ""
+    """``aligned``, ``broad`` or ``coupled``."""
+    environment: str = ""
+    """``faithful``, ``adapted`` (shims, another runner or interpreter) or ``partial``."""
+    reasons: tuple[str, ...] = ()
+    """One sentence per code."""
+    judge: str = ""
+    """Model that was asked besides the rules; empty for rules alone."""
 
 
 class Control(_Row):
@@ -192,8 +230,12 @@ class Task(_Row):
     """``injected``, ``mined``, or the data set it was converted from."""
     operators: tuple[str, ...] = ()
     """Fault classes put in, for injected tasks."""
+    interface: str = ""
+    """Names and signatures that the tests import or call and that the base does not have yet."""
     difficulty: Difficulty | None = None
     """Measured size of the problem."""
+    quality: Quality | None = None
+    """Whether statement, tests and environment are sound; None when not rated."""
     validation: Validation | None = None
     """What was run to accept it."""
     twins: Twins | None = None
