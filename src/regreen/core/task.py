@@ -63,6 +63,8 @@ class Environment(_Row):
     """Digest of the layer that holds the Python environment, mounted at /opt/env."""
     build_layer: str = ""
     """Digest of what the installation left in the tree (version files, extensions), or empty."""
+    shim_layer: str = ""
+    """Digest of what lies over the environment so that old code runs, or empty."""
     python: str = ""
     """Version of the interpreter, for example ``3.11.7``."""
     as_of: str = ""

@@ -96,6 +96,7 @@ class Judge:
         """The run that decides a task."""
         return TestRequest(
             tests=(*task.FAIL_TO_PASS, *task.PASS_TO_PASS),
+            args=task.environment.options if task.environment else (),
             files=hidden,
             test_timeout=self._patience(task),
             total_timeout=self.total_timeout,

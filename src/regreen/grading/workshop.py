@@ -7,6 +7,7 @@ its overlay, as a patch, and that patch alone reaches the judge's box.
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -88,7 +89,10 @@ class Workshop:
     def missing(self, task: Task) -> tuple[str, ...]:
         """Layers of a task that this machine does not hold."""
         environment = _environment(task)
-        wanted = (environment.repo_layer, environment.env_layer, environment.build_layer)
+        wanted = (
+            *(environment.repo_layer, environment.env_layer),
+            *(environment.build_layer, environment.shim_layer),
+        )
         return tuple(digest for digest in wanted if digest and not self.store.get(digest))
 
     async def place(self, task: Task) -> Place:
@@ -107,8 +111,11 @@ class Workshop:
         async with self._lock(env.digest):
             lowers = await compile_environment(env, store=self.store, provider=self.provider)
         build = (self._layer(environment.build_layer).path,) if environment.build_layer else ()
+        shim = (self._layer(environment.shim_layer).path,) if environment.shim_layer else ()
         return Place(
-            tree=(*build, self._layer(environment.repo_layer).path), env=lowers, limits=self.limits
+            tree=(*build, self._layer(environment.repo_layer).path),
+            env=(*shim, *lowers),
+            limits=self.limits,
         )
 
     async def reader(self, task: Task) -> Callable[[str], FileState | None]:
@@ -134,7 +141,9 @@ class Workshop:
         """
         place = await self.place(task)
         over = (await self.act_lowers(task))[:2]
-        spec = place.spec(over=over, env_writable=True, runner=False)
+        options = _environment(task).options
+        told = {"PYTEST_ADDOPTS": shlex.join(options)} if options else {}
+        spec = place.spec(over=over, env_writable=True, runner=False, variables=told)
         return await self.provider.create(wall(spec) if wall else spec)
 
     async def patch_of(self, sandbox: Sandbox, task: Task) -> str:

@@ -20,7 +20,16 @@ from regreen.core.errors import PrerequisiteError, RegreenError, UsageError
 from regreen.tasks.repo.index import redact
 from regreen.tasks.repo.tree import LINK, Entry
 
-__all__ = ["clone", "commit_date", "describe", "entries", "git", "is_git_url", "resolve_commit"]
+__all__ = [
+    "clone",
+    "commit_date",
+    "describe",
+    "entries",
+    "git",
+    "is_git_url",
+    "reading",
+    "resolve_commit",
+]
 
 _URL = re.compile(r"(https|ssh|file)://|[\w.-]+@[\w.-]+:")
 _PROTOCOLS = "https:ssh:file"
@@ -175,10 +184,7 @@ def describe(repository: Path, commit: str) -> str:
 def entries(repository: Path, commit: str, prefix: str, skipped: list[str]) -> Iterator[Entry]:
     """The files of a commit below ``prefix``; submodules are added to ``skipped`` instead."""
     listing = git(repository, "ls-tree", "-r", "-z", "--full-tree", f"{commit}:{prefix}")
-    command = ["git", "-C", str(repository), "cat-file", "--batch"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(network=False)
-    ) as reader:
+    with reading(repository, "cat-file", "--batch") as reader:
         assert reader.stdin is not None
         assert reader.stdout is not None
         for row in filter(None, listing.split("\0")):
@@ -197,6 +203,25 @@ def entries(repository: Path, commit: str, prefix: str, skipped: list[str]) -> I
             reader.stdout.read(1)
             yield Entry(path, LINK if mode == LINK else f"100{mode[-3:]}", data)
         reader.stdin.close()
+
+
+def reading(repository: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """A git process that answers questions on its standard input.
+
+    Raises:
+        PrerequisiteError: git is not installed.
+    """
+    command = ["git", "-C", str(repository), *_OPTIONS, *arguments]
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(network=False),
+        )
+    except FileNotFoundError as exc:
+        raise _missing() from exc
 
 
 def _missing() -> PrerequisiteError:

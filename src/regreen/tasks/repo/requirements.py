@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from regreen.tasks.repo.project import Project
 
-__all__ = ["Requirements", "declared_names", "test_requirements"]
+__all__ = ["REQUIREMENT_FILES", "Requirements", "declared_names", "test_requirements"]
 
 _TEST_NAMES = ("test", "tests", "testing", "unittest", "unittests", "pytest")
 _DEVELOP_NAMES = ("dev", "develop", "development", "devel", "all")
@@ -36,6 +36,8 @@ _DEVELOP_FILES = (
     *("requirements-dev.txt", "dev-requirements.txt", "requirements_dev.txt"),
     *("requirements/dev.txt", "requirements/develop.txt", "requirements.txt"),
 )
+REQUIREMENT_FILES = _FILES + _DEVELOP_FILES
+"""Requirements files that are looked for, relative to the root."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""What a change of Python text means: nothing, a version number, or another program.
+
+Comments, docstrings, annotations and layout are not part of the program. Text that the running
+Python cannot parse is taken to mean something: it may be older than the parser.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Literal
+
+__all__ = ["Meaning", "changed_tests", "meaning", "parsed"]
+
+Meaning = Literal["none", "version", "program"]
+_VERSION = re.compile(r"__version(?:_info)?__|version(?:_info|_tuple)?|__date__|__build__", re.I)
+
+
+def parsed(data: bytes) -> ast.Module | None:
+    """The module, or None when the running Python cannot parse it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(data)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def meaning(before: bytes | None, after: bytes | None) -> Meaning:
+    """What changed between two versions of a module; None is an absent file."""
+    old, new = parsed(before or b""), parsed(after or b"")
+    if old is None or new is None:
+        return "program"
+    _Bare().visit(old)
+    _Bare().visit(new)
+    if ast.dump(old) == ast.dump(new):
+        return "none"
+    for module in (old, new):
+        module.body = [node for node in module.body if not _is_version(node)]
+    return "version" if ast.dump(old) == ast.dump(new) else "program"
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes out what does not run: docstrings, annotations, bare strings."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        """``x: int = 1`` means what ``x = 1`` does; without a value it means nothing here.
+
+        Fields of classes are an exception: data classes read them.
+        """
+        if node.value is None:
+            return ast.copy_location(ast.Expr(node.target), node)
+        self.generic_visit(node)
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        node.type_comment = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_version(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and all(
+        isinstance(target, ast.Name) and _VERSION.fullmatch(target.id) for target in node.targets
+    )
+
+
+def changed_tests(before: bytes | None, after: bytes | None) -> tuple[str, ...] | None:
+    """Test functions that are new or differ, as ``name`` or ``Class::name``.
+
+    Returns:
+        None when the running Python cannot parse the file. Every test of the file when something
+        outside its tests differs, such as a fixture or a table.
+    """
+    old, new = parsed(before or b""), parsed(after or b"")
+    if old is None or new is None:
+        return None
+    known, found = dict(_tests(old)), dict(_tests(new))
+    if _rest(old) != _rest(new):
+        return tuple(found)
+    return tuple(name for name, text in found.items() if known.get(name) != text)
+
+
+def _tests(module: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in module.body:
+        if name := _test_name(node):
+            yield name, ast.dump(node)
+        elif isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                if name := _test_name(inner):
+                    yield f"{node.name}::{name}", ast.dump(inner)
+
+
+def _test_name(node: ast.stmt) -> str:
+    """Name of a test function; empty for anything else."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+        return node.name
+    return ""
+
+
+def _rest(module: ast.Module) -> list[str]:
+    """Everything but the tests, docstrings aside."""
+    found = []
+    for node in module.body:
+        if _test_name(node) or _is_text(node):
+            continue
+        if isinstance(node, ast.ClassDef):
+            kept = [one for one in node.body if not _test_name(one) and not _is_text(one)]
+            node = ast.ClassDef(  # noqa: PLW2901
+                node.name, node.bases, node.keywords, kept, node.decorator_list
+            )
+        found.append(ast.dump(node))
+    return found

@@ -1,0 +1,251 @@
+"""A change divided into the patch that repairs and the patch that checks.
+
+What is on neither side stays as it was before the change, so the repaired state is the base with
+these two patches, and nothing else of the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regreen.grading.patch import FileState, patch_between
+from regreen.tasks.mine.change import Change, FileChange
+from regreen.tasks.mine.objects import Objects
+from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.mine.semantics import changed_tests, meaning
+from regreen.tasks.mine.sides import Side, maybe_test, side_of
+from regreen.tasks.repo.discovery import Suite
+
+__all__ = ["Limits", "Split", "screened", "split"]
+
+_SUBMODULE, _LINK = "160000", "120000"
+_LFS = b"version https://git-lfs.github.com/spec/"
+_BINARY_PROBE = 8000
+States = Mapping[str, FileState | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How large a change may be."""
+
+    files: int = 15
+    """Source files."""
+    lines: int = 1000
+    """Lines that the source side adds plus those it removes."""
+    patch_bytes: int = 400_000
+    """Bytes of both patches together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """The two sides of a change."""
+
+    source: Mapping[str, tuple[FileState | None, FileState | None]]
+    """Path -> state before and after, of the side that repairs."""
+    tests: Mapping[str, tuple[FileState | None, FileState | None]]
+    """The same of the side that checks."""
+    aside: tuple[str, ...]
+    """Paths on neither side."""
+    test_files: tuple[str, ...]
+    """Test modules that are there after the change and differ, sorted."""
+    touched: Mapping[str, tuple[str, ...] | None]
+    """Test module -> its new and changed test functions; None when it cannot be parsed here."""
+    patch: str
+    """Of the source side, git's format."""
+    test_patch: str
+    """Of the test side."""
+
+
+def screened(change: Change, *, limits: Limits, all_kinds: bool = False) -> None:
+    """Refuse what its paths alone show to be none; no file is read.
+
+    Args:
+        change: the step.
+        limits: most source files; twice as many paths are let through to the exact count.
+        all_kinds: let sync merges through, because they were asked for.
+
+    Raises:
+        Rejected: with the reason.
+    """
+    python = [one for one in change.files if one.path.endswith(".py")]
+    if not any(maybe_test(one.path) for one in change.files):
+        raise Rejected(Reason.NO_TESTS if python else Reason.NO_SOURCE)
+    if not python:
+        raise Rejected(Reason.NO_SOURCE, "no Python file differs")
+    if all(_is_plainly_test(one.path) for one in python):
+        raise Rejected(Reason.NO_SOURCE, "only files below tests differ")
+    if is_sync_merge(change) and not all_kinds:
+        raise Rejected(Reason.SYNC_MERGE, change.subject[:120])
+    sources = [one for one in python if not maybe_test(one.path)]
+    if len(sources) > 4 * limits.files:
+        raise Rejected(
+            Reason.TOO_MANY_FILES, f"about {len(sources)}, and {limits.files} are allowed"
+        )
+
+
+def is_sync_merge(change: Change) -> bool:
+    """Whether the change is a merge of one main line into another."""
+    from regreen.tasks.mine.messages import is_sync
+
+    return change.kind == "merge" and is_sync(change.subject)
+
+
+def _is_plainly_test(path: str) -> bool:
+    return path.startswith(("tests/", "test/")) or path.rpartition("/")[2].startswith("test_")
+
+
+def split(
+    change: Change, objects: Objects, suite: Suite, library: tuple[str, ...], *, limits: Limits
+) -> Split:
+    """Divide a change.
+
+    Args:
+        change: the step.
+        objects: reads its files.
+        suite: of the state after it.
+        library: top-level packages and modules of that state.
+        limits: how large it may be.
+
+    Raises:
+        Rejected: with the reason.
+        Missing: a file's content is not there.
+    """
+    sides: dict[Side, dict[str, tuple[FileState | None, FileState | None]]]
+    sides = {"source": {}, "test": {}, "aside": {}}
+    for one in change.files:
+        side = side_of(one.path, suite, library)
+        if _SUBMODULE in (one.old_mode, one.new_mode):
+            if side != "aside":
+                raise Rejected(Reason.SUBMODULE, one.path)
+            continue
+        sides[side][one.path] = _states(one, objects) if side != "aside" else (None, None)
+    source, empty = _programs(sides["source"])
+    tests = {path: pair for path, pair in sides["test"].items() if pair[0] != pair[1]}
+    _check_sides(source, empty, tests, sides["test"])
+    touched = _touched(tests, suite)
+    if not touched:
+        raise Rejected(Reason.NO_TESTS, "test files are only removed, or only their data differs")
+    if all(found == () for found in touched.values()) and not _data(tests, suite):
+        raise Rejected(Reason.TESTS_UNCHANGED)
+    _check_files(source, tests, limits)
+    made = Split(
+        source=source,
+        tests=tests,
+        aside=tuple(sorted({*sides["aside"], *empty})),
+        test_files=tuple(sorted(touched)),
+        touched=touched,
+        patch=_patch(source),
+        test_patch=_patch(tests),
+    )
+    _check_size(made, limits)
+    return made
+
+
+def _states(one: FileChange, objects: Objects) -> tuple[FileState | None, FileState | None]:
+    return (
+        _state(one.old_mode, one.old_blob, objects),
+        _state(one.new_mode, one.new_blob, objects),
+    )
+
+
+def _state(mode: str, blob: str, objects: Objects) -> FileState | None:
+    if mode == "000000":
+        return None
+    return FileState(objects.read(blob), executable=mode == "100755", symlink=mode == _LINK)
+
+
+def _programs(
+    found: Mapping[str, tuple[FileState | None, FileState | None]],
+) -> tuple[dict[str, tuple[FileState | None, FileState | None]], dict[str, str]]:
+    """Files of the source side that change what it does, and the others with what they change."""
+    kept, empty = {}, {}
+    for path, (old, new) in found.items():
+        what = "program"
+        if path.endswith(".py"):
+            what = meaning(old.data if old else None, new.data if new else None)
+        if what == "program":
+            kept[path] = (old, new)
+        else:
+            empty[path] = what
+    return kept, empty
+
+
+def _check_sides(
+    source: Mapping[str, object],
+    empty: Mapping[str, str],
+    tests: Mapping[str, object],
+    all_tests: Mapping[str, object],
+) -> None:
+    if not any(path.endswith((".py", ".pyx", ".c", ".h", ".cpp", ".rs")) for path in source):
+        if not empty:
+            raise Rejected(Reason.NO_SOURCE)
+        only = set(empty.values())
+        raise Rejected(Reason.VERSION_ONLY if "version" in only else Reason.FORMATTING_ONLY)
+    if not tests:
+        raise Rejected(Reason.NO_TESTS if not all_tests else Reason.TESTS_UNCHANGED)
+
+
+def _touched(
+    tests: Mapping[str, tuple[FileState | None, FileState | None]], suite: Suite
+) -> dict[str, tuple[str, ...] | None]:
+    return {
+        path: changed_tests(old.data if old else None, new.data)
+        for path, (old, new) in tests.items()
+        if new is not None and suite.collects(path)
+    }
+
+
+def _data(tests: Mapping[str, object], suite: Suite) -> bool:
+    """Whether something beside test modules differs: fixtures, snapshots, a conftest."""
+    return any(not suite.collects(path) for path in tests)
+
+
+def _check_files(
+    source: Mapping[str, tuple[FileState | None, FileState | None]],
+    tests: Mapping[str, tuple[FileState | None, FileState | None]],
+    limits: Limits,
+) -> None:
+    if len(source) > limits.files:
+        raise Rejected(Reason.TOO_MANY_FILES, f"{len(source)}, and {limits.files} are allowed")
+    for path, pair in {**source, **tests}.items():
+        for state in filter(None, pair):
+            if state.data.startswith(_LFS):
+                raise Rejected(Reason.LFS, path)
+            if path in source:
+                if state.symlink:
+                    raise Rejected(Reason.LINK, path)
+                if b"\0" in state.data[:_BINARY_PROBE]:
+                    raise Rejected(Reason.BINARY, path)
+            if b"\0" not in state.data[:_BINARY_PROBE] and not _is_utf8(state.data):
+                raise Rejected(Reason.NOT_UTF8, path)
+        if not _is_utf8(path.encode("utf-8", "surrogateescape")):
+            raise Rejected(Reason.NOT_UTF8, repr(path))
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _patch(files: Mapping[str, tuple[FileState | None, FileState | None]]) -> str:
+    return patch_between(
+        {path: old for path, (old, _) in files.items()},
+        {path: new for path, (_, new) in files.items()},
+    )
+
+
+def _check_size(made: Split, limits: Limits) -> None:
+    lines = sum(
+        line[:1] in "+-" and line[:3] not in ("+++", "---")
+        for line in made.patch.split("\n")
+        if line
+    )
+    if lines > limits.lines:
+        raise Rejected(Reason.TOO_LARGE, f"{lines} lines of source differ")
+    size = len(made.patch) + len(made.test_patch)
+    if size > limits.patch_bytes:
+        raise Rejected(Reason.TOO_LARGE, f"{size} bytes of patches")
