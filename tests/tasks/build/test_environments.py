@@ -17,11 +17,11 @@ from regreen.sandbox.base import BoxSpec, ExecResult, Mount
 from regreen.sandbox.layers import LayerStore
 from regreen.sandbox.namespace import NamespaceProvider
 from regreen.tasks.build.environments import BuiltEnvironment, build, build_tools
-from regreen.tasks.repo.index import index_url
 from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
-from regreen.tasks.repo.project import Project
 from regreen.tasks.build.rungs import version_variables
 from regreen.tasks.build.settle import keep_changes, settle_environment
+from regreen.tasks.repo.index import index_url
+from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.sources import Checkout, resolve
 
 DATE = datetime(2025, 6, 1, tzinfo=UTC)

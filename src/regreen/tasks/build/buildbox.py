@@ -21,8 +21,8 @@ import uv
 from regreen.core.errors import InfrastructureError, PrerequisiteError
 from regreen.grading.place import ENV, TESTBED
 from regreen.sandbox.base import BoxSpec, Limits, Mount, Sandbox
-from regreen.tasks.repo.index import DEFAULT_INDEX, index_url, redact
 from regreen.tasks.build.interpreters import Interpreter
+from regreen.tasks.repo.index import DEFAULT_INDEX, index_url, redact
 
 __all__ = ["BuildBox", "Outcome", "build_spec", "scratch_cache"]
 

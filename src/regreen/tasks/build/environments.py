@@ -19,15 +19,15 @@ from regreen.grading.place import ENV, TESTBED
 from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.buildbox import BuildBox, build_spec, scratch_cache
-from regreen.tasks.repo.discovery import Suite, find_suite
 from regreen.tasks.build.distributions import TOOLS as TOOL_NAMES
 from regreen.tasks.build.distributions import installed_tools, pins, with_dependencies
 from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
-from regreen.tasks.repo.project import Project
 from regreen.tasks.build.rungs import climb, version_variables
 from regreen.tasks.build.settle import keep_changes, settle_environment
-from regreen.tasks.repo.sources import Checkout
 from regreen.tasks.build.suitable import add_missing, settle_runner
+from regreen.tasks.repo.discovery import Suite, find_suite
+from regreen.tasks.repo.project import Project
+from regreen.tasks.repo.sources import Checkout
 
 __all__ = ["TOOLS", "BuiltEnvironment", "build", "build_tools"]
 

@@ -21,7 +21,6 @@ from regreen.core.task import Environment
 from regreen.grading.place import ENV, TESTBED
 from regreen.sandbox.base import BoxSpec, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
-from regreen.tasks.repo.discovery import find_suite
 from regreen.tasks.build.distributions import (
     copy_distributions,
     installed_tools,
@@ -30,6 +29,7 @@ from regreen.tasks.build.distributions import (
 )
 from regreen.tasks.build.environments import BuiltEnvironment
 from regreen.tasks.build.interpreters import Interpreter, find_interpreter
+from regreen.tasks.repo.discovery import find_suite
 from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.sources import Checkout

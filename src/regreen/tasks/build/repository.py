@@ -11,8 +11,8 @@ from regreen.core.task import Environment
 from regreen.grading.place import Place, compile_environment
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
-from regreen.tasks.repo.discovery import Suite, find_suite, source_files
 from regreen.tasks.build.environments import BuiltEnvironment, build, build_tools
+from regreen.tasks.repo.discovery import Suite, find_suite, source_files
 from regreen.tasks.repo.sources import Checkout, resolve
 from regreen.tasks.repo.tree import blob_id
 
