@@ -21,6 +21,7 @@ from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 from regreen.store.taskset import load_tasks, write_tasks
 from regreen.tasks.build.installed import is_installed
+from regreen.tasks.build.repaired import healthy_checkout
 from regreen.tasks.build.repository import make_ready
 from regreen.tasks.prove.revalidate import Proof, prove
 
@@ -163,11 +164,15 @@ async def bring_environments(
         task = next(task for task in tasks if task.environment == environment)
         if not workshop.missing(task):
             continue
+        console.note(f"fetching {environment.source}")
+        checkout = healthy_checkout(task, store=store)
+        if not workshop.missing(task):
+            continue
         made = await make_ready(
             environment.source,
             store=store,
             provider=provider,
-            commit=environment.commit,
+            checkout=checkout,
             installed=is_installed(environment),
             note=console.note,
         )
@@ -176,5 +181,5 @@ async def bring_environments(
             raise RegreenError(
                 msg,
                 where=f"{environment.source}, Python {made.built.python} here",
-                mend=f"use Python {environment.python}, or inject the tasks again",
+                mend=f"use Python {environment.python}, or make the tasks again",
             )

@@ -78,6 +78,7 @@ async def make_ready(
     store: LayerStore,
     provider: SandboxProvider,
     commit: str | None = None,
+    checkout: Checkout | None = None,
     tests: tuple[str, ...] = (),
     installed: bool = False,
     note: Callable[[str], None] = lambda _: None,
@@ -89,6 +90,7 @@ async def make_ready(
         store: takes the layers.
         provider: makes the box the environment is built in.
         commit: of a git source; HEAD when None.
+        checkout: the source where it is at hand already, perhaps with patches applied.
         tests: paths of the tests; found from the project's files when empty.
         installed: make the environment from this installation's own packages, without network;
             enough for a pure-Python source whose tests need pytest alone.
@@ -98,8 +100,9 @@ async def make_ready(
         UsageError: the source or the given tests are not there.
         TaskError: no tests, or the environment cannot be built.
     """
-    note(f"fetching {source}")
-    checkout = resolve(source, store=store, commit=commit)
+    if checkout is None:
+        note(f"fetching {source}")
+        checkout = resolve(source, store=store, commit=commit)
     for line in checkout.notes:
         note(line)
     suite = find_suite(checkout.tree.path, where=source)
