@@ -1,0 +1,314 @@
+"""A change proved by execution: red before, green after, on both sides three times over.
+
+The repaired state runs first. It shows whether the environment carries the suite at all, and how
+long a healthy test takes, so that a state before which hangs is a failure and not a long wait.
+Repeats differ in hash seed, test order and clock; what does not agree in all of them is named and
+left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from regreen.core.verdict import Outcome
+from regreen.grading.protect import Protection
+from regreen.grading.suite import SuiteRun, TestRequest
+from regreen.tasks.mine.ground import Ground
+from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.mine.split import Split
+from regreen.tasks.mine.states import States
+from regreen.tasks.prove.bench import PERTURBATIONS, Perturbation
+
+__all__ = ["Patience", "Proof", "examine"]
+
+MIN_COLLECTED = 0.9
+"""Share of the expected test functions that an environment must collect (KAT-Coder's rule)."""
+_FAILING = frozenset(
+    (Outcome.FAILED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING)
+)
+_MIN_SECONDS = 5.0
+_MESSAGES = 6
+_PRINT = '\nprint("\\n1000 passed in 0.01s")\n'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long and how much is run."""
+
+    test_seconds: float = 60.0
+    """Wall seconds of one test of the repaired state."""
+    run_seconds: float = 600.0
+    """Wall seconds of one run."""
+    pass_to_pass: int = 250
+    """Most tests that must stay green; the nearest to the change are taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What running showed of a change that holds."""
+
+    fail_to_pass: tuple[str, ...]
+    """Failed in every run before, passed in every run after."""
+    pass_to_pass: tuple[str, ...]
+    """Passed in all runs."""
+    flaky: tuple[str, ...]
+    """Tests whose repeats disagreed."""
+    import_errors: tuple[str, ...]
+    """Test files that cannot be imported before the change."""
+    messages: Mapping[str, str]
+    """Failure texts of the first run before, by test."""
+    lines: Mapping[str, tuple[int, ...]]
+    """Lines of its file that a test's failure went through."""
+    slowest: float
+    """Wall seconds of the slowest test of the repaired state."""
+    hash_seed: int
+    """Seed under which the tests fail before; 0 unless only some seeds show the fault."""
+    controls: tuple[tuple[str, float, float], ...]
+    """Name, expected score and score of each patch with a known right score."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Runs of one change on one ground."""
+
+    ground: Ground
+    states: States
+    split: Split
+    patience: Patience
+    cpu: float = 0.0
+    slowest: float = 0.0
+    runs: dict[str, list[SuiteRun]] = field(default_factory=lambda: {"before": [], "after": []})
+
+    async def run(
+        self,
+        side: str,
+        perturbation: Perturbation,
+        *,
+        paths: Sequence[str] = (),
+        tests: Sequence[str] | None = None,
+        files: Mapping[str, bytes | None] | None = None,
+        messages: int = 0,
+    ) -> SuiteRun:
+        """One run of one side."""
+        own = self.states.before if side == "before" else self.states.after
+        limit = self.patience.test_seconds
+        if self.slowest:
+            limit = min(limit, max(_MIN_SECONDS, 10 * self.slowest))
+        request = TestRequest(
+            tests=None if tests is None else tuple(tests),
+            paths=tuple(paths),
+            args=self.ground.place.args,
+            files=own if files is None else files,
+            order_seed=perturbation.order_seed,
+            clock_offset=perturbation.clock_offset,
+            test_timeout=limit,
+            collect_timeout=60.0,
+            total_timeout=self.patience.run_seconds,
+            max_workers=8,
+            messages=messages,
+        )
+        made = await self.ground.bench.run(request, hash_seed=perturbation.hash_seed)
+        self.cpu += made.cpu
+        return made
+
+
+async def examine(
+    ground: Ground,
+    states: States,
+    split: Split,
+    others: Sequence[str],
+    *,
+    patience: Patience,
+    spent: list[float],
+) -> Proof:
+    """Prove a change on a ground.
+
+    Args:
+        ground: environment and runners.
+        states: the change's two states there.
+        split: the change, divided.
+        others: test files of the repaired state that the change does not touch, nearest first.
+        patience: how long and how much is run.
+        spent: receives the CPU seconds of the runs, also when the change is rejected.
+
+    Raises:
+        Rejected: with the reason; those that begin with ``environment`` speak of the ground.
+        InfrastructureError: the boxes failed.
+    """
+    trial = _Trial(ground, states, split, patience)
+    try:
+        return await _examined(trial, others)
+    finally:
+        spent.append(trial.cpu)
+
+
+async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
+    plain = PERTURBATIONS[0]
+    after = await trial.run("after", plain, paths=trial.split.test_files, messages=1)
+    _check_collection(after, trial.split)
+    passed = [test for test in after.collected if after.outcome(test).passed]
+    trial.slowest = max((after.tests[test].seconds for test in passed), default=0.0)
+    before = await trial.run("before", plain, paths=trial.split.test_files, messages=_MESSAGES)
+    failing = [test for test in passed if before.outcome(test) in _FAILING]
+    if not failing:
+        plain, before, failing = await _other_seeds(trial, passed, before)
+    if not failing:
+        _blame(after, trial.split)
+    passing = [test for test in passed if before.outcome(test).passed]
+    if len(passing) < trial.patience.pass_to_pass and others:
+        passing += await _further(trial, plain, others)
+    passing = passing[: trial.patience.pass_to_pass]
+    fail_to_pass, pass_to_pass, flaky = await _repeated(trial, plain, failing, passing)
+    if not fail_to_pass:
+        raise Rejected(Reason.UNSTABLE, f"{failing[0]} and {len(failing) - 1} more")
+    if not pass_to_pass:
+        raise Rejected(Reason.NO_PASS_TO_PASS)
+    controls = await _controls(trial, plain, fail_to_pass, pass_to_pass)
+    if any(expected != score for _, expected, score in controls):
+        wrong = next(name for name, expected, score in controls if expected != score)
+        raise Rejected(Reason.CONTROL, wrong)
+    records = {test: before.tests[test] for test in fail_to_pass if test in before.tests}
+    return Proof(
+        fail_to_pass=tuple(fail_to_pass),
+        pass_to_pass=tuple(pass_to_pass),
+        flaky=tuple(flaky),
+        import_errors=tuple(sorted(before.collect_errors)),
+        messages={test: one.message for test, one in records.items() if one.message}
+        | {f"{path}::": text for path, text in before.collect_errors.items()},
+        lines={test: one.lines for test, one in records.items()},
+        slowest=trial.slowest,
+        hash_seed=plain.hash_seed,
+        controls=controls,
+    )
+
+
+def _check_collection(run: SuiteRun, split: Split) -> None:
+    """Whether the environment carries the tests of the change.
+
+    Raises:
+        Rejected: it does not.
+    """
+    if not run.collected:
+        words = next(iter(run.collect_errors.values()), run.problem) or f"status {run.status}"
+        raise Rejected(Reason.ENVIRONMENT_COLLECT, _last_line(words))
+    if run.problem and not any(run.outcome(test).passed for test in run.collected):
+        raise Rejected(Reason.ENVIRONMENT_COLLECT, _last_line(run.problem))
+    expected = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
+    found = {test.partition("[")[0] for test in run.collected}
+    there = len(expected & found)
+    if expected and there < MIN_COLLECTED * len(expected) and run.collect_errors:
+        words = next(iter(run.collect_errors.values()))
+        raise Rejected(
+            Reason.ENVIRONMENT_COLLECT, f"{there} of {len(expected)}: {_last_line(words)}"
+        )
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()] or [""]
+    own = [line[1:] for line in lines if line.startswith("E  ")]
+    return " ".join((own or lines)[-1].split())[:300]
+
+
+def _blame(after: SuiteRun, split: Split) -> None:
+    """No test turned green: is the change to blame, or the ground?
+
+    Raises:
+        Rejected: always.
+    """
+    touched = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
+    lost = [
+        test
+        for test in after.collected
+        if after.outcome(test) in _FAILING and (not touched or test.partition("[")[0] in touched)
+    ]
+    if lost or after.collect_errors:
+        text = after.tests[lost[0]].message if lost and lost[0] in after.tests else ""
+        text = text or next(iter(after.collect_errors.values()), "")
+        raise Rejected(Reason.ENVIRONMENT_FAILS, f"{lost[:1]}: {_last_line(text)}")
+    raise Rejected(Reason.NO_FAIL_TO_PASS)
+
+
+async def _other_seeds(
+    trial: _Trial, passed: Sequence[str], first: SuiteRun
+) -> tuple[Perturbation, SuiteRun, list[str]]:
+    """A repair of non-determinism is red under some hash seeds only: look for one."""
+    if trial.split.touched and not _depends_on_hash(trial.split):
+        return PERTURBATIONS[0], first, []
+    for other in PERTURBATIONS[1:]:
+        plain = replace(PERTURBATIONS[0], hash_seed=other.hash_seed)
+        run = await trial.run("before", plain, tests=passed, messages=_MESSAGES)
+        failing = [test for test in passed if run.outcome(test) in _FAILING]
+        if failing:
+            return plain, run, failing
+    return PERTURBATIONS[0], first, []
+
+
+def _depends_on_hash(split: Split) -> bool:
+    """Whether what the change removes or adds can depend on the order of a set or a hash."""
+    words = ("set(", "{", "hash", "sort", "order", "dict", "frozenset")
+    lines = (line for line in split.patch.splitlines() if line[:1] in "+-")
+    return any(word in line for line in lines for word in words)
+
+
+async def _further(trial: _Trial, plain: Perturbation, others: Sequence[str]) -> list[str]:
+    """Tests of other files that pass on both sides."""
+    after = await trial.run("after", plain, paths=others)
+    passed = [test for test in after.collected if after.outcome(test).passed]
+    if not passed:
+        return []
+    trial.slowest = max([trial.slowest, *(after.tests[test].seconds for test in passed)])
+    before = await trial.run("before", plain, paths=others)
+    return [test for test in passed if before.outcome(test).passed]
+
+
+async def _repeated(
+    trial: _Trial, plain: Perturbation, failing: Sequence[str], passing: Sequence[str]
+) -> tuple[list[str], list[str], list[str]]:
+    """What holds in two more perturbed repeats of each side, and what does not."""
+    tests = (*failing, *passing)
+    red, green, after_green = set(failing), set(passing), set(tests)
+    for other in PERTURBATIONS[1:]:
+        seeded = other if plain.hash_seed == 0 else replace(other, hash_seed=plain.hash_seed)
+        before = await trial.run("before", seeded, tests=tests)
+        after = await trial.run("after", other, tests=tests)
+        red = {test for test in red if before.outcome(test) in _FAILING}
+        green = {test for test in green if before.outcome(test).passed}
+        after_green = {test for test in after_green if after.outcome(test).passed}
+    kept = [test for test in failing if test in red & after_green]
+    stay = [test for test in passing if test in green & after_green]
+    return kept, stay, sorted(set(tests) - {*kept, *stay})
+
+
+async def _controls(
+    trial: _Trial, plain: Perturbation, failing: Sequence[str], passing: Sequence[str]
+) -> tuple[tuple[str, float, float], ...]:
+    """Scores of patches with a known right score.
+
+    The grader drops what a patch does to tests and runner settings, so deleting or skipping the
+    tests leaves the state before, which was seen to fail. What changes the graded files is run.
+    """
+    tests = frozenset(name.partition("::")[0] for name in (*failing, *passing))
+    protection = Protection(tests)
+    removed = all(protection.covers(name) for name in tests)
+    skipping = removed and protection.covers("conftest.py")
+    scores = [("no_op", 0.0, 0.0), ("gold", 1.0, 1.0)]
+    scores += [("delete_tests", 0.0, float(not removed)), ("skip_tests", 0.0, float(not skipping))]
+    for name, files in _spoken(trial):
+        run = await trial.run("before", plain, tests=failing[:1], files=files)
+        scores.append((name, 0.0, float(run.outcome(failing[0]).passed)))
+    return tuple(scores)
+
+
+def _spoken(trial: _Trial) -> list[tuple[str, dict[str, bytes | None]]]:
+    """The state before with a printed success, and with the repair's own lines as text only."""
+    printing, keyed = dict(trial.states.before), dict(trial.states.before)
+    for path, (old, new) in trial.split.source.items():
+        if old is None or not path.endswith(".py"):
+            continue
+        printing[path] = old.data.rstrip(b"\n") + b"\n" + _PRINT.encode()
+        before = set(old.data.splitlines())
+        added = [line for line in (new.data if new else b"").splitlines() if line not in before]
+        comment = b"".join(b"# " + line.strip() + b"\n" for line in added)
+        keyed[path] = old.data.rstrip(b"\n") + b"\n" + comment
+    return [("print_passed", printing), ("key_string", keyed)]

@@ -1,0 +1,221 @@
+"""The ground a change is tried on: one environment that many changes share, and warm runners in it.
+
+A ground belongs to a strategy (interpreter, adaptations), a set of needs and a date, and is made on
+the newest change that asked for it. Other changes differ from that one's tree by a few files, which
+are handed to the runner with each request, so no tree is laid out anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from regreen.core.errors import PrerequisiteError, TaskError
+from regreen.grading.place import Place, compile_environment
+from regreen.sandbox.base import SandboxProvider
+from regreen.sandbox.layers import Layer, LayerStore
+from regreen.tasks.build.environments import BuiltEnvironment, build, build_tools
+from regreen.tasks.build.interpreters import Interpreter
+from regreen.tasks.build.shims import NEUTRAL_OPTIONS, shim_layer
+from regreen.tasks.mine.objects import Objects, Tree
+from regreen.tasks.prove.bench import Bench
+from regreen.tasks.repo.discovery import Suite
+from regreen.tasks.repo.sources import Checkout
+from regreen.tasks.repo.tree import Entry, write_tree
+
+__all__ = ["Ground", "GroundKey", "Grounds", "Rung", "era", "lay_out"]
+
+_SUBMODULE = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One strategy for an environment."""
+
+    interpreter: Interpreter
+    """The Python."""
+    adapted: bool = False
+    """Whether what left the standard library is put back and the project's pytest settings are
+    set aside."""
+    packages: tuple[str, ...] = ()
+    """Requirements on top, for example an older runner."""
+
+    @property
+    def name(self) -> str:
+        """For records: ``python 3.11``, ``python 3.8, adapted``."""
+        major, minor = self.interpreter.version.split(".")[:2]
+        added = [*(["adapted"] if self.adapted else []), *self.packages]
+        return ", ".join([f"python {major}.{minor}", *added])
+
+
+@dataclass(frozen=True, slots=True)
+class GroundKey:
+    """What decides a ground."""
+
+    needs: str
+    """Digest of what has to be installed."""
+    date: datetime
+    """Packages may be this old at most."""
+    rung: Rung
+    """The strategy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """An environment, the tree it was made on, and its runners."""
+
+    key: GroundKey
+    """What decided it."""
+    built: BuiltEnvironment
+    """The environment."""
+    shim: Layer | None
+    """What lies over it."""
+    place: Place
+    """Where the tests run: the tree of ``anchor_commit``."""
+    anchor: Tree
+    """Files of that tree."""
+    anchor_commit: str
+    """The commit it was made on."""
+    bench: Bench
+    """Warm runners there."""
+
+    @property
+    def rung(self) -> str:
+        """The strategy and the rung of installation, for records."""
+        return f"{self.key.rung.name}: {self.built.rung}"
+
+
+def era(date: datetime) -> datetime:
+    """The first day of a date's quarter.
+
+    No package is younger than the change then, and changes of one quarter share an environment.
+    """
+    return datetime(date.year, 3 * ((date.month - 1) // 3) + 1, 1, tzinfo=UTC)
+
+
+def lay_out(tree: Tree, objects: Objects, store: LayerStore, *, where: str) -> Layer:
+    """The files of a commit as a layer, submodules left out.
+
+    Raises:
+        Missing: a file's content is not there.
+        UsageError: a path cannot be written safely.
+    """
+    staged = store.stage()
+    try:
+        entries = (
+            Entry(path, mode, objects.read(blob))
+            for path, (mode, blob) in tree.items()
+            if mode != _SUBMODULE
+        )
+        write_tree(entries, staged, where=where)
+        return store.commit(staged)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class Grounds:
+    """Makes grounds when first asked for, and remembers those that cannot be made.
+
+    Args:
+        provider: makes the boxes.
+        store: takes the layers.
+        objects: reads the repository.
+        workers: runs at once on one ground.
+        most: benches that keep their runners; the least recently used is closed.
+    """
+
+    provider: SandboxProvider
+    store: LayerStore
+    objects: Objects
+    workers: int = 2
+    most: int = 3
+    note: Callable[[str], None] = lambda _: None
+    seconds: float = 0.0
+    _known: dict[GroundKey, Ground | TaskError] = field(default_factory=dict)
+    _locks: dict[GroundKey, asyncio.Lock] = field(default_factory=dict)
+    _used: list[GroundKey] = field(default_factory=list)
+
+    async def get(self, key: GroundKey, checkout: Checkout, tree: Tree, suite: Suite) -> Ground:
+        """The ground of a key, made on ``checkout`` when it is not there yet.
+
+        Args:
+            key: which.
+            checkout: the change that asks, in its repaired state; its date is not used.
+            tree: files of that state.
+            suite: its tests.
+
+        Raises:
+            TaskError: it cannot be made; the same error each time.
+        """
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            if key not in self._known:
+                try:
+                    self._known[key] = await self._make(key, checkout, tree, suite)
+                except (TaskError, PrerequisiteError) as exc:
+                    if isinstance(exc, PrerequisiteError) and "reach" in exc.what:
+                        raise
+                    self._known[key] = TaskError(exc.what, where=exc.where, mend=exc.mend)
+        found = self._known[key]
+        if isinstance(found, TaskError):
+            raise found
+        await self._touch(key)
+        return found
+
+    async def _make(self, key: GroundKey, checkout: Checkout, tree: Tree, suite: Suite) -> Ground:
+        rung = key.rung
+        self.note(f"{rung.name} as of {key.date:%Y-%m-%d}, on {checkout.commit[:10]}")
+        built = await self._built(key, checkout)
+        shim = shim_layer(rung.interpreter, self.store) if rung.adapted else None
+        tools = await build_tools(
+            store=self.store, provider=self.provider, python=str(rung.interpreter.path)
+        )
+        env = await compile_environment(built.env, store=self.store, provider=self.provider)
+        place = Place(
+            tree=(*((built.build.path,) if built.build else ()), checkout.tree.path),
+            env=(*((shim.path,) if shim else ()), *env),
+            tools=tools.path,
+            args=NEUTRAL_OPTIONS if rung.adapted else (),
+            paths=suite.command.args,
+        )
+        return Ground(
+            key=key,
+            built=built,
+            shim=shim,
+            place=place,
+            anchor=tree,
+            anchor_commit=checkout.commit,
+            bench=Bench(self.provider, place, workers=self.workers, warm=("regreen_box.warm",)),
+        )
+
+    async def _built(self, key: GroundKey, checkout: Checkout) -> BuiltEnvironment:
+        """Built as of the quarter's first day; else, for what is younger, of the change's own."""
+        wanted = {
+            "store": self.store,
+            "provider": self.provider,
+            "python": str(key.rung.interpreter.path),
+            "requirements": key.rung.packages,
+        }
+        try:
+            return await build(replace(checkout, date=key.date), **wanted)  # type: ignore[arg-type]
+        except TaskError:
+            if checkout.date <= key.date:
+                raise
+            return await build(checkout, **wanted)  # type: ignore[arg-type]
+
+    async def _touch(self, key: GroundKey) -> None:
+        """Note a use; close the runners of what was not used for longest."""
+        self._used = [*(one for one in self._used if one != key), key]
+        while len(self._used) > self.most:
+            found = self._known[self._used.pop(0)]
+            if isinstance(found, Ground):
+                await found.bench.close()
+
+    async def close(self) -> None:
+        """End every runner."""
+        for found in self._known.values():
+            if isinstance(found, Ground):
+                await found.bench.close()

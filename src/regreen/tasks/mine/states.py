@@ -1,0 +1,75 @@
+"""The two states of a change as a runner is given them: what differs from the ground's own tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regreen.grading.patch import FileState
+from regreen.tasks.mine.ground import Ground
+from regreen.tasks.mine.objects import Objects, Tree
+from regreen.tasks.mine.split import Split
+
+__all__ = ["States", "repaired_tree", "states"]
+
+_SUBMODULE = "160000"
+Files = dict[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class States:
+    """Files to put over the ground's tree, relative to its root; None removes one."""
+
+    before: Mapping[str, bytes | None]
+    """The base with the tests of the change."""
+    after: Mapping[str, bytes | None]
+    """The same, repaired."""
+    special: tuple[str, ...]
+    """Links and programs that differ: a runner's request cannot carry them."""
+
+
+def repaired_tree(base: Tree, after: Tree, split: Split) -> Tree:
+    """The base with both sides of the change, and nothing else of it."""
+    tree = dict(base)
+    for path in (*split.source, *split.tests):
+        tree.pop(path, None)
+        if path in after:
+            tree[path] = after[path]
+    return dict(sorted(tree.items()))
+
+
+def states(ground: Ground, base: Tree, after: Tree, split: Split, objects: Objects) -> States:
+    """What a ground's tree lacks to be each of the two states.
+
+    Raises:
+        Missing: a file's content is not there.
+    """
+    repaired = repaired_tree(base, after, split)
+    broken = dict(repaired)
+    for path, (old, _) in split.source.items():
+        broken.pop(path, None)
+        if old is not None:
+            broken[path] = base[path]
+    special: set[str] = set()
+    sides = []
+    for tree in (broken, repaired):
+        files: Files = {}
+        for path in {*tree, *ground.anchor}:
+            wanted, there = tree.get(path), ground.anchor.get(path)
+            if wanted == there or _SUBMODULE in (wanted or there or ("",)):
+                continue
+            if wanted is None:
+                files[path] = None
+            elif there and there[1] == wanted[1]:
+                special.add(path)
+            else:
+                files[path] = objects.read(wanted[1])
+                if wanted[0] != "100644":
+                    special.add(path)
+        sides.append(dict(sorted(files.items())))
+    return States(before=sides[0], after=sides[1], special=tuple(sorted(special)))
+
+
+def with_text(files: Mapping[str, bytes | None], extra: Mapping[str, FileState]) -> Files:
+    """Files with some of them replaced."""
+    return {**files, **{path: state.data for path, state in extra.items()}}
