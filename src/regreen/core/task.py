@@ -145,6 +145,8 @@ class Validation(_Row):
     """What differed between the repeats."""
     controls: tuple[Control, ...] = ()
     """The negative controls, all with ``score == expected``."""
+    hash_seed: int = 0
+    """``PYTHONHASHSEED`` under which the tests fail before: not 0 where only some seeds show it."""
     flaky: tuple[str, ...] = ()
     """Tests near the change that were left out because repeats disagreed."""
     slowest_test: float = 0.0

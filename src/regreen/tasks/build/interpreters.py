@@ -20,7 +20,7 @@ import uv
 
 from regreen.core.errors import PrerequisiteError
 
-__all__ = ["Interpreter", "as_of", "find_interpreter"]
+__all__ = ["Interpreter", "as_of", "find_interpreter", "released"]
 
 _RELEASED = {
     (3, 8): datetime(2019, 10, 14, tzinfo=UTC),
@@ -89,12 +89,16 @@ def _output(command: list[str]) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def released(interpreter: Interpreter) -> datetime:
+    """When its version came out."""
+    major, minor = (int(part) for part in interpreter.version.split(".")[:2])
+    return _RELEASED.get((major, minor), datetime(2000, 1, 1, tzinfo=UTC))
+
+
 def as_of(date: datetime, interpreter: Interpreter) -> datetime:
     """The day packages may date from at the latest: one after the commit's, or the interpreter's.
 
     The interpreter's release counts with sixty days for wheels to appear.
     """
-    major, minor = (int(part) for part in interpreter.version.split(".")[:2])
-    released = _RELEASED.get((major, minor), datetime(2000, 1, 1, tzinfo=UTC))
-    latest = max(date + timedelta(days=1), released + _SETTLING)
+    latest = max(date + timedelta(days=1), released(interpreter) + _SETTLING)
     return latest.replace(microsecond=0)

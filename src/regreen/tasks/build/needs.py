@@ -59,8 +59,8 @@ def _pyproject(project: Project) -> dict[str, Any]:  # TOML edge
         "build-system": project.table("build-system"),
         "project": _busy(project.table("project")),
         "groups": project.table("dependency-groups"),
-        "tools": {name: _busy(tools[name]) for name in _BUILDERS if isinstance(tools.get(name), dict)},
-    }  # fmt: skip
+        "tools": {name: _busy(tools[name]) for name in _BUILDERS if name in tools},
+    }
 
 
 def _busy(table: dict[str, Any]) -> dict[str, Any]:  # TOML edge

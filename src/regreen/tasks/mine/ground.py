@@ -22,7 +22,6 @@ from regreen.tasks.build.interpreters import Interpreter
 from regreen.tasks.build.shims import NEUTRAL_OPTIONS, shim_layer
 from regreen.tasks.mine.objects import Objects, Tree
 from regreen.tasks.prove.bench import Bench
-from regreen.tasks.repo.discovery import Suite
 from regreen.tasks.repo.sources import Checkout
 from regreen.tasks.repo.tree import Entry, write_tree
 
@@ -134,19 +133,16 @@ class Grounds:
     workers: int = 2
     most: int = 3
     note: Callable[[str], None] = lambda _: None
-    seconds: float = 0.0
     _known: dict[GroundKey, Ground | TaskError] = field(default_factory=dict)
     _locks: dict[GroundKey, asyncio.Lock] = field(default_factory=dict)
     _used: list[GroundKey] = field(default_factory=list)
 
-    async def get(self, key: GroundKey, checkout: Checkout, tree: Tree, suite: Suite) -> Ground:
-        """The ground of a key, made on ``checkout`` when it is not there yet.
+    async def get(self, key: GroundKey, checkout: Callable[[], Checkout]) -> Ground:
+        """The ground of a key, made when it is not there yet.
 
         Args:
             key: which.
-            checkout: the change that asks, in its repaired state; its date is not used.
-            tree: files of that state.
-            suite: its tests.
+            checkout: gives the state it is made on.
 
         Raises:
             TaskError: it cannot be made; the same error each time.
@@ -154,7 +150,7 @@ class Grounds:
         async with self._locks.setdefault(key, asyncio.Lock()):
             if key not in self._known:
                 try:
-                    self._known[key] = await self._make(key, checkout, tree, suite)
+                    self._known[key] = await self._make(key, checkout())
                 except (TaskError, PrerequisiteError) as exc:
                     if isinstance(exc, PrerequisiteError) and "reach" in exc.what:
                         raise
@@ -165,7 +161,7 @@ class Grounds:
         await self._touch(key)
         return found
 
-    async def _make(self, key: GroundKey, checkout: Checkout, tree: Tree, suite: Suite) -> Ground:
+    async def _make(self, key: GroundKey, checkout: Checkout) -> Ground:
         rung = key.rung
         self.note(f"{rung.name} as of {key.date:%Y-%m-%d}, on {checkout.commit[:10]}")
         built = await self._built(key, checkout)
@@ -179,14 +175,13 @@ class Grounds:
             env=(*((shim.path,) if shim else ()), *env),
             tools=tools.path,
             args=NEUTRAL_OPTIONS if rung.adapted else (),
-            paths=suite.command.args,
         )
         return Ground(
             key=key,
             built=built,
             shim=shim,
             place=place,
-            anchor=tree,
+            anchor=self.objects.tree(checkout.commit),
             anchor_commit=checkout.commit,
             bench=Bench(self.provider, place, workers=self.workers, warm=("regreen_box.warm",)),
         )

@@ -33,7 +33,7 @@ from regreen.tasks.repo.index import fetch_sdist, index_url, redact
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.tree import EPOCH, Entry, commit_id, scan, write_tree
 
-__all__ = ["Checkout", "resolve"]
+__all__ = ["Checkout", "described_version", "resolve"]
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -211,7 +211,9 @@ def _from_git(
         commit=identity,
         date=commit_date(repository, identity),
         tree=tree,
-        version=_version(describe(repository, identity)) or project.released_version or "0.0.0",
+        version=described_version(describe(repository, identity))
+        or project.released_version
+        or "0.0.0",
         license=project.license,
         notes=notes,
     )
@@ -259,7 +261,7 @@ def _owner_and_name(remote: str) -> str:
     return "/".join(parts[-2:]) if len(parts) > 1 else ""
 
 
-def _version(described: str) -> str:
+def described_version(described: str) -> str:
     """What setuptools_scm would say, without the local part: the next patch's ``.devN``."""
     found = re.fullmatch(r"\D*?(\d.*)-(\d+)-g[0-9a-f]+", described)
     if found is None:

@@ -1,0 +1,141 @@
+"""What can be known of a change without running it: its sides, its suite, what it needs.
+
+The tree after the change is laid out once, read, and removed; nothing of it is run.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from regreen.core.errors import TaskError, UsageError
+from regreen.sandbox.layers import LayerStore, tree_digest
+from regreen.tasks.build.needs import needs_digest
+from regreen.tasks.mine.change import Change
+from regreen.tasks.mine.objects import Objects, Tree
+from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.mine.split import Limits, Split, split
+from regreen.tasks.mine.states import repaired_tree
+from regreen.tasks.repo.discovery import Suite, find_suite
+from regreen.tasks.repo.packages import package_roots
+from regreen.tasks.repo.project import Project
+from regreen.tasks.repo.tree import Entry, write_tree
+
+__all__ = ["Survey", "Surveyor"]
+
+_SUBMODULE = "160000"
+_TEST = re.compile(rb"^\s*(?:async )?def test", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """One change, read."""
+
+    change: Change
+    """The step of the history."""
+    split: Split
+    """Its two sides."""
+    suite: Suite
+    """The tests of the state after it."""
+    needs: str
+    """Digest of what its environment depends on."""
+    others: tuple[str, ...]
+    """Test files that it does not touch, those nearest to the change first, as many as the tests
+    that must stay green may come from."""
+    name: str
+    """Name of the distribution; empty when its files do not tell."""
+    license: str
+    """Licence as the project states it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyor:
+    """Reads changes.
+
+    Args:
+        objects: of the repository.
+        store: lends a directory to lay trees out.
+        limits: how large a change may be.
+        tests: how many tests must stay green at most.
+        where: the source, for records.
+    """
+
+    objects: Objects
+    store: LayerStore
+    limits: Limits
+    tests: int
+    where: str
+
+    def read(self, change: Change) -> Survey:
+        """Divide a change and find its tests.
+
+        Raises:
+            Rejected: it is none of those that tests can decide.
+            Missing: an object of it is not there.
+        """
+        after = self.objects.tree(change.commit)
+        staged = self.store.stage()
+        try:
+            self._write(after, staged)
+            try:
+                suite = find_suite(staged, where=self.where)
+            except TaskError as exc:
+                raise Rejected(Reason.NO_TESTS, exc.what) from exc
+            library = package_roots(staged)
+            made = split(change, self.objects, suite, library, limits=self.limits)
+            project = Project(staged)
+            return Survey(
+                change=change,
+                split=made,
+                suite=suite,
+                needs=needs_digest(staged, suite),
+                others=self._others(after, suite, made),
+                name=project.name,
+                license=project.license,
+            )
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+    def digest(self, survey: Survey) -> str:
+        """Digest of the layer that holds the repaired state, which is not kept."""
+        change = survey.change
+        base, after = self.objects.tree(change.base), self.objects.tree(change.commit)
+        staged = self.store.stage()
+        try:
+            self._write(repaired_tree(base, after, survey.split), staged)
+            return tree_digest(staged)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+    def _write(self, tree: Tree, staged: Path) -> None:
+        entries = (
+            Entry(path, mode, self.objects.read(blob))
+            for path, (mode, blob) in tree.items()
+            if mode != _SUBMODULE
+        )
+        try:
+            write_tree(entries, staged, where=self.where)
+        except (UsageError, OSError) as exc:
+            raise Rejected(Reason.UNSAFE_PATH, str(exc)) from exc
+
+    def _others(self, after: Tree, suite: Suite, made: Split) -> tuple[str, ...]:
+        """Untouched test files, nearest first, until they hold enough tests."""
+        stems = {PurePosixPath(path).stem.strip("_") for path in made.source}
+        folders = {path.rpartition("/")[0] for path in made.test_files}
+
+        def distance(path: str) -> tuple[bool, bool, str]:
+            stem = PurePosixPath(path).stem.removeprefix("test_").removesuffix("_test")
+            return stem not in stems, path.rpartition("/")[0] not in folders, path
+
+        chosen: list[str] = []
+        count = 0
+        for path in sorted((one for one in after if suite.collects(one)), key=distance):
+            if path in made.tests or after[path][0] == _SUBMODULE or count >= self.tests:
+                continue
+            found = len(_TEST.findall(self.objects.read(after[path][1])))
+            if found:
+                chosen.append(path)
+                count += found
+        return tuple(chosen)
