@@ -34,6 +34,8 @@ def _inspect(module):
     if not hasattr(module, "getargspec"):
         spec = namedtuple("ArgSpec", "args varargs keywords defaults")
         def getargspec(function):
+            if not (module.isfunction(function) or module.ismethod(function)):
+                raise TypeError("{!r} is not a Python function".format(function))
             full = module.getfullargspec(function)
             if full.kwonlyargs or full.annotations:
                 raise ValueError("Function has keyword-only parameters or annotations")

@@ -60,6 +60,8 @@ class GroundKey:
     """Packages may be this old at most."""
     rung: Rung
     """The strategy."""
+    options: tuple[str, ...] = ()
+    """Options of pytest that the trees need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +176,7 @@ class Grounds:
             tree=(*((built.build.path,) if built.build else ()), checkout.tree.path),
             env=(*((shim.path,) if shim else ()), *env),
             tools=tools.path,
-            args=NEUTRAL_OPTIONS if rung.adapted else (),
+            args=(*(NEUTRAL_OPTIONS if rung.adapted else ()), *key.options),
         )
         return Ground(
             key=key,
@@ -208,6 +210,11 @@ class Grounds:
             found = self._known[self._used.pop(0)]
             if isinstance(found, Ground):
                 await found.bench.close()
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of all runs on all grounds, their runners' starts included."""
+        return sum(one.bench.cpu for one in self._known.values() if isinstance(one, Ground))
 
     async def close(self) -> None:
         """End every runner."""

@@ -96,6 +96,7 @@ class _Plan:
     name: str
     change: Change
     needs: str
+    options: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -108,9 +109,10 @@ class _Attempt:
     built: bool = False
     validated: bool = False
 
-    def failed(self, exc: Rejected) -> bool:
+    def failed(self, rung: Rung, exc: Rejected) -> bool:
         """Note a failure; True when another ground cannot change it."""
         self.failures.append(exc)
+        self.rungs.append(f"{rung.name}: {exc.reason}: {exc.what}")
         if exc.reason in _OF_THE_GROUND:
             self.built = self.built or exc.reason is Reason.ENVIRONMENT_FAILS
             return False
@@ -188,7 +190,7 @@ class _Job:
             self._note(self._entry(name, change, **out))
             return
         self.candidates += 1
-        plan = _Plan(name, name, change, survey.needs)
+        plan = _Plan(name, name, change, survey.needs, survey.options)
         self.plans.append(plan)
         for rung in self._ladder(change):
             self._newest[self._group(plan, rung)] = plan
@@ -230,7 +232,8 @@ class _Job:
 
     def _group(self, plan: _Plan, rung: Rung) -> tuple[str, str]:
         """What shares a ground, as far as the tree is concerned."""
-        return plan.needs, f"{rung.name} {dated(plan.change.date, rung.interpreter)}"
+        date = dated(plan.change.date, rung.interpreter)
+        return plan.needs, f"{rung.name} {date} {plan.options}"
 
     async def run(self, workers: int) -> None:
         """Try what is planned and not yet decided, several changes at once."""
@@ -281,11 +284,10 @@ class _Job:
         base = self.history.objects.tree(plan.change.base)
         after = self.history.objects.tree(plan.change.commit)
         for rung in self._ladder(plan.change):
-            attempt.rungs.append(rung.name)
             try:
                 ground = await self._ground(plan, rung)
             except TaskError as exc:
-                attempt.failed(Rejected(Reason.ENVIRONMENT_BUILD, exc.what))
+                attempt.failed(rung, Rejected(Reason.ENVIRONMENT_BUILD, exc.what))
                 continue
             given = states(ground, base, after, survey.split, self.history.objects)
             try:
@@ -297,9 +299,11 @@ class _Job:
                     patience=self._patience(),
                     spent=attempt.spent,
                 )
-                return self._task(survey, proof, ground)
+                task = self._task(survey, proof, ground)
+                attempt.rungs.append(f"{rung.name}: verified")
+                return task
             except Rejected as exc:
-                if attempt.failed(exc):
+                if attempt.failed(rung, exc):
                     break
         raise attempt.verdict
 
@@ -313,7 +317,8 @@ class _Job:
     async def _ground(self, plan: _Plan, rung: Rung) -> Ground:
         """The ground of a group, made on the newest change that belongs to it."""
         newest = self._newest[self._group(plan, rung)]
-        key = GroundKey(plan.needs, dated(plan.change.date, rung.interpreter), rung)
+        date = dated(plan.change.date, rung.interpreter)
+        key = GroundKey(plan.needs, date, rung, plan.options)
         return await self.grounds.get(key, lambda: self._checkout(newest))
 
     def _checkout(self, plan: _Plan) -> Checkout:
@@ -423,7 +428,8 @@ async def mine(
         memory.close()
     entries = tuple(memory.entries[name] for name in commits if name in memory.entries)
     tasks = _distinct(memory.tasks(commits))
-    return Mined(tasks=tasks, entries=entries, cpu_seconds=_cpu_seconds() - before)
+    spent = _cpu_seconds() - before + grounds.cpu
+    return Mined(tasks=tasks, entries=entries, cpu_seconds=round(spent, 3))
 
 
 def _distinct(tasks: Sequence[Task]) -> tuple[Task, ...]:
@@ -438,6 +444,6 @@ def _distinct(tasks: Sequence[Task]) -> tuple[Task, ...]:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and of every one it has started and seen end."""
+    """Of this process and of every one it has started and seen end; not of a box's runners."""
     spent = os.times()
     return spent.user + spent.system + spent.children_user + spent.children_system

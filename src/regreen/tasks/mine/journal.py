@@ -42,7 +42,7 @@ class Entry(BaseModel):
     detail: str = ""
     """One sentence about this change."""
     rungs: tuple[str, ...] = ()
-    """Strategies tried, the last one decided."""
+    """Strategies tried, each with what became of it; the last one decided."""
     built: bool = False
     """Whether some strategy collected its tests."""
     validated: bool = False

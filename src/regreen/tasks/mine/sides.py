@@ -12,7 +12,7 @@ from typing import Literal
 
 from regreen.tasks.repo.discovery import Suite
 
-__all__ = ["Side", "maybe_test", "side_of"]
+__all__ = ["BESIDE", "Side", "maybe_test", "side_of"]
 
 Side = Literal["source", "test", "aside"]
 
@@ -36,9 +36,10 @@ _PACKAGING = re.compile(
     r"|ez_setup\.py|distribute_setup\.py|versioneer\.py|build\.py|bootstrap\.py)$",
     re.IGNORECASE,
 )
-_BESIDE = frozenset(
+BESIDE = frozenset(
     ("requirements", "ci", "examples", "example", "benchmarks", "benchmark", "perf", "bench")
 ) | {"scripts", "tools", "demo", "demos", "samples", "debian"}
+"""Folders that belong neither to the library nor to its tests."""
 _MAYBE_TEST = re.compile(r"test|conftest|spec|check", re.IGNORECASE)
 
 
@@ -62,7 +63,7 @@ def side_of(path: str, suite: Suite, library: tuple[str, ...]) -> Side:
     if inside:
         return "aside" if _DOCUMENT_NAMES.fullmatch(pure.name) else "source"
     folders = {part.lower() for part in pure.parts[:-1]}
-    if pure.parts[0].startswith(".") or folders & (_DOCUMENT_FOLDERS | _BESIDE):
+    if pure.parts[0].startswith(".") or folders & (_DOCUMENT_FOLDERS | BESIDE):
         return "aside"
     if _PACKAGING.fullmatch(pure.name) or _DOCUMENT_NAMES.fullmatch(pure.name):
         return "aside"

@@ -16,6 +16,7 @@ from regreen.tasks.build.needs import needs_digest
 from regreen.tasks.mine.change import Change
 from regreen.tasks.mine.objects import Objects, Tree
 from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.mine.sides import BESIDE
 from regreen.tasks.mine.split import Limits, Split, split
 from regreen.tasks.mine.states import repaired_tree
 from regreen.tasks.repo.discovery import Suite, find_suite
@@ -26,6 +27,9 @@ from regreen.tasks.repo.tree import Entry, write_tree
 __all__ = ["Survey", "Surveyor"]
 
 _SUBMODULE = "160000"
+IMPORTLIB = ("--import-mode=importlib",)
+"""For test modules of one name in several folders that are no packages: by default pytest would
+import only the first of them."""
 _TEST = re.compile(rb"^\s*(?:async )?def test", re.MULTILINE)
 
 
@@ -41,6 +45,8 @@ class Survey:
     """The tests of the state after it."""
     needs: str
     """Digest of what its environment depends on."""
+    options: tuple[str, ...]
+    """Options of pytest that its tree needs, whatever the environment."""
     others: tuple[str, ...]
     """Test files that it does not touch, those nearest to the change first, as many as the tests
     that must stay green may come from."""
@@ -91,6 +97,7 @@ class Surveyor:
                 split=made,
                 suite=suite,
                 needs=needs_digest(staged, suite),
+                options=IMPORTLIB if _clash(after, suite) else (),
                 others=self._others(after, suite, made),
                 name=project.name,
                 license=project.license,
@@ -131,7 +138,7 @@ class Surveyor:
 
         chosen: list[str] = []
         count = 0
-        for path in sorted((one for one in after if suite.collects(one)), key=distance):
+        for path in sorted((one for one in after if _in_suite(one, suite)), key=distance):
             if path in made.tests or after[path][0] == _SUBMODULE or count >= self.tests:
                 continue
             found = len(_TEST.findall(self.objects.read(after[path][1])))
@@ -139,3 +146,21 @@ class Surveyor:
                 chosen.append(path)
                 count += found
         return tuple(chosen)
+
+
+def _in_suite(path: str, suite: Suite) -> bool:
+    """Whether the suite as it is usually started holds a file; benchmarks never count."""
+    beside = set(PurePosixPath(path).parts[:-1]) & BESIDE
+    places = [one.removesuffix("/") for one in suite.command.args if one != "."]
+    inside = not places or any(path == one or path.startswith(f"{one}/") for one in places)
+    return inside and not beside and suite.collects(path)
+
+
+def _clash(tree: Tree, suite: Suite) -> bool:
+    """Whether two test modules outside packages have one name."""
+    names = [
+        PurePosixPath(path).name
+        for path in tree
+        if _in_suite(path, suite) and f"{path.rpartition('/')[0]}/__init__.py" not in tree
+    ]
+    return len(names) != len(set(names))
