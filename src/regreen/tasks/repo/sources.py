@@ -33,7 +33,7 @@ from regreen.tasks.repo.index import fetch_sdist, index_url, redact
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.tree import EPOCH, Entry, commit_id, scan, write_tree
 
-__all__ = ["Checkout", "described_version", "resolve"]
+__all__ = ["Checkout", "described_version", "owner_and_name", "plain_name", "resolve"]
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -169,7 +169,7 @@ def _from_directory(root: Path, store: LayerStore, commit: str | None) -> Checko
     tree, blobs = _store_tree(scan(root), store, where=str(root))
     newest = max((int((root / path).lstat().st_mtime) for path in blobs), default=EPOCH)
     project = Project(tree.path)
-    name = project.name or _plain(root.name)
+    name = project.name or plain_name(root.name)
     # the id must not hang on file times, which a copy changes, so its date is a constant
     identity = commit_id(blobs, date=datetime.fromtimestamp(EPOCH, UTC), message=name)
     _only_commit(commit, identity, where=str(root))
@@ -205,8 +205,8 @@ def _from_git(
         notes += (f"{pointers} files are Git LFS pointers; their content is not fetched",)
     project = Project(tree.path)
     return Checkout(
-        name=project.name or _plain(Path(urlsplit(spec).path).name),
-        repo=_owner_and_name(remote) or project.name or _plain(Path(spec).name),
+        name=project.name or plain_name(Path(urlsplit(spec).path).name),
+        repo=owner_and_name(remote) or project.name or plain_name(Path(spec).name),
         spec=spec,
         commit=identity,
         date=commit_date(repository, identity),
@@ -248,11 +248,12 @@ def _pointers(tree: Path) -> int:
     return count
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A name that can stand in file names."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(".git")).strip("-._") or "repository"
 
 
-def _owner_and_name(remote: str) -> str:
+def owner_and_name(remote: str) -> str:
     """``owner/name`` of a remote on another machine; a path tells nothing about an owner."""
     if not is_git_url(remote) or remote.startswith("file:"):
         return ""

@@ -1,0 +1,74 @@
+"""Where a history is read from: a path or a URL becomes a git directory on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from regreen.core.errors import RegreenError, UsageError
+from regreen.sandbox.layers import LayerStore
+from regreen.tasks.mine.row import Origin
+from regreen.tasks.repo.git import clone, git, is_git_url
+from regreen.tasks.repo.index import redact
+from regreen.tasks.repo.sources import owner_and_name, plain_name
+
+__all__ = ["Source", "open_source"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A repository with history."""
+
+    repository: Path
+    """Work tree or git directory; nothing in it is changed."""
+    origin: Origin
+    """How rows name it."""
+    notes: tuple[str, ...]
+    """What a person should know."""
+
+
+def open_source(spec: str, *, store: LayerStore, repo: str | None = None) -> Source:
+    """Find a repository's history, cloning it when it is not here.
+
+    Args:
+        spec: a directory with a repository, bare or not, or a git URL.
+        store: takes clones.
+        repo: ``owner/name`` for the rows; the remote tells when None.
+
+    Raises:
+        UsageError: there is no repository.
+        PrerequisiteError: it cannot be reached.
+    """
+    if is_git_url(spec):
+        found, fresh = clone(spec, store.root / "clones", commit=None)
+        notes = () if fresh else ("the repository did not answer; this is the state last fetched",)
+        exact = remote = redact(spec)
+    else:
+        found, notes = _local(spec), ()
+        exact, remote = str(found), _remote(found)
+    name = repo or owner_and_name(remote) or plain_name(Path(exact).name)
+    if git(found, "rev-parse", "--is-shallow-repository") == "true":
+        notes += ("the clone is shallow: changes at its edge are left out (git fetch --unshallow)",)
+    return Source(repository=found, origin=Origin(exact, name), notes=notes)
+
+
+def _local(spec: str) -> Path:
+    root = Path(spec).expanduser().resolve()
+    what = "a history is needed, and there is none here"
+    mend = "give a directory with a git repository, or a git URL (https://…)"
+    if not root.is_dir():
+        raise UsageError(what, where=str(root), mend=mend)
+    try:
+        git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    except RegreenError as exc:
+        if "safe.directory" in exc.mend:
+            raise
+        raise UsageError(what, where=str(root), mend=mend) from exc
+    return root
+
+
+def _remote(repository: Path) -> str:
+    try:
+        return redact(git(repository, "config", "--get", "remote.origin.url"))
+    except RegreenError:
+        return ""
