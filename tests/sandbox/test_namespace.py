@@ -53,6 +53,20 @@ def test_packages_of_the_hosts_interpreters_are_masked(in_box: InBox) -> None:
     assert shell(in_box, script).stdout == b""
 
 
+def test_packages_beside_another_interpreter_are_masked(in_box: InBox, tmp_path: Path) -> None:
+    library = tmp_path / "python" / "lib" / "python3.5"
+    for name in ("os.py", "site-packages/answer.py", "ensurepip/_bundled/answer.whl"):
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).write_text("")
+    prefix = tmp_path / "python"
+    as_it_lies = ((prefix, str(prefix)),)
+    seen = shell(in_box, f"find {prefix} -type f", binds=as_it_lies).stdout.decode().split()
+    given = shell(in_box, "find /opt/other -type f", binds=((prefix, "/opt/other"),)).stdout
+
+    assert seen == [str(library / "os.py")]
+    assert b"answer.py" in given  # what is put elsewhere was made for the box
+
+
 def test_the_running_interpreter_works_inside(in_box: InBox) -> None:
     program = os.path.realpath(sys.executable)
     result = in_box(lambda box: box.exec([program, "-c", "import json, ssl, sqlite3; print(1)"]))

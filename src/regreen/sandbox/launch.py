@@ -10,6 +10,7 @@ from pathlib import Path
 from regreen.core.errors import InfrastructureError
 from regreen.sandbox.base import BoxSpec, Mount
 from regreen.sandbox.bwrap import Bwrap
+from regreen.sandbox.rootfs import packages_beside
 from regreen.sandbox.server import RUN_TARGET, SERVER
 
 __all__ = ["Launch", "box_arguments", "upper_directory"]
@@ -117,6 +118,8 @@ def box_arguments(spec: BoxSpec, launch: Launch) -> list[str]:
     words += ["--ro-bind", str(run), RUN_TARGET, *mounts]
     for source, target in spec.binds:
         words += ["--ro-bind", str(source), target]
+        for name in packages_beside(source) if str(source) == target else ():
+            words += ["--perms", "0555", "--tmpfs", name]
     for source, target in spec.writable_binds:
         words += ["--bind", str(source), target]
     words += ["--remount-ro", "/", "--chdir", "/"]

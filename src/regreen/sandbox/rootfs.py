@@ -15,7 +15,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["BASE_ENV", "etc_skeleton", "masked_directories", "toolchain_arguments"]
+__all__ = [
+    "BASE_ENV",
+    "etc_skeleton",
+    "masked_directories",
+    "packages_beside",
+    "toolchain_arguments",
+]
 
 BASE_ENV = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -153,6 +159,19 @@ def masked_directories(cache: Path) -> list[str]:
     scratch.write_text(json.dumps({"key": key, "found": found}))
     scratch.replace(cache)
     return found
+
+
+def packages_beside(prefix: Path) -> list[str]:
+    """Directories of what is installed beside another interpreter than the running one.
+
+    Args:
+        prefix: directory of that interpreter; of anything else, it has none.
+    """
+    found = [
+        *prefix.glob("lib/python*/site-packages"),
+        *prefix.glob("lib/python*/ensurepip/_bundled"),
+    ]
+    return sorted(str(one) for one in found if one.is_dir())
 
 
 def toolchain_arguments(etc: Path, masked: list[str]) -> list[str]:
