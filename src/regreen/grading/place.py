@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from regreen.grading.interpreter import EnvironmentPython
 from regreen.grading.runner import RUNNER_BINDS
 from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
@@ -37,6 +38,11 @@ class Place:
     """The library's own files, relative to the tree's root."""
     limits: Limits = field(default_factory=Limits)
     """Of each box."""
+
+    @property
+    def python(self) -> EnvironmentPython:
+        """The interpreter of the environment."""
+        return EnvironmentPython.of(self.env)
 
     def spec(
         self,
@@ -75,7 +81,7 @@ class Place:
         }
         return BoxSpec(
             mounts=tuple(mounts),
-            binds=RUNNER_BINDS if runner else (),
+            binds=(*(RUNNER_BINDS if runner else ()), *self.python.binds),
             env=env,
             workdir=TESTBED,
             limits=self.limits,
@@ -89,19 +95,24 @@ async def compile_environment(
     """Lowers of /opt/env with bytecode on top, compiled once per environment.
 
     Hash-based bytecode is used because layers carry no times, and unchecked because they never
-    change; a box without it would compile pytest anew at every start.
+    change; a box without it would compile pytest anew at every start. Before Python 3.7 there is
+    none; there the files' times, which are as constant, have to do.
     """
     key = f"bytecode:1:{env.digest}"
     known = store.alias(key)
     if known is None:
-        spec = BoxSpec(mounts=(Mount(target=ENV, lowers=(env.path,)),), workdir="/tmp")
+        python = EnvironmentPython.of((env.path,))
+        spec = BoxSpec(
+            mounts=(Mount(target=ENV, lowers=(env.path,)),), binds=python.binds, workdir="/tmp"
+        )
+        hashed = ("-j", "0", "--invalidation-mode", "unchecked-hash")
+        options = hashed if python.hashes_bytecode else ()
         box = await provider.create(spec)
         try:
             await box.exec(
-                [f"{ENV}/bin/python", "-m", "compileall", "-q", "-j", "0",
-                 "--invalidation-mode", "unchecked-hash", f"{ENV}/lib"],
+                [f"{ENV}/bin/python", "-m", "compileall", "-q", *options, f"{ENV}/lib"],
                 timeout=600,
-            )  # fmt: skip
+            )
             known = await box.snapshot(ENV, store)
         finally:
             await box.close()
@@ -114,7 +125,8 @@ async def compile_tree(
 ) -> Place:
     """The place with bytecode of its tree as the lowest lower, compiled once per tree.
 
-    Python checks it against the source at every import, so a patched file is compiled anew.
+    Python checks it against the source at every import, so a patched file is compiled anew. One
+    that can only compare times, which layers do not carry, gets none.
 
     Args:
         place: the healthy tree.
@@ -122,6 +134,8 @@ async def compile_tree(
         store: keeps the bytecode.
         provider: makes the box it is compiled in.
     """
+    if not place.python.hashes_bytecode:
+        return place
     known = store.alias(f"tree-bytecode:1:{key}")
     if known is None:
         box = await provider.create(place.spec())

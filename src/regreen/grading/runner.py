@@ -18,6 +18,7 @@ from typing import Any
 
 from regreen.core.errors import InfrastructureError
 from regreen.core.verdict import Outcome
+from regreen.grading.interpreter import own_python
 from regreen.grading.suite import Coverage, SuiteRun, TestRecord, TestRequest
 from regreen.sandbox.base import Job, Sandbox
 from regreen.sandbox.seccomp import deny_list_program
@@ -27,9 +28,12 @@ __all__ = ["BOX_CODE", "RUNNER_BINDS", "TestRunner", "run_alone"]
 BOX_CODE = "/opt/regreen/regreen_box"
 RUNNER_BINDS = ((Path(__file__).parent / "box", BOX_CODE),)
 _START = (
-    "import os, sys; sys.path.append(os.path.dirname(sys.argv[1])); "
+    "import sys; sys.path[:] = [entry for entry in sys.path if entry]; "
+    "sys.path.append(sys.argv[1].rpartition('/')[0]); "
     "from regreen_box.runner import main; main()"
 )
+"""Before anything is imported, the tree goes off the path, where ``-c`` puts it; ``-P`` would do
+the same, but Python has it since 3.11 only."""
 GRACE_SECONDS = 30.0
 
 
@@ -39,13 +43,16 @@ class TestRunner:
     Args:
         box: a box with ``RUNNER_BINDS``, the tree at its workdir and Python at /opt/env.
         isolate: run each request in a fresh nested box; needs ``BoxSpec.nested``.
+        legacy: the environment's Python is too old for the runner, which then runs in ours and
+            starts the tests in it: without coverage, warm starts and moved clocks.
     """
 
     __test__ = False  # the name is not a test class's
 
-    def __init__(self, box: Sandbox, *, isolate: bool) -> None:
+    def __init__(self, box: Sandbox, *, isolate: bool, legacy: bool = False) -> None:
         self.box = box
         self.isolate = isolate
+        self.legacy = legacy
         self._job: Job | None = None
         self._nonce = secrets.token_hex(16)
         self._lines: AsyncIterator[bytes] | None = None
@@ -59,7 +66,7 @@ class TestRunner:
         """Start the process and wait until it is ready.
 
         Args:
-            python: interpreter in the box.
+            python: the environment's interpreter in the box.
             hash_seed: ``PYTHONHASHSEED`` of all its runs.
             warm: modules to import before the first fork; none of the repository is.
 
@@ -67,13 +74,14 @@ class TestRunner:
             InfrastructureError: it did not start.
         """
         env = {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": ""}
-        argv = [python, "-P", "-c", _START, BOX_CODE]
+        argv = [own_python() if self.legacy else python, "-c", _START, BOX_CODE]
         self._job = await self.box.start(argv, env=env, interactive=True, channel=True)
         seccomp = deny_list_program(platform.machine()) if self.isolate else b""
         opening = {
             "nonce": self._nonce,
             "path": ["/opt/tools"],
-            "warm": list(warm),
+            "warm": [] if self.legacy else list(warm),
+            "legacy": python if self.legacy else "",
             "seccomp": base64.b64encode(seccomp).decode(),
         }
         await self._job.send(json.dumps(opening).encode() + b"\n")
@@ -151,14 +159,16 @@ class TestRunner:
         await self.box.close()
 
 
-async def run_alone(box: Sandbox, request: TestRequest, *, isolate: bool) -> SuiteRun:
+async def run_alone(
+    box: Sandbox, request: TestRequest, *, isolate: bool, legacy: bool = False
+) -> SuiteRun:
     """One request in a box of its own, which is closed after it.
 
     Raises:
         InfrastructureError: the runner did not start or died. Tests can do that to it unless
             ``isolate`` is set: then they see no process but their own.
     """
-    runner = TestRunner(box, isolate=isolate)
+    runner = TestRunner(box, isolate=isolate, legacy=legacy)
     try:
         await runner.start()
         return await runner.run(request)

@@ -39,7 +39,7 @@ async def session(
         InfrastructureError: the box or the runner did not start.
     """
     box = await provider.create(place.spec(over=over, writable=False, nested=True))
-    runner = TestRunner(box, isolate=True)
+    runner = TestRunner(box, isolate=True, legacy=place.python.legacy)
     try:
         await runner.start(warm=WARM)
         yield runner

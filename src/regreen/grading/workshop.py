@@ -203,7 +203,10 @@ class Workshop:
 
     async def _twins_for(self, task: Task, submission: Submission) -> Twins:
         """No twins for what changes nothing: it has nothing to tamper with."""
-        return await self.twins(task) if submission.kept else Twins(generator=GENERATOR)
+        none = Twins(generator=GENERATOR)
+        if not submission.kept or not (await self.place(task)).python.takes_twins:
+            return none
+        return await self.twins(task)
 
     async def _compiled(self, task: Task, place: Place) -> Place:
         """The place with the tree's bytecode, which every run would else compile anew."""

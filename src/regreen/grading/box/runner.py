@@ -91,7 +91,7 @@ class Supervisor:
 
     def serve(self, opening: dict[str, Any]) -> None:
         """Warm up, then answer requests until stdin ends."""
-        warm = {name: opening[name] for name in ("path", "warm", "seccomp")}
+        warm = {name: opening[name] for name in ("path", "warm", "seccomp", "legacy")}
         warmed = self.ask({"op": "warm", **warm})
         cpu = warmed["cpu"]
         if warmed["foreign"]:
@@ -243,7 +243,7 @@ def plain(value: Any, depth: int = 0) -> bool:
         return depth < 2 and all(plain(item, depth + 1) for item in value)
     if isinstance(value, float):
         return math.isfinite(value)
-    return isinstance(value, str | int)
+    return isinstance(value, (str, int))
 
 
 def note(row: dict[str, Any], state: dict[str, Any]) -> str:

@@ -113,7 +113,7 @@ class Reporter:
         """Note where in its file a test failed, for its twin to differ there."""
         yield
         if call.excinfo is not None and not self.current.get("lines"):
-            file = str(item.path)
+            file = str(getattr(item, "path", None) or item.fspath)  # pytest 6 has no paths yet
             self.current["lines"] = [
                 entry.lineno + 1 for entry in call.excinfo.traceback if str(entry.path) == file
             ]
@@ -328,7 +328,7 @@ def run(request: dict[str, Any], channel: int) -> int:
     if named is not None:
         files = sorted({name.split("::")[0] for name in named})
         files = [name for name in files if os.path.exists(name)]  # noqa: PTH110
-    arguments = ["-p", "no:cacheprovider", "-q", "--no-header", "--continue-on-collection-errors"]
+    arguments = ["-p", "no:cacheprovider", "-q", "--continue-on-collection-errors"]
     # a warm start has imported what plug-ins bring; suites that turn warnings into errors mind
     arguments += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     if importlib.util.find_spec("pytest_cov"):

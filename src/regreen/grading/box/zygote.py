@@ -31,7 +31,7 @@ def serve(control: socket.socket) -> NoReturn:
     report on, and ``end``, which waits, kills what is left and tells the exit code.
     """
     worker = 0
-    seccomp = b""
+    seccomp, python = b"", ""
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, ORDER_LIMIT, 2)
         if not data:
@@ -39,13 +39,16 @@ def serve(control: socket.socket) -> NoReturn:
         order = json.loads(data)
         if order["op"] == "warm":
             seccomp, foreign = prepare(order)
+            python = order["legacy"]
             answer = {"cpu": cpu_seconds(), "foreign": foreign}
         elif order["op"] == "start":
             answer = {"cpu": cpu_seconds()}
             worker = os.fork()
             if worker == 0:
                 control.close()
-                become_worker(*descriptors, isolated=order["isolate"], seccomp=seccomp)
+                become_worker(
+                    *descriptors, isolated=order["isolate"], seccomp=seccomp, legacy=python
+                )
             for descriptor in descriptors:
                 os.close(descriptor)
         else:
@@ -78,11 +81,24 @@ def prepare(order: dict[str, Any]) -> tuple[bytes, bool]:
     return base64.b64decode(order["seccomp"]), foreign
 
 
-def become_worker(request_fd: int, report_fd: int, *, isolated: bool, seccomp: bytes) -> NoReturn:
-    """In the fork: isolate when asked, put the files in place, run pytest, never return."""
+def become_worker(
+    request_fd: int, report_fd: int, *, isolated: bool, seccomp: bytes, legacy: str
+) -> NoReturn:
+    """In the fork: isolate when asked, put the files in place, run pytest, never return.
+
+    Args:
+        request_fd: where to read the request.
+        report_fd: where to write reports.
+        isolated: whether to make a box of its own first.
+        seccomp: the system call filter of that box.
+        legacy: interpreter to run pytest in; this process itself when empty.
+    """
     status = 70
     try:
-        from . import isolate, worker
+        from . import isolate
+
+        if not legacy:
+            from . import worker  # before the fork is confined, which sees less
 
         os.dup2(report_fd, WORKER_FD, inheritable=False)
         os.close(report_fd)
@@ -101,12 +117,24 @@ def become_worker(request_fd: int, report_fd: int, *, isolated: bool, seccomp: b
         if isolated:
             isolate.drop_privileges(seccomp)
             become_child()
+        if legacy:
+            execute(legacy, request)
         status = worker.run(request, WORKER_FD)
     except BaseException as exc:
         line = json.dumps({"event": "broken", "message": repr(exc)}).encode() + b"\n"
         os.write(WORKER_FD, line)
     finally:
         os._exit(status)
+
+
+def execute(python: str, request: dict[str, Any]) -> NoReturn:
+    """Go on as another interpreter, too old to be forked from this one."""
+    paper = os.memfd_create("request", 0)
+    os.write(paper, json.dumps(request).encode())
+    os.lseek(paper, 0, os.SEEK_SET)
+    os.set_inheritable(WORKER_FD, True)
+    code = os.path.join(os.path.dirname(__file__), "legacy.py")  # noqa: PTH118, PTH120
+    os.execv(python, [python, code, str(paper), str(WORKER_FD)])
 
 
 def cpu_seconds() -> float:
@@ -221,10 +249,11 @@ def warm(names: list[str], root: str) -> bool:
     not suspected, and the runner is imported at once, for it rarely leads there. Returns whether
     it did.
     """
+    known = getattr(sys, "stdlib_module_names", ())  # since 3.10; else all are tried
     groups: dict[str, list[str]] = {}
     for name in names:
         top = name.partition(".")[0]
-        key = "" if top in sys.stdlib_module_names else top
+        key = "" if top in known else top
         groups.setdefault(key, []).append(name)
     for key, members in groups.items():
         if key in ("", __package__) or not leads_into(members, root):

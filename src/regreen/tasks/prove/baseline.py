@@ -62,7 +62,7 @@ async def _first_run(
     box that shows it no process but its own, and does without the bytecode.
     """
     box = await provider.create(place.spec())
-    runner = TestRunner(box, isolate=False)
+    runner = TestRunner(box, isolate=False, legacy=place.python.legacy)
     try:
         await runner.start()
         run = await runner.run(request)
@@ -84,11 +84,16 @@ async def _first_run(
 
 async def _confined_run(place: Place, request: TestRequest, provider: SandboxProvider) -> SuiteRun:
     spec = place.spec(writable=False, nested=True)
-    run = await run_alone(await provider.create(spec), request, isolate=True)
+    run = await run_alone(
+        await provider.create(spec), request, isolate=True, legacy=place.python.legacy
+    )
     if not _lost(run):
         return run
     box = await provider.create(spec)
-    return _joined(run, await run_alone(box, _without_lost(run, request), isolate=True))
+    return _joined(
+        run,
+        await run_alone(box, _without_lost(run, request), isolate=True, legacy=place.python.legacy),
+    )
 
 
 def _lost(run: SuiteRun) -> bool:

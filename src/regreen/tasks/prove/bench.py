@@ -80,7 +80,7 @@ class Bench:
         if idle:
             return idle.pop()
         box = await self.provider.create(self.place.spec(writable=False, nested=True))
-        runner = TestRunner(box, isolate=True)
+        runner = TestRunner(box, isolate=True, legacy=self.place.python.legacy)
         await runner.start(hash_seed=hash_seed, warm=self.warm)
         self.cpu += runner.start_cpu
         return runner
