@@ -93,6 +93,7 @@ train.command("regreen.cli.train_texts:texts", name="texts")
 train.command("regreen.cli.train_select:select", name="select")
 train.command("regreen.cli.train_problems:problems", name="problems")
 tasks.command("regreen.cli.inject:inject", name="inject")
+tasks.command("regreen.cli.mine:mine", name="mine")
 tasks.command("regreen.cli.validate:validate", name="validate")
 tasks.command("regreen.cli.show:show", name="show")
 

@@ -39,12 +39,13 @@ def open_source(spec: str, *, store: LayerStore, repo: str | None = None) -> Sou
         UsageError: there is no repository.
         PrerequisiteError: it cannot be reached.
     """
+    notes: tuple[str, ...] = ()
     if is_git_url(spec):
         found, fresh = clone(spec, store.root / "clones", commit=None)
-        notes = () if fresh else ("the repository did not answer; this is the state last fetched",)
+        notes += () if fresh else ("the repository did not answer; this is the state last fetched",)
         exact = remote = redact(spec)
     else:
-        found, notes = _local(spec), ()
+        found = _local(spec)
         exact, remote = str(found), _remote(found)
     name = repo or owner_and_name(remote) or plain_name(Path(exact).name)
     if git(found, "rev-parse", "--is-shallow-repository") == "true":
