@@ -37,6 +37,8 @@ class Request(BaseHTTPRequestHandler):
     """One request; answers are built by the server it came to."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
     hub: GitHub
 
     def do_GET(self) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -376,3 +377,16 @@ def test_an_issue_that_is_not_in_the_dump_is_counted(tmp_path: Path) -> None:
     dump = written(tmp_path / "d.json", json.dumps(rest_pull(REPO, 9, body="fixes #4, fixes #5")))
 
     assert [(one.count, "not in the dump" in one.reason) for one in dump.skipped] == [(2, True)]
+
+
+def test_the_dump_of_the_reference_reads_as_it_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "pulls.md").read_text()
+    (shown,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+    dump = written(tmp_path / "dump.json", shown)
+
+    (pull,) = dump.pulls
+    assert dump.skipped == ()
+    assert [issue.title for issue in pull.issues] == ["Empty input fails"]
+    assert pull.hints == "Only since 2.0."
+    assert pull.messages == ("Test the length",)

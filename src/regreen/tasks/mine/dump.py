@@ -19,9 +19,10 @@ from regreen.tasks.mine.pulls import PullRequest
 from regreen.tasks.mine.records import MalformedError, Record
 from regreen.tasks.mine.shapes import records
 
-__all__ = ["PAGE_SCHEMA", "Dump", "Skipped", "read_dump", "read_pages"]
+__all__ = ["FINISHED_SCHEMA", "PAGE_SCHEMA", "Dump", "Skipped", "read_dump", "read_pages"]
 
 PAGE_SCHEMA = {"schema_name": "regreen.api_page", "schema_version": 1}
+FINISHED_SCHEMA = {"schema_name": "regreen.api_fetch", "schema_version": 1}
 _SUFFIXES = {".json", ".jsonl", ".ndjson"}
 _DEPTH = 12  # wrappers around an object: data, repository, pullRequests, edges, node …
 
@@ -198,16 +199,20 @@ def _take(value: Any, page: _Page, depth: int = 0) -> bool:
     if value.get("schema_name") == PAGE_SCHEMA["schema_name"]:
         inner = replace(page, context=_request(value, page.where))
         return _take(value.get("answer"), inner, depth + 1) or True
-    try:
-        known = records(value, page.context)
-        if known is not None:
-            page.found.extend(list(known))
-            return True
-    except MalformedError as error:
-        page.skips.add(f"an object is malformed: {error}", page.where)
+    if value == FINISHED_SCHEMA or _recognised(value, page):
         return True
     parts = [one for one in value.values() if isinstance(one, dict | list)]
     return any([_take(one, page, depth + 1) for one in parts])
+
+
+def _recognised(value: dict[str, Any], page: _Page) -> bool:
+    try:
+        known = records(value, page.context)
+        page.found.extend(list(known or ()))
+    except MalformedError as error:
+        page.skips.add(f"an object is malformed: {error}", page.where)
+        return True
+    return known is not None
 
 
 def _request(value: dict[str, Any], where: str) -> str:
