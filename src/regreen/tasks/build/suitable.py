@@ -100,7 +100,7 @@ async def settle_runner(
     tree: Path,
     note: Callable[[str], None],
 ) -> Collection:
-    """Collect the suite; on errors add what was not found, then try older majors of pytest.
+    """Collect the suite; on errors add what was not found, then try other versions of pytest.
 
     Args:
         builder: installs into the environment that ``spec`` shows.
@@ -119,6 +119,15 @@ async def settle_runner(
         if not names or await _install_each(builder, names, note):
             break
         best = await _collect(provider, spec, suite)
+    if _blames_runner(best):  # the project may pin one that is older than the interpreter
+        note(f"pytest as pinned: {best.problem}")
+        pinned = await _pins(builder)
+        if (await builder.install("--upgrade", "pytest", "py", "pluggy")).ok:
+            found = await _collect(provider, spec, suite)
+            if not found.problem or found.count > best.count:
+                best = found
+            else:
+                await builder.install(*pinned)
     newest = await _major(builder)
     kept = 0
     for major in range(newest - 1, _OLDEST_MAJOR - 1, -1):
@@ -156,10 +165,17 @@ async def _collect(provider: SandboxProvider, spec: BoxSpec, suite: Suite) -> Co
         told = counts[-1] if counts else 1
         return Collection(told if done.exit_code == 0 else 0, "", text)
     lines = [line for line in text.splitlines() if line.startswith(("E ", "ERROR", "Error"))]
-    reason = " ".join(lines[0].split()) if lines else f"exit status {done.exit_code}"
+    last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+    reason = " ".join((lines[0] if lines else last).split()) or f"exit status {done.exit_code}"
     if done.timed_out:
         reason = f"it took longer than {_SECONDS:.0f} s"
     return Collection(counts[-1] if counts else 0, f"collection fails: {reason[:300]}", text)
+
+
+async def _pins(builder: BuildBox) -> list[str]:
+    """What is installed of the runner, exactly."""
+    names = ("pytest==", "py==", "pluggy==")
+    return [line for line in await builder.freeze() if line.startswith(names)]
 
 
 async def _major(builder: BuildBox) -> int:
