@@ -32,7 +32,7 @@ from regreen.tasks.repo.sources import Checkout
 __all__ = ["TOOLS", "BuiltEnvironment", "build", "build_tools"]
 
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
-_SCHEMA = "regreen.environment:1"
+_SCHEMA = "regreen.environment:2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

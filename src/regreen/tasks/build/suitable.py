@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,15 +119,8 @@ async def settle_runner(
         if not names or await _install_each(builder, names, note):
             break
         best = await _collect(provider, spec, suite)
-    if _blames_runner(best):  # the project may pin one that is older than the interpreter
-        note(f"pytest as pinned: {best.problem}")
-        pinned = await _pins(builder)
-        if (await builder.install("--upgrade", "pytest", "py", "pluggy")).ok:
-            found = await _collect(provider, spec, suite)
-            if not found.problem or found.count > best.count:
-                best = found
-            else:
-                await builder.install(*pinned)
+    if best.problem and "SyntaxError" not in best.text:
+        best = await _unpinned(best, builder, lambda: _collect(provider, spec, suite), note)
     newest = await _major(builder)
     kept = 0
     for major in range(newest - 1, _OLDEST_MAJOR - 1, -1):
@@ -172,10 +165,31 @@ async def _collect(provider: SandboxProvider, spec: BoxSpec, suite: Suite) -> Co
     return Collection(counts[-1] if counts else 0, f"collection fails: {reason[:300]}", text)
 
 
-async def _pins(builder: BuildBox) -> list[str]:
-    """What is installed of the runner, exactly."""
-    names = ("pytest==", "py==", "pluggy==")
-    return [line for line in await builder.freeze() if line.startswith(names)]
+async def _unpinned(
+    best: Collection,
+    builder: BuildBox,
+    collect: Callable[[], Awaitable[Collection]],
+    note: Callable[[str], None],
+) -> Collection:
+    """A project may pin what its interpreter cannot run: try its runner anew, then all of it.
+
+    What does not help is put back.
+    """
+    pinned = await builder.freeze()
+    for names in (("pytest", "py", "pluggy"), tuple(line.partition("==")[0] for line in pinned)):
+        if not (await builder.install("--upgrade", *names)).ok:
+            continue
+        if await builder.freeze() == pinned:
+            continue
+        note(f"newer than pinned: {', '.join(names[:6])}; {best.problem}")
+        found = await collect()
+        if not found.problem:
+            return found
+        if found.count > best.count:
+            best, pinned = found, await builder.freeze()
+        else:
+            await builder.install(*pinned)
+    return best
 
 
 async def _major(builder: BuildBox) -> int:
