@@ -20,6 +20,7 @@ VERBS = [
     ("tasks", "inject"),
     ("tasks", "validate"),
     ("tasks", "show"),
+    ("tasks", "convert"),
     ("model", "plan"),
     ("guard", "scan"),
     ("guard", "replay"),

@@ -96,6 +96,7 @@ tasks.command("regreen.cli.inject:inject", name="inject")
 tasks.command("regreen.cli.mine:mine", name="mine")
 tasks.command("regreen.cli.validate:validate", name="validate")
 tasks.command("regreen.cli.show:show", name="show")
+tasks.command("regreen.cli.tasks_convert:convert_tasks", name="convert")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -92,7 +92,7 @@ class Difficulty(_Row):
     fail_to_pass: int
     """Tests that fail because of the bug."""
     covering_tests: int
-    """Tests that reach the changed code."""
+    """Tests that reach the changed code; 0 when not counted."""
     level: str = ""
     """``easy``, ``medium`` or ``hard``; empty when not rated."""
     pass_rate: float | None = None

@@ -1,0 +1,1 @@
+"""Tasks of other projects, read into our rows, and ours written in their formats."""
