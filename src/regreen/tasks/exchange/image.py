@@ -6,6 +6,7 @@ base is not in any history its id is the task's ``base_commit``.
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from regreen.core.errors import TaskError
@@ -36,8 +37,6 @@ def dockerfile(task: Task) -> tuple[str, dict[str, str]]:
         " ca-certificates git && rm -rf /var/lib/apt/lists/* && pip install --no-cache-dir uv",
         *_tree(task, environment.source),
         "WORKDIR /testbed",
-        *(f"RUN {command}" for command in environment.install),
-        "ENV PATH=/opt/env/bin:$PATH VIRTUAL_ENV=/opt/env PYTHONDONTWRITEBYTECODE=1",
     ]
     if not environment.patched:
         files["base.patch"] = _base_patch(task)
@@ -45,8 +44,19 @@ def dockerfile(task: Task) -> tuple[str, dict[str, str]]:
             "COPY base.patch /tmp/base.patch",
             "RUN git apply --whitespace=nowarn /tmp/base.patch && rm /tmp/base.patch",
         ]
-    lines.append(f"RUN {_commit(task)}")
+    lines += [
+        f"RUN {_commit(task)}",
+        *(f"RUN {_portable(command, environment.python)}" for command in environment.install),
+        "RUN git ls-files --others --exclude-standard >>.git/info/exclude",
+        "ENV PATH=/opt/env/bin:$PATH VIRTUAL_ENV=/opt/env PYTHONDONTWRITEBYTECODE=1",
+    ]
     return "\n".join(lines) + "\n", files
+
+
+def _portable(command: str, python: str) -> str:
+    """A command without the path of this machine's interpreter."""
+    version = ".".join(python.split(".")[:2])
+    return re.sub(r"--python (?!/opt/env/)/\S+", f"--python {version}", command)
 
 
 def _tree(task: Task, source: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from regreen.core.errors import TaskError
 
@@ -45,8 +46,8 @@ def sections(patch: str) -> tuple[Section, ...]:
     """
     lines = patch.split("\n")
     starts = list(_starts(lines))
-    ends = [*starts[1:], len(lines)]
-    return tuple(_section(lines[a:b]) for a, b in zip(starts, ends, strict=True))
+    borders = pairwise([*starts, len(lines)])
+    return tuple(_section(lines[start:end]) for start, end in borders)
 
 
 def flipped(patch: str) -> str:
