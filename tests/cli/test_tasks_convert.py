@@ -106,6 +106,16 @@ def test_what_is_written_is_read_again(
     assert (first == second) is (target != "swe-bench")
 
 
+def test_ids_that_swebench_cuts_are_named_when_written_for_it(
+    rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (str(rows), "-o", str(tmp_path / "rows.json"), "--to", "swe-bench", "--json")
+    _, out, _ = run(capsys, *arguments)
+
+    warnings = [one["warning"] for one in json.loads(out)["warnings"]]
+    assert "test ids with spaces, which swebench's log parsers cut: 1" in warnings
+
+
 def test_what_cannot_run_here_is_named_when_building(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,15 @@ class _Tally:
         """Record a task that could be read, and no more."""
         self.refused.append(("", task.instance_id, reason))
 
+    def cut_by_swebench(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """The same tasks; those whose ids swebench's log parsers cut are recorded."""
+        for task in tasks:
+            names = [*task.FAIL_TO_PASS, *task.PASS_TO_PASS]
+            if cut := [name for name in names if len(name.split()) > 1]:
+                warning = f"test ids with spaces, which swebench's log parsers cut: {len(cut)}"
+                self.warnings.append((task.instance_id, warning))
+            yield task
+
 
 def convert_tasks(
     source: Path,
@@ -120,6 +129,8 @@ def convert_tasks(
     tasks = tally.tasks(read_source(source, kind=came_as or ""), limit)
     if build:
         tasks = iter(run_async(_attached(list(tasks), clones, tally, work, console)))
+    if target.startswith("swe-bench"):
+        tasks = tally.cut_by_swebench(tasks)
     written = _written(target, out, tasks, tally)
     if work.json:
         console.json(_summary(tally, written, out))
