@@ -7,6 +7,7 @@ tests without the patch leave the box standing: only then is the machine not to 
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +17,11 @@ from pathlib import Path
 from regreen.core.errors import InfrastructureError
 from regreen.core.task import Task
 from regreen.core.verdict import Outcome, Tamper, Verdict
-from regreen.grading.grade import grade
+from regreen.grading.grade import grade, unresolved
 from regreen.grading.patch import FileState
 from regreen.grading.place import Place
 from regreen.grading.runner import TestRunner
+from regreen.grading.script import ScriptRun, decided_by_script, run_script, score
 from regreen.grading.session import session
 from regreen.grading.submission import Submission
 from regreen.grading.suite import SuiteRun, TestRequest
@@ -138,26 +140,48 @@ class Judge:
     async def _judged(self, case: Case) -> Verdict:
         for attempt in (1, 2):
             try:
-                async with session(self.provider, case.place, case.candidate) as runner:
-                    return await self._rounds(case, runner)
+                return await self._once(case)
             except InfrastructureError as exc:
                 if attempt == 2:
                     return await self._blame(case, exc)
         raise AssertionError
 
+    async def _once(self, case: Case) -> Verdict:
+        if decided_by_script(case.task):
+            return score(await self._script(case, case.candidate))
+        async with session(self.provider, case.place, case.candidate) as runner:
+            return await self._rounds(case, runner)
+
+    async def _script(self, case: Case, over: tuple[Path, ...]) -> ScriptRun:
+        return await run_script(
+            self.provider,
+            case.place,
+            over,
+            case.task.eval_script,
+            files=case.hidden,
+            seconds=self._script_seconds(case.task),
+        )
+
+    def _script_seconds(self, task: Task) -> float:
+        """Wall seconds a script may take: ten times what it needed when the task was made."""
+        known = task.validation.slowest_test if task.validation else 0.0
+        return min(self.total_timeout, max(self.test_timeout, 10 * known) if known else math.inf)
+
     async def _blame(self, case: Case, failure: InfrastructureError) -> Verdict:
         """Whose fault a dead runner is: the candidate's, if the base runs to its end."""
         if not case.submission.kept:
             raise failure
-        request = self.request(case.task, case.hidden)
-        async with session(self.provider, case.place, case.base) as runner:
-            await runner.run(request)
+        if decided_by_script(case.task):
+            await self._script(case, case.base)
+        else:
+            async with session(self.provider, case.place, case.base) as runner:
+                await runner.run(self.request(case.task, case.hidden))
         sign = Tamper(
             kind="runner_killed",
             where="the judge's box",
             evidence=f"{failure.what}; without the patch the same tests ran to their end",
         )
-        lost = grade(case.task, SuiteRun(tests={}, problem=sign.evidence))
+        lost = unresolved(case.task, sign.evidence)
         return lost.model_copy(update={"tamper": (sign,)})
 
     async def _rounds(self, case: Case, runner: TestRunner) -> Verdict:

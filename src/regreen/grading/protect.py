@@ -27,6 +27,7 @@ from regreen.grading.pathnames import (
     test_directory,
 )
 from regreen.grading.policy import is_runner_settings, settings_differ
+from regreen.grading.script import decided_by_script
 
 __all__ = ["Protection", "Ruling"]
 
@@ -85,6 +86,7 @@ class Protection:
             settings file may only become what gold makes it. Without it any change is allowed.
         command: words of the test command; a Makefile counts only when the command uses it.
         installed: distributions of the environment, which a new module at an import root hides.
+        every_test: put back whatever looks like a test, for a script may run any of them.
     """
 
     def __init__(
@@ -96,11 +98,13 @@ class Protection:
         gold: Callable[[str], FileState | None] | None = None,
         command: Collection[str] = (),
         installed: Collection[str] = (),
+        every_test: bool = False,
     ) -> None:
         self.tests = frozenset(tests)
         self.allowed = frozenset(allowed)
         self.command = frozenset(command)
         self.installed = frozenset(re.sub(r"[-.]+", "_", name).lower() for name in installed)
+        self._every_test = every_test
         self._read = read or _nothing
         self._knows = read is not None
         self._gold = gold
@@ -131,6 +135,7 @@ class Protection:
             gold=_GoldTree(task.patch, read) if read else None,
             command=environment.test_command if environment else (),
             installed={name for name in names if name.lower().replace("-", "_") not in own},
+            every_test=decided_by_script(task),
         )
 
     def covers(self, path: str) -> bool:
@@ -229,6 +234,8 @@ class Protection:
             return Ruling(keep=False, reason="pytest reads it before the tests")
         if any(path.startswith(f"{root}/") for root in self._test_directories):
             return Ruling(keep=False, reason="lies among the expected tests")
+        if self._every_test and looks_like_test(path):
+            return Ruling(keep=False, reason="a test, and the task's script may run any")
         if str(pure.parent) in self._holders and looks_like_test(path):
             return Ruling(keep=False, reason="a test file beside expected tests")
         if any(

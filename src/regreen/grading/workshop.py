@@ -20,6 +20,7 @@ from regreen.grading.judge import Audit, Auditor, Case, Judge
 from regreen.grading.pairs import pairs_of, twin_seed
 from regreen.grading.patch import FileState, apply_patch, patch_between
 from regreen.grading.place import TESTBED, Place, compile_environment, compile_tree
+from regreen.grading.script import decided_by_script
 from regreen.grading.session import SessionTrial, session
 from regreen.grading.submission import MAX_PATCH_BYTES, Read, Submission, admit
 from regreen.grading.twinning import prove_twins, tests_to_twin
@@ -28,7 +29,7 @@ from regreen.sandbox.base import BoxSpec, Limits, Sandbox, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.overlay import merged_file, merged_tree, read_changes, write_layer
 
-__all__ = ["Workshop"]
+__all__ = ["Workshop", "stack"]
 
 _COMMIT = """set -e
 export GIT_AUTHOR_NAME=regreen GIT_AUTHOR_EMAIL=regreen@localhost
@@ -219,6 +220,8 @@ class Workshop:
         """The task's twins: as its row says, or made and proved here, once per machine."""
         if task.twins is not None and task.twins.generator == GENERATOR:
             return task.twins
+        if decided_by_script(task):  # it has no test that could have a twin
+            return Twins(generator=GENERATOR)
         key = f"twins:{GENERATOR}:{task.instance_id}:{task.base_commit}"
         async with self._lock(key):
             known = self.store.alias(key)
@@ -260,12 +263,7 @@ class Workshop:
 
     def _stack(self, changes: Mapping[str, FileState | None]) -> Layer:
         """Changes as a lower: files, and whiteouts for what is gone."""
-        staged = self.store.stage()
-        write_layer(staged, {path: None for path, state in changes.items() if state is None})
-        for path, state in changes.items():
-            if state is not None:
-                state.write(staged / path)
-        return self.store.commit(staged)
+        return stack(changes, self.store)
 
     async def _history(self, task: Task, place: Place, broken: Layer) -> Layer:
         """``.git`` with the base tree as its only commit, made once per task."""
@@ -303,6 +301,16 @@ class Workshop:
 
     def _lock(self, key: str) -> asyncio.Lock:
         return self._locks.setdefault(key, asyncio.Lock())
+
+
+def stack(changes: Mapping[str, FileState | None], store: LayerStore) -> Layer:
+    """Changes as a lower of their own: files, and whiteouts for what is gone."""
+    staged = store.stage()
+    write_layer(staged, {path: None for path, state in changes.items() if state is None})
+    for path, state in changes.items():
+        if state is not None:
+            state.write(staged / path)
+    return store.commit(staged)
 
 
 def _rebuilt(place: Place) -> list[str]:
