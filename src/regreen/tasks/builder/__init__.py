@@ -1,0 +1,1 @@
+"""The building agent: an environment and a verifying script for what rules cannot build."""
