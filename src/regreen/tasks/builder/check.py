@@ -104,12 +104,16 @@ async def check(script: str, bench: Bench) -> Attempt:
 
 
 def _controls(states: ChangeStates, tree: frozenset[str]) -> Iterator[tuple[str, Files]]:
+    """Forms that differ from the states themselves: of an unknown language there are few."""
     early = early_exit(states)
-    yield "decoy", decoy(states)
+    shown, hidden = decoy(states), sealed(states)
+    if shown != states.bug:
+        yield "decoy", shown
     yield "no_tests", without_tests(states, tree)
     if early is not None:
         yield "early_exit", early
-    yield "sealed", sealed(states)
+    if hidden != states.resolved:
+        yield "sealed", hidden
 
 
 def _judged(trials: list[Trial]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ with the repaired text beside it, where nothing runs it.
 from __future__ import annotations
 
 import base64
+import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -49,7 +50,11 @@ _BY_SUFFIX = {
          ".kt", ".scala", ".swift", ".dart", ".groovy"),
         _SLASHES,
     ),
-    **dict.fromkeys((".r", ".R", ".jl", ".tcl", ".nim", ".ex", ".exs", ".cr"), _HASH),
+    **dict.fromkeys(
+        (".r", ".R", ".jl", ".tcl", ".nim", ".ex", ".exs", ".cr", ".pyx", ".pxd", ".pyi", ".toml",
+         ".yaml", ".yml", ".cfg", ".ini"),
+        _HASH,
+    ),
     **dict.fromkeys((".hs", ".sql", ".elm"), _Notation(b"-- ")),
     **dict.fromkeys((".el", ".lisp", ".clj", ".scm"), _Notation(b";; ")),
     ".erl": _Notation(b"% "),
@@ -57,6 +62,11 @@ _BY_SUFFIX = {
     ".lua": _LUA,
     ".py": _PYTHON,
 }  # fmt: skip
+_BY_PROGRAM = {
+    b"python": _PYTHON, b"bash": _SHELL, b"sh": _SHELL, b"perl": _PERL, b"ruby": _RUBY,
+    b"node": _SCRIPT, b"lua": _LUA,
+}  # fmt: skip
+_SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?([a-z]+)[\d.]*(\s|$)")
 _LEAVE_PYTHON = b"\nimport os as _os\n_os._exit(0)\n"
 _STUB = b"""\
 exec(compile(__import__("zlib").decompress(__import__("base64").b64decode("%b")), __file__, "exec",
@@ -70,24 +80,23 @@ def sealed(states: ChangeStates) -> Files:
     Of languages other than Python only the bug's text is put beside it.
     """
     found = dict(states.resolved)
-    for path in _varied(states):
+    for path, notation in _varied(states):
         state, old = states.resolved[path], states.bug[path]
-        if state is None or state.symlink:
-            continue
-        text = _stub(state.data) if path.endswith(".py") else state.data
-        found[path] = replace(state, data=_beside(path, text, old.data if old else b""))
+        if state is not None:
+            text = _stub(state.data) if notation is _PYTHON else state.data
+            data = _beside(notation, text, old.data if old else b"")
+            found[path] = replace(state, data=data)
     return found
 
 
 def decoy(states: ChangeStates) -> Files:
     """The state with the bug and the repair's text beside it; files the repair adds are there."""
     found = dict(states.bug)
-    for path in _varied(states):
-        state, gold = states.bug[path], states.resolved[path]
-        if gold is None or gold.symlink or (state and state.symlink):
-            continue
-        before = state or replace(gold, data=b"")
-        found[path] = replace(before, data=_beside(path, before.data, gold.data))
+    for path, notation in _varied(states):
+        gold = states.resolved[path]
+        if gold is not None:
+            before = states.bug[path] or replace(gold, data=b"")
+            found[path] = replace(before, data=_beside(notation, before.data, gold.data))
     return found
 
 
@@ -97,12 +106,9 @@ def early_exit(states: ChangeStates) -> Files | None:
     None where we have no statement for any of its languages.
     """
     found, changed = dict(states.bug), False
-    for path in _varied(states):
-        state = states.bug[path] or (states.resolved[path] and FileState(b""))
-        if state is None or state.symlink:
-            continue
-        notation = _BY_SUFFIX[PurePosixPath(path).suffix]
-        if path.endswith(".py"):
+    for path, notation in _varied(states):
+        state = states.bug[path] or FileState(b"")
+        if notation is _PYTHON:
             found[path], changed = replace(state, data=state.data + _LEAVE_PYTHON), True
         elif notation.leave:
             first, rest = _shebang(state.data)
@@ -122,8 +128,20 @@ def without_tests(states: ChangeStates, tree: Iterable[str]) -> Files:
     return {**states.bug, **dict.fromkeys(sorted(gone | states.tests))}
 
 
-def _varied(states: ChangeStates) -> list[str]:
-    return [path for path in sorted(states.sources) if PurePosixPath(path).suffix in _BY_SUFFIX]
+def _varied(states: ChangeStates) -> list[tuple[str, _Notation]]:
+    """Repaired files that are no links and whose language has a notation here."""
+    found = []
+    for path in sorted(states.sources):
+        both = [state for state in (states.resolved[path], states.bug[path]) if state]
+        if not both or any(state.symlink for state in both):
+            continue
+        begun = _SHEBANG.match(both[0].data)
+        notation = _BY_SUFFIX.get(PurePosixPath(path).suffix) or (
+            _BY_PROGRAM.get(begun[1]) if begun else None
+        )
+        if notation:
+            found.append((path, notation))
+    return found
 
 
 def _shebang(data: bytes) -> tuple[bytes, bytes]:
@@ -139,9 +157,8 @@ def _stub(data: bytes) -> bytes:
     return first + _STUB % base64.b64encode(zlib.compress(data, 9))
 
 
-def _beside(path: str, data: bytes, text: bytes) -> bytes:
+def _beside(notation: _Notation, data: bytes, text: bytes) -> bytes:
     """A file with another text at its end, word for word where the language can hold it so."""
-    notation = _BY_SUFFIX[PurePosixPath(path).suffix]
     data = data if data.endswith(b"\n") or not data else data + b"\n"
     lines = b"".join(notation.line + line + b"\n" for line in text.splitlines())
     forms = [data + lines]
@@ -149,7 +166,7 @@ def _beside(path: str, data: bytes, text: bytes) -> bytes:
         opening, closing = notation.block
         body = text if text.endswith(b"\n") else text + b"\n"
         forms.insert(0, data + opening + b"\n" + body + closing + b"\n" + lines)
-    if not path.endswith(".py"):
+    if notation is not _PYTHON:
         return forms[0]
     forms = [form + _unreached(text) for form in forms] + forms
     return next((form for form in forms if _compiles(form)), data + lines)
