@@ -105,6 +105,7 @@ def test_an_honest_builder_makes_a_task(
     assert task.eval_script == PYTEST
     assert (task.FAIL_TO_PASS, built.spent.turns) == ((), 6)
     assert task.validation is not None
+    assert task.environment is not None
     assert {(one.name, one.expected) for one in task.validation.controls} == {
         ("no_op", 0.0), ("gold", 1.0), ("key_text", 0.0), ("delete_tests", 0.0),
         ("early_exit", 0.0), ("sealed", 1.0),
@@ -128,6 +129,7 @@ def test_an_honest_builder_makes_a_task(
         text_patch("prices.py", source, "import os\nos._exit(0)\n"),
     )
     assert [each.resolved for each in verdicts] == [True, False, False]
+    assert any(line.startswith("pytest==") for line in task.environment.requirements)
     assert "tests/test_prices.py: holds tests that are run" in verdicts[0].dropped
 
 
@@ -207,6 +209,7 @@ def test_a_cheater_may_turn_honest_and_begin_without_an_environment(
     assert built.task.environment is not None
     env = workroom.store.get(built.task.environment.env_layer)
     assert (env.path / "bin/python").is_symlink()
+    assert built.task.environment.python.count(".") == 2
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from regreen.grading.place import ENV, TESTBED
 from regreen.sandbox.base import Sandbox
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.overlay import copy_merged, merged_tree, read_changes
+from regreen.tasks.build.buildbox import UV
 from regreen.tasks.build.settle import keep_changes, settle_environment
 from regreen.tasks.builder.states import ChangeStates
 
@@ -33,6 +34,10 @@ class Harvest:
     """New files of the tree; None when there are none."""
     left_behind: tuple[str, ...]
     """Files of the repository that were altered and are not kept."""
+    python: str = ""
+    """Version of the environment's Python, where it has one."""
+    requirements: tuple[str, ...] = ()
+    """What is installed beside it, ``name==version``, sorted."""
 
 
 async def script_of(box: Sandbox) -> str | None:
@@ -57,7 +62,20 @@ async def harvest(box: Sandbox, states: ChangeStates, store: LayerStore) -> Harv
         env = _settled((installed.path, *((env.path,) if env else ())), store)
     upper = await box.snapshot(TESTBED, store)
     build, left = _new_files(upper, states, store)
-    return Harvest(env=env, build=build, left_behind=left)
+    python, requirements = await _python(box)
+    return Harvest(env=env, build=build, left_behind=left, python=python, requirements=requirements)
+
+
+async def _python(box: Sandbox) -> tuple[str, tuple[str, ...]]:
+    program = f"{ENV}/bin/python"
+    asked = await box.exec(
+        [program, "-I", "-c", "import platform; print(platform.python_version())"]
+    )
+    if asked.exit_code:
+        return "", ()
+    listed = await box.exec([UV, "pip", "freeze", "--python", program, "--exclude-editable"])
+    lines = listed.stdout.decode("utf-8", "replace").splitlines()
+    return asked.stdout.decode().strip(), tuple(sorted(line for line in lines if "=" in line))
 
 
 def _settled(lowers: tuple[Path, ...], store: LayerStore) -> Layer:
