@@ -114,7 +114,7 @@ class Desk:
         visible = self._policy.visible(page)
         withheld = len(page.files) - len(visible.files)
         if withheld and not visible.files:
-            return refusal(self._policy.refuses_file(page.files[-1]), more=columns)
+            return refusal(self._policy.refuses_file(page.files[-1], page.project), more=columns)
         self._served.add(request.connection)
         as_json, kind = chosen_form(request.headers.get("accept", ""))
         return Answer(
@@ -129,7 +129,7 @@ class Desk:
         if file is None and filename.endswith(".metadata"):
             file = page.file(filename.removesuffix(".metadata"))
             metadata = True
-        if file and (reason := self._policy.refuses_file(file)):
+        if file and (reason := self._policy.refuses_file(file, page.project)):
             return refusal(reason, more=columns)
         if file is None or (metadata and not file.metadata):
             reason = f"The package index has no file '{filename}' of '{page.project}'"

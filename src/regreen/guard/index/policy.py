@@ -7,8 +7,8 @@ fault into a finished release.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -29,6 +29,8 @@ class IndexPolicy:
     """Latest upload that is allowed; None leaves dates out."""
     undated: Literal["refuse", "allow"] = "refuse"
     """What becomes of a file without an upload time when ``before`` is set."""
+    apart: Mapping[str, datetime] = field(default_factory=dict)
+    """Latest upload of single projects, by normalised name, in the place of ``before``."""
 
     def refuses_project(self, name: str) -> str:
         """The reason to refuse a project, or an empty text."""
@@ -40,11 +42,17 @@ class IndexPolicy:
             " repository instead."
         )
 
-    def refuses_file(self, file: PageFile) -> str:
-        """The reason to refuse a file of a project that is allowed, or an empty text."""
-        if self.before is None:
+    def refuses_file(self, file: PageFile, project: str = "") -> str:
+        """The reason to refuse a file of a project that is allowed, or an empty text.
+
+        Args:
+            file: which.
+            project: its project's normalised name, for those with a date of their own.
+        """
+        before = self.apart.get(project, self.before)
+        if before is None:
             return ""
-        limit = f"{self.before:%Y-%m-%d %H:%M} UTC"
+        limit = f"{before:%Y-%m-%d %H:%M} UTC"
         if file.uploaded is None:
             if self.undated == "allow":
                 return ""
@@ -52,7 +60,7 @@ class IndexPolicy:
                 f"Prohibited: fetching {file.filename}. The index does not tell when it was"
                 f" uploaded, and this task allows only files from before {limit}."
             )
-        if file.uploaded <= self.before:
+        if file.uploaded <= before:
             return ""
         return (
             f"Prohibited: fetching {file.filename}. It was uploaded on {file.uploaded:%Y-%m-%d},"
@@ -61,7 +69,7 @@ class IndexPolicy:
 
     def visible(self, page: Page) -> Page:
         """The page without the files that are refused."""
-        kept = tuple(file for file in page.files if not self.refuses_file(file))
+        kept = tuple(file for file in page.files if not self.refuses_file(file, page.project))
         return page if len(kept) == len(page.files) else page.model_copy(update={"files": kept})
 
 
@@ -69,6 +77,8 @@ def make_policy(
     subjects: Iterable[str],
     before: datetime | str | None,
     undated: Literal["refuse", "allow"],
+    *,
+    apart: Mapping[str, datetime] | None = None,
 ) -> IndexPolicy:
     """A policy from what a task says; a date without a zone is in UTC.
 
@@ -79,4 +89,4 @@ def make_policy(
     if date is not None:
         date = date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     names = frozenset(str(canonicalize_name(name)) for name in subjects if name.strip())
-    return IndexPolicy(subjects=names, before=date, undated=undated)
+    return IndexPolicy(subjects=names, before=date, undated=undated, apart=apart or {})

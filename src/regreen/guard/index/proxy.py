@@ -133,6 +133,7 @@ class IndexProxy:
         *,
         before: datetime | str | None = None,
         screen: Screen | None = None,
+        apart: Mapping[str, datetime] | None = None,
     ) -> IndexGrant:
         """Open a door for one rollout.
 
@@ -142,13 +143,14 @@ class IndexProxy:
             before: latest upload that is allowed (ISO 8601 or a date and time); None allows all.
             screen: looks into each file before it is sent (``screen.gold_screen`` of the task's
                 patch); None looks into none.
+            apart: dates in the place of ``before`` for single projects, by normalised name.
 
         Raises:
             UsageError: the date cannot be read.
             InfrastructureError: the socket cannot be made.
         """
         try:
-            policy = make_policy(subjects, before, self.settings.undated)
+            policy = make_policy(subjects, before, self.settings.undated, apart=apart)
         except ValueError as exc:
             what = f"the task's date cannot be read: {before!r}"
             raise UsageError(what, where=rollout_id, mend="write it as 2024-05-06") from exc
