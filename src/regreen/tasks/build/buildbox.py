@@ -24,10 +24,12 @@ from regreen.sandbox.base import BoxSpec, Limits, Mount, Sandbox
 from regreen.tasks.build.interpreters import Interpreter
 from regreen.tasks.repo.index import DEFAULT_INDEX, index_url, redact
 
-__all__ = ["BuildBox", "Outcome", "build_spec", "scratch_cache"]
+__all__ = ["BuildBox", "Outcome", "build_spec", "run_in", "scratch_cache"]
 
 UV, CACHE = "/opt/uv/uv", "/opt/uv/cache"
 _SECONDS = 1200.0
+_EDITABLE_SINCE = "2022-09-15T00:00:00+00:00"
+"""By then setuptools knew the editable installs of PEP 660, the only ones uv makes."""
 _PASSED_ON = re.compile(
     r"UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|INDEX_STRATEGY|INSECURE_HOST|"
     r"NATIVE_TLS|SYSTEM_CERTS|HTTP_TIMEOUT|HTTP_RETRIES|INDEX_\w+_(USERNAME|PASSWORD))"
@@ -135,10 +137,16 @@ class BuildBox:
             self.commands.append(shlex.join(["uv", *arguments]))
         return outcome
 
+    async def make(self, interpreter: Interpreter) -> Outcome:
+        """An empty environment at /opt/env."""
+        return await self.uv("venv", "--relocatable", "--python", str(interpreter.path), ENV)
+
     async def install(self, *arguments: str) -> Outcome:
         """``uv pip install`` into /opt/env, dated."""
-        base = ("pip", "install", "--python", f"{ENV}/bin/python")
-        return await self.uv(*base, "--exclude-newer", self.date, *arguments)
+        dated = ["--exclude-newer", self.date]
+        if self.date < _EDITABLE_SINCE:
+            dated += ["--exclude-newer-package", f"setuptools={_EDITABLE_SINCE}"]
+        return await self.uv("pip", "install", "--python", f"{ENV}/bin/python", *dated, *arguments)
 
     async def freeze(self) -> tuple[str, ...]:
         """What is installed besides the project, ``name==version``, sorted."""
@@ -147,11 +155,16 @@ class BuildBox:
 
     async def run(self, argv: list[str]) -> Outcome:
         """Run a command and keep what it printed, secrets of index URLs left out."""
-        done = await self.box.exec(argv, timeout=_SECONDS)
-        text = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
-        if done.timed_out:
-            text += f"\nit took longer than {_SECONDS:.0f} s"
-        return Outcome(done.exit_code == 0, redact(text))
+        return await run_in(self.box, argv)
+
+
+async def run_in(box: Sandbox, argv: list[str]) -> Outcome:
+    """Run a command of a build in its box; secrets of index URLs are left out of what is kept."""
+    done = await box.exec(argv, timeout=_SECONDS)
+    text = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
+    if done.timed_out:
+        text += f"\nit took longer than {_SECONDS:.0f} s"
+    return Outcome(done.exit_code == 0, redact(text))
 
 
 def _raise_if_ours(outcome: Outcome) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from regreen.core.errors import TaskError
 from regreen.grading.place import ENV, TESTBED
-from regreen.tasks.build.buildbox import BuildBox, Outcome
+from regreen.tasks.build.buildbox import Outcome
+from regreen.tasks.build.builder import Builder
 from regreen.tasks.build.interpreters import Interpreter
 from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project
@@ -49,7 +50,7 @@ def _asks_git(project: Project) -> bool:
 
 
 async def climb(
-    builder: BuildBox,
+    builder: Builder,
     tree: Path,
     interpreter: Interpreter,
     *,
@@ -65,7 +66,7 @@ async def climb(
     Raises:
         TaskError: none works.
     """
-    made = await builder.uv("venv", "--relocatable", "--python", str(interpreter.path), ENV)
+    made = await builder.make(interpreter)
     if not made.ok:
         what = f"uv cannot make an environment: {made.reason}"
         raise TaskError(
@@ -105,9 +106,7 @@ def _arguments(rung: Requirements) -> list[str]:
     return words + [one for one in rung.names if one != "pytest"]
 
 
-async def _without_building(
-    builder: BuildBox, tree: Path, requirements: tuple[str, ...]
-) -> Outcome:
+async def _without_building(builder: Builder, tree: Path, requirements: tuple[str, ...]) -> Outcome:
     rung = test_requirements(tree)[0]
     words = [word for name in rung.files for word in ("--requirement", name)]
     declared = Project(tree).dependencies

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from regreen.grading.place import ENV
 from regreen.sandbox.base import BoxSpec, SandboxProvider
-from regreen.tasks.build.buildbox import BuildBox
+from regreen.tasks.build.builder import Builder
 from regreen.tasks.repo.discovery import Suite
 from regreen.tasks.repo.imports import distribution_of, imported_modules, plugins
 from regreen.tasks.repo.packages import package_roots
@@ -25,23 +25,37 @@ from regreen.tasks.repo.requirements import declared_names
 __all__ = ["Collection", "add_missing", "settle_runner"]
 
 _COUNT = re.compile(r"(?:collected |/)?(\d+)(?:/\d+)? (?:tests?|items?)\b")
-_ABSENT = re.compile(r"ModuleNotFoundError: No module named '(\w+)")
+_ABSENT = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?(\w+)")
 _RUNNER = re.compile(r"pytest|pluggy|conftest|INTERNALERROR|hook|fixture")
 _OLDEST_MAJOR = 6
 _SECONDS = 300.0
-_PROBE = """
-import importlib.metadata, importlib.util, json, sys
+_VERSION = """
+import sys
+sys.path[:] = [entry for entry in sys.path if entry]
+try:
+    from importlib.metadata import version
+except ImportError:
+    from pkg_resources import get_distribution
+    version = lambda name: get_distribution(name).version
+"""
+"""What runs in the environment is for every Python; an old one has no ``-I``, either."""
+_PROBE = f"""{_VERSION}
+import json
+try:
+    from importlib.util import find_spec
+except ImportError:
+    from pkgutil import find_loader as find_spec
 absent = []
 for module, name in json.loads(sys.argv[1]).items():
     try:
-        if importlib.util.find_spec(module) is None:
+        if find_spec(module) is None:
             absent.append(name)
     except Exception:
         pass
 for name in json.loads(sys.argv[2]):
     try:
-        importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
+        version(name)
+    except Exception:
         absent.append(name)
 print(json.dumps(absent))
 """
@@ -60,7 +74,7 @@ class Collection:
 
 
 async def add_missing(
-    builder: BuildBox, tree: Path, suite: Suite, note: Callable[[str], None]
+    builder: Builder, tree: Path, suite: Suite, note: Callable[[str], None]
 ) -> tuple[str, ...]:
     """Install what the tests import and the plugins they use, as far as it is not there.
 
@@ -68,7 +82,7 @@ async def add_missing(
         Notes about what could not be had.
     """
     wanted, extra = imported_modules(tree, suite), plugins(tree, suite)
-    probe = [f"{ENV}/bin/python", "-I", "-c", _PROBE, json.dumps(wanted), json.dumps(extra)]
+    probe = [f"{ENV}/bin/python", "-E", "-s", "-c", _PROBE, json.dumps(wanted), json.dumps(extra)]
     outcome = await builder.run(probe)
     try:
         absent = set(json.loads(outcome.text.strip().splitlines()[-1])) if outcome.ok else set()
@@ -78,7 +92,7 @@ async def add_missing(
 
 
 async def _install_each(
-    builder: BuildBox, names: list[str], note: Callable[[str], None]
+    builder: Builder, names: list[str], note: Callable[[str], None]
 ) -> tuple[str, ...]:
     notes = []
     for name in names:
@@ -92,7 +106,7 @@ async def _install_each(
 
 
 async def settle_runner(
-    builder: BuildBox,
+    builder: Builder,
     provider: SandboxProvider,
     spec: BoxSpec,
     *,
@@ -153,7 +167,7 @@ async def _collect(provider: SandboxProvider, spec: BoxSpec, suite: Suite) -> Co
     finally:
         await box.close()
     text = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
-    counts = [int(one) for one in _COUNT.findall(text[-2000:])]
+    counts = [int(one) for one in _COUNT.findall(text[-2000:])] or _listed(text)
     if done.exit_code in {0, 5}:
         told = counts[-1] if counts else 1
         return Collection(told if done.exit_code == 0 else 0, "", text)
@@ -167,7 +181,7 @@ async def _collect(provider: SandboxProvider, spec: BoxSpec, suite: Suite) -> Co
 
 async def _unpinned(
     best: Collection,
-    builder: BuildBox,
+    builder: Builder,
     collect: Callable[[], Awaitable[Collection]],
     note: Callable[[str], None],
 ) -> Collection:
@@ -192,8 +206,14 @@ async def _unpinned(
     return best
 
 
-async def _major(builder: BuildBox) -> int:
-    asked = "import importlib.metadata as m; print(m.version('pytest'))"
-    outcome = await builder.run([f"{ENV}/bin/python", "-I", "-c", asked])
+def _listed(text: str) -> list[int]:
+    """How many tests are named; before pytest 7 their number is not told with them."""
+    names = sum("::" in line and not line.startswith(("E ", "ERROR")) for line in text.splitlines())
+    return [names] if names else []
+
+
+async def _major(builder: Builder) -> int:
+    asked = f"{_VERSION}print(version('pytest'))"
+    outcome = await builder.run([f"{ENV}/bin/python", "-E", "-s", "-c", asked])
     found = re.match(r"\s*(\d+)\.", outcome.text)
     return int(found[1]) if found else _OLDEST_MAJOR
