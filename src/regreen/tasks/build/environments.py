@@ -19,6 +19,7 @@ from regreen.grading.place import ENV, TESTBED
 from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.buildbox import BuildBox, build_spec, scratch_cache
+from regreen.tasks.build.builder import open_builder
 from regreen.tasks.build.distributions import TOOLS as TOOL_NAMES
 from regreen.tasks.build.distributions import installed_tools, pins, with_dependencies
 from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
@@ -140,9 +141,9 @@ async def _build(
         env=version_variables(Project(tree), checkout.name, checkout.version),
     )
     try:
-        box = await provider.create(spec)
-        try:
-            builder = BuildBox(box, date)
+        async with open_builder(
+            provider, spec, interpreter, date=date, target=staged, store=store
+        ) as builder:
             rung = await climb(
                 builder,
                 tree,
@@ -152,7 +153,7 @@ async def _build(
                 note=note,
             )
             missing = await add_missing(builder, tree, suite, note)
-            changes = _changes(await box.snapshot(TESTBED, store), checkout.tree, store)
+            changes = _changes(await builder.box.snapshot(TESTBED, store), checkout.tree, store)
             lowers = ((changes.path,) if changes else ()) + (tree,)
             quiet = BoxSpec(
                 mounts=(Mount(target=TESTBED, lowers=lowers),),
@@ -164,8 +165,6 @@ async def _build(
                 builder, provider, quiet, suite=suite, tree=tree, note=note
             )
             frozen = await builder.freeze()
-        finally:
-            await box.close()
         settle_environment(staged)
         env = store.commit(staged)
     finally:
