@@ -87,7 +87,7 @@ class Reporter(object):
         for function, members in families.items():
             if function in asked:
                 order[function] = [node(item.nodeid) for item in members]
-        kept, chosen, duplicates = set(), [], []
+        kept, duplicates = OrderedDict(), []
         for item in items:
             if type(item).__name__ in ("DoctestItem", "DoctestTextfile"):
                 continue  # a doctest lives in the source itself and cannot be hidden
@@ -96,9 +96,8 @@ class Reporter(object):
                 continue
             if name in kept:
                 duplicates.append(name)
-                chosen = [other for other in chosen if node(other.nodeid) != name]
-            kept.add(name)
-            chosen.append(item)
+            kept[name] = item
+        chosen = list(kept.values())
         seed = self.request.get("order_seed")
         if seed is not None:
             chosen = shuffled(chosen, seed)

@@ -33,7 +33,9 @@ from regreen.tasks.repo.sources import Checkout
 __all__ = ["TOOLS", "BuiltEnvironment", "build", "build_tools"]
 
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
-_SCHEMA = "regreen.environment:2"
+_OLDER_TOOLS = ("coverage==7.10.7", "time-machine==2.19.0")
+"""The last for Python 3.9, the oldest that the test runner itself runs in, and 3.10."""
+_SCHEMA = "regreen.environment:3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +222,13 @@ def _recall(store: LayerStore, key: str, interpreter: Interpreter) -> BuiltEnvir
     )
 
 
+def tools_of(interpreter: Interpreter) -> tuple[str, ...]:
+    """What the test runner needs beside an interpreter, pinned; nothing beside a legacy one."""
+    if interpreter.numbers < (3, 9):
+        return ()
+    return TOOLS if interpreter.numbers >= (3, 11) else _OLDER_TOOLS
+
+
 async def build_tools(
     *,
     store: LayerStore,
@@ -229,7 +238,8 @@ async def build_tools(
 ) -> Layer:
     """Coverage and time-machine for the test runner, apart from any repository's environment.
 
-    Only wheels are taken, so nothing is run to make it and its cache can be shared.
+    A Python too old for the runner gets an empty layer: nothing there could load them. Only wheels
+    are taken, so nothing is run to make it and its cache can be shared.
 
     Raises:
         PrerequisiteError: the network is missing, or there are no wheels for this interpreter.
@@ -239,12 +249,15 @@ async def build_tools(
         installed = set(pins(with_dependencies(*TOOL_NAMES)))
         if set(TOOLS) <= installed:
             return installed_tools(store=store)
-    key = json.dumps(["regreen.tools:2", TOOLS, interpreter.version, str(interpreter.prefix)])
+    tools = tools_of(interpreter)
+    if not tools:
+        return store.commit(store.stage())
+    key = json.dumps(["regreen.tools:2", tools, interpreter.version, str(interpreter.prefix)])
     if known := store.alias(key):
         return known
     if offline:
         what = "the tools of the test runner are not fetched yet, and the network is off"
-        raise PrerequisiteError(what, where=", ".join(TOOLS), mend="run once with the network")
+        raise PrerequisiteError(what, where=", ".join(tools), mend="run once with the network")
     staged, empty = store.stage(), store.stage()
     cache = scratch_cache(store.root, "tools")
     spec = build_spec(empty, target=staged, cache=cache, interpreter=interpreter, env={})
@@ -253,13 +266,13 @@ async def build_tools(
         try:
             outcome = await BuildBox(box, "").uv(
                 *("pip", "install", "--target", ENV, "--python", str(interpreter.path)),
-                *("--only-binary", ":all:", *TOOLS),
+                *("--only-binary", ":all:", *tools),
             )
         finally:
             await box.close()
         if not outcome.ok:
             what = f"the tools of the test runner cannot be installed: {outcome.reason}"
-            mend = "use a supported Python (3.10 or newer)"
+            mend = "use a supported Python (3.9 or newer)"
             raise PrerequisiteError(what, where=f"Python {interpreter.version}", mend=mend)
         settle_environment(staged)
         for metadata in staged.glob("*.dist-info"):

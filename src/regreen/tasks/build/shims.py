@@ -17,6 +17,9 @@ __all__ = ["NEUTRAL_OPTIONS", "shim_layer"]
 NEUTRAL_OPTIONS = ("-c", f"{ENV}/neutral.ini", "--rootdir=/testbed")
 """Options of pytest that set the project's own settings aside."""
 
+_OLDEST = (3, 4)
+"""Before it no finder knows specs, and nothing had left the standard library yet."""
+
 _MODULE = '''\
 """Names that left the standard library, put back when their module is imported."""
 import sys
@@ -145,10 +148,11 @@ def shim_layer(interpreter: Interpreter, store: LayerStore) -> Layer:
     major, minor = interpreter.version.split(".")[:2]
     staged = store.stage()
     try:
-        site = staged / "lib" / f"python{major}.{minor}" / "site-packages"
-        site.mkdir(parents=True)
-        (site / "regreen_stdlib_shim.py").write_text(_MODULE)
-        (site / "regreen_stdlib_shim.pth").write_text("import regreen_stdlib_shim\n")
+        if interpreter.numbers >= _OLDEST:
+            site = staged / "lib" / f"python{major}.{minor}" / "site-packages"
+            site.mkdir(parents=True)
+            (site / "regreen_stdlib_shim.py").write_text(_MODULE)
+            (site / "regreen_stdlib_shim.pth").write_text("import regreen_stdlib_shim\n")
         (staged / "neutral.ini").write_text("[pytest]\n")
         return store.commit(staged)
     finally:
