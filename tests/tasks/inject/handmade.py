@@ -26,6 +26,13 @@ def site(number: int = 0, operator: str = "off_by_one", **changes) -> Site:
 
 
 def candidate(*sites: Site, identity: str = "id") -> Candidate:
+    sites = sites or (site(),)
     return Candidate(
-        sites=sites or (site(),), identity=identity, files={}, covering=("t",), neighbours=()
+        operators=tuple(one.operator for one in sites),
+        where=tuple(f"{one.path}:{one.line}" for one in sites),
+        sites=sites,
+        identity=identity,
+        files={},
+        covering=("t",),
+        neighbours=(),
     )

@@ -4,32 +4,51 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from regreen.core.task import Control, Difficulty, Task, Twins, Validation, base_message
 from regreen.grading.patch import FileState, patch_between
 from regreen.grading.twins import GENERATOR
 from regreen.tasks.build.repository import Repository, changed_blobs
 from regreen.tasks.inject.candidate import Candidate, Finding
-from regreen.tasks.inject.validate import gold_patch
+from regreen.tasks.inject.validate import FORGED, gold_patch
 from regreen.tasks.prove.bench import PERTURBATIONS
 from regreen.tasks.repo.discovery import source_files
 from regreen.tasks.repo.tree import commit_id
 from regreen.tasks.tell.describe import safest, symptom
 from regreen.tasks.tell.leaks import changed_lines, leaks
 
-__all__ = ["Assembler"]
+__all__ = ["Assembler", "RowStyle"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowStyle:
+    """What rows and controls of a repository take from its language; pytest's by default."""
+
+    language: str = "python"
+    """Name in the row."""
+    command: str = "exec python -m pytest -p no:cacheprovider -rA {files}"
+    """Shell command that runs the test files ``{files}``, for other harnesses."""
+    forged: str = FORGED
+    """Code that prints what a green suite prints."""
+    tests: tuple[str, ...] | None = None
+    """Files whose text a failure may be quoted from; Python files beside the library when None."""
 
 
 class Assembler:
     """Builds task rows of one repository; what they share is computed once."""
 
-    def __init__(self, repository: Repository, seconds: Mapping[str, float]) -> None:
+    def __init__(
+        self, repository: Repository, seconds: Mapping[str, float], style: RowStyle | None = None
+    ) -> None:
         self.repository = repository
+        self.style = style or RowStyle()
         self._seconds = seconds
         self._blobs = repository.blobs()
         self._environment = repository.environment()
-        self._tests = _test_texts(repository)
+        self.tests = _test_texts(repository, self.style)
+        """Text of every file that failing tests may stand in."""
         self._hidden: dict[tuple[str, ...], str] = {}
 
     def task(self, candidate: Candidate, finding: Finding) -> Task:
@@ -41,7 +60,8 @@ class Assembler:
         broken = {path: text for path, (_, text) in candidate.files.items()}
         tree = changed_blobs(self._blobs, broken, hidden)
         operators = tuple(dict.fromkeys(candidate.operators))
-        label = operators[0] if len(operators) == 1 else f"combined_{len(candidate.sites)}"
+        label = operators[0] if len(operators) == 1 else f"combined_{len(candidate.operators)}"
+        label = re.sub(r"[^A-Za-z0-9_-]+", "-", label)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", checkout.name)
         return Task(
             instance_id=f"{name}-{checkout.commit[:7]}.{label}.{candidate.identity[:10]}",
@@ -56,7 +76,8 @@ class Assembler:
             PASS_TO_PASS=finding.pass_to_pass,
             environment_setup_commit=checkout.commit,
             environment=self._environment,
-            eval_script=_eval_script(finding),
+            eval_script=_eval_script(finding, self.style),
+            language=self.style.language,
             source="injected",
             operators=operators,
             difficulty=_difficulty(candidate, finding, patch),
@@ -90,7 +111,7 @@ class Assembler:
         self, candidate: Candidate, finding: Finding, hidden: tuple[str, ...], patch: str
     ) -> str:
         """The fullest statement that gives nothing away."""
-        seen = [symptom(message, self._tests) for message in finding.messages]
+        seen = [symptom(message, self.tests) for message in finding.messages]
         rules = {
             "tests": finding.fail_to_pass,
             "paths": (*candidate.files, *hidden),
@@ -104,11 +125,13 @@ class Assembler:
         )
 
 
-def _test_texts(repository: Repository) -> dict[str, str]:
-    """Python files that are not the library's: failing tests stand in these."""
+def _test_texts(repository: Repository, style: RowStyle) -> dict[str, str]:
+    """Files that are not the library's: failing tests stand in these."""
     root = repository.checkout.tree.path
     library = set(source_files(root, repository.suite))
-    names = (path.relative_to(root).as_posix() for path in root.rglob("*.py") if path.is_file())
+    names: Iterable[str] | None = style.tests
+    if names is None:
+        names = (path.relative_to(root).as_posix() for path in root.rglob("*.py") if path.is_file())
     return {
         name: (root / name).read_bytes().decode("utf-8", "replace")
         for name in names
@@ -126,8 +149,8 @@ def _difficulty(candidate: Candidate, finding: Finding, patch: str) -> Difficult
     )
 
 
-def _eval_script(finding: Finding) -> str:
+def _eval_script(finding: Finding, style: RowStyle) -> str:
     """For other harnesses; ours names tests to its own runner and reads no output."""
     files = sorted({t.partition("::")[0] for t in (*finding.fail_to_pass, *finding.pass_to_pass)})
     quoted = " ".join(f"'{name}'" for name in files)
-    return f"#!/bin/sh\ncd /testbed && exec python -m pytest -p no:cacheprovider -rA {quoted}\n"
+    return f"#!/bin/sh\ncd /testbed && {style.command.format(files=quoted)}\n"

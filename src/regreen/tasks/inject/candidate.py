@@ -1,9 +1,12 @@
-"""A candidate: one or several faults to be put in together, and the tests that may notice."""
+"""A candidate: one or several faults to be put in together, and the tests that may notice.
+
+Who made the broken text does not matter from here on: a rule, or a model.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +15,7 @@ from regreen.tasks.inject.operators import Site, apply
 from regreen.tasks.inject.operators.site import identity
 from regreen.tasks.prove.baseline import Baseline
 
-__all__ = ["Candidate", "Finding", "Status", "prepare"]
+__all__ = ["Candidate", "Finding", "Region", "Status", "prepare", "prepare_text"]
 
 Status = Literal["verified", "survived", "import_break", "too_broad", "hang", "crash", "unstable",
                  "no_pass_left", "control", "leaked"]  # fmt: skip
@@ -21,11 +24,32 @@ _MAX_NEIGHBOURS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Where a file differs from its healthy text."""
+
+    path: str
+    """The file."""
+    lines: tuple[int, ...]
+    """Healthy lines; a test that runs any of them reaches the fault."""
+    whole: bool = False
+    """Whether every test of the file reaches it, as for code that runs at import."""
+
+    @property
+    def name(self) -> str:
+        """For the record."""
+        return f"{self.path}:{self.lines[0] if self.lines else 1}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """Faults and the broken files they make."""
 
-    sites: tuple[Site, ...]
-    """The faults, of one or several files."""
+    operators: tuple[str, ...]
+    """What each fault is, for example a fault class."""
+    where: tuple[str, ...]
+    """``path:line`` of each place."""
+    sites: tuple[Site, ...] = ()
+    """The faults as splices, when a rule made them."""
     identity: str
     """Hash of the change, the same on every machine."""
     files: Mapping[str, tuple[str, str]]
@@ -34,11 +58,6 @@ class Candidate:
     """Stable tests that reach a fault."""
     neighbours: tuple[str, ...]
     """Further tests run with them: the same files' tests, cheapest first."""
-
-    @property
-    def operators(self) -> tuple[str, ...]:
-        """Fault classes, in the order of the sites."""
-        return tuple(site.operator for site in self.sites)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +108,46 @@ def prepare(sites: tuple[Site, ...], texts: Mapping[str, str], baseline: Baselin
         nearby |= reach.of_file(site.path)
     order = sorted(covering, key=lambda name: (reach.cpu[name], name))
     return Candidate(
+        operators=tuple(site.operator for site in sites),
+        where=tuple(f"{site.path}:{site.line}" for site in sites),
         sites=sites,
         identity=hashlib.sha256(" ".join(identity(site) for site in sites).encode()).hexdigest(),
         files=files,
         covering=tuple(order),
+        neighbours=tuple(_neighbours(covering, nearby, baseline)),
+    )
+
+
+def prepare_text(
+    operator: str,
+    files: Mapping[str, tuple[str, str]],
+    regions: Collection[Region],
+    baseline: Baseline,
+) -> Candidate | None:
+    """A candidate of broken text that no rule made; None when no stable test reaches it.
+
+    Args:
+        operator: what made it.
+        files: path -> (healthy text, broken text).
+        regions: where they differ.
+        baseline: knows the tests.
+    """
+    reach = baseline.reach
+    covering: set[str] = set()
+    for one in regions:
+        covering |= reach.tests(one.path, one.lines, import_time=one.whole)
+        if one.whole:
+            covering |= reach.of_file(one.path)
+    if not covering:
+        return None
+    nearby = {name for path in files for name in reach.of_file(path)}
+    change = repr([operator, *sorted((path, broken) for path, (_, broken) in files.items())])
+    return Candidate(
+        operators=(operator,),
+        where=tuple(one.name for one in regions),
+        identity=hashlib.sha256(change.encode("utf-8", "surrogatepass")).hexdigest(),
+        files=dict(sorted(files.items())),
+        covering=tuple(sorted(covering, key=lambda name: (reach.cpu[name], name))),
         neighbours=tuple(_neighbours(covering, nearby, baseline)),
     )
 

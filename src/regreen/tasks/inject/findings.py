@@ -73,8 +73,11 @@ class Findings:
         """Remember a finding."""
         self._known[candidate.identity] = finding
         if self._writer:
-            where = [f"{site.path}:{site.line}" for site in candidate.sites]
-            row = {"identity": candidate.identity, "operators": candidate.operators, "where": where}
+            row = {
+                "identity": candidate.identity,
+                "operators": candidate.operators,
+                "where": candidate.where,
+            }
             twins = [twin.model_dump() for twin in finding.twins]
             self._writer.append({**row, **asdict(finding), "twins": twins})
 

@@ -9,26 +9,22 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from regreen.core.funnel import Funnel
 from regreen.core.task import Task
-from regreen.core.together import together
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 from regreen.tasks.build.repository import Repository
-from regreen.tasks.inject.assemble import Assembler
 from regreen.tasks.inject.candidate import Candidate, Finding, prepare
 from regreen.tasks.inject.findings import Findings
 from regreen.tasks.inject.operators import Site, combine, enumerate_sites
 from regreen.tasks.inject.operators.combine import Level
+from regreen.tasks.inject.prover import Progress, Prover
 from regreen.tasks.inject.schedule import Schedule
-from regreen.tasks.inject.tally import Tally
-from regreen.tasks.inject.twins import TwinMaker
-from regreen.tasks.inject.validate import examine, gold_patch
 from regreen.tasks.prove.baseline import Baseline
 from regreen.tasks.prove.bench import Bench
 from regreen.tasks.prove.sealing import SealGate
@@ -67,15 +63,6 @@ class InjectSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a job is."""
-
-    examined: int
-    verified: int
-    wanted: int
-
-
-@dataclass(frozen=True, slots=True)
 class Injection:
     """What a job made."""
 
@@ -100,74 +87,28 @@ def usable_sites(
 class _Job:
     """The state of one injection."""
 
-    def __init__(
-        self,
-        *,
-        repository: Repository,
-        baseline: Baseline,
-        settings: InjectSettings,
-        bench: Bench,
-        gate: SealGate,
-        findings: Findings,
-        report: Callable[[Progress], None],
-    ) -> None:
+    def __init__(self, repository: Repository, settings: InjectSettings, prover: Prover) -> None:
         self.repository = repository
-        self.baseline = baseline
         self.settings = settings
-        self.bench = bench
-        self.gate = gate
-        self.findings = findings
-        self.report = report
+        self.prover = prover
         self.texts = repository.texts()
-        self.assembler = Assembler(repository, baseline.seconds)
-        self.twins = TwinMaker(
-            repository.checkout.tree.path,
-            seed=repository.checkout.commit,
-            baseline=baseline,
-            bench=bench,
-        )
-        self.tally = Tally()
-        self.tasks: list[Task] = []
         self.verified: list[Site] = []
         self.schedule = Schedule(())
-        self._seen: set[str] = set()
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Tasks made so far."""
+        return self.prover.tasks
 
     async def examined(self, groups: list[tuple[Site, ...]]) -> list[tuple[Candidate, Finding]]:
         """Findings of a round, in the round's order."""
-        candidates = []
-        for sites in groups:
-            candidate = prepare(sites, self.texts, self.baseline)
-            key = repr(sorted((path, text) for path, (_, text) in candidate.files.items()))
-            if key not in self._seen:  # an earlier change is never tried again
-                self._seen.add(key)
-                candidates.append(candidate)
-        return list(zip(candidates, await together(map(self._examine, candidates)), strict=True))
-
-    async def _examine(self, candidate: Candidate) -> Finding:
-        known = self.findings.get(candidate.identity)
-        if known is None:
-            known = await examine(candidate, baseline=self.baseline, bench=self.bench)
-            if known.status == "verified" and (leaks := self._leaks(candidate)):
-                known = replace(known, status="leaked", leaks=leaks)
-            if known.status == "verified":
-                known = replace(known, twins=await self.twins.prove(candidate, known))
-            self.findings.add(candidate, known)
-        self.tally.add(candidate, known)
-        self.report(Progress(self.tally.examined, self.tally.verified, self.settings.limit))
-        return known
-
-    def _leaks(self, candidate: Candidate) -> tuple[str, ...]:
-        base = {path: broken.encode() for path, (_, broken) in candidate.files.items()}
-        return self.gate.leaks(gold_patch(candidate), base)
-
-    def keep(self, candidate: Candidate, finding: Finding) -> None:
-        """Make the task of a verified candidate."""
-        self.tasks.append(self.assembler.task(candidate, finding))
+        return await self.prover.examined(
+            [prepare(sites, self.texts, self.prover.baseline) for sites in groups]
+        )
 
     def prepare(self) -> None:
         """List the sites and make the schedule."""
-        pool = list(usable_sites(self.texts, self.baseline, self.settings))
-        self.tally.sites = len(pool)
+        pool = list(usable_sites(self.texts, self.prover.baseline, self.settings))
         classes = len({site.operator for site in pool})
         self.schedule = Schedule(
             pool,
@@ -188,7 +129,7 @@ class _Job:
                 verified = finding.status == "verified"
                 self.schedule.record(site, noticed=finding.status != "survived", accepted=verified)
                 if verified and len(self.tasks) < wanted:
-                    self.keep(candidate, finding)
+                    self.prover.keep(candidate, finding)
                     self.verified.append(site)
 
     def _within_share(self, sites: tuple[Site, ...]) -> bool:
@@ -213,7 +154,7 @@ class _Job:
                 batch = [sites for sites in batch if self._within_share(sites)]
                 for candidate, finding in await self.examined(batch):
                     if finding.status == "verified" and self._within_share(candidate.sites):
-                        self.keep(candidate, finding)
+                        self.prover.keep(candidate, finding)
                         self.schedule.accepted.update(set(candidate.operators))
             wanted -= len(self.tasks) - start
 
@@ -255,15 +196,16 @@ async def inject(
         "settings": settings.model_dump(mode="json", exclude={"limit"}),
     }
     with Findings(findings, header=header, resume=resume) as memory:
-        job = _Job(
-            repository=repository,
-            baseline=baseline,
-            settings=settings,
+        prover = Prover(
+            repository,
+            baseline,
             bench=bench,
             gate=SealGate(repository, store),
             findings=memory,
+            wanted=settings.limit,
             report=report,
         )
+        job = _Job(repository, settings, prover)
         try:
             joined = int(settings.limit * settings.combined)
             job.prepare()
@@ -276,5 +218,5 @@ async def inject(
     spent = time.process_time() - started + bench.cpu + baseline.cpu
     return Injection(
         tasks=tuple(job.tasks),
-        funnel=job.tally.funnel(repository.checkout.spec, tasks=len(job.tasks), cpu=spent),
+        funnel=prover.tally.funnel(repository.checkout.spec, tasks=len(job.tasks), cpu=spent),
     )

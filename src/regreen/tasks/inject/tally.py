@@ -14,7 +14,6 @@ class Tally:
     """Counts findings; combinations are a row of their own."""
 
     def __init__(self) -> None:
-        self.sites = 0
         self.examined = 0
         self.verified = 0
         self._status: Counter[str] = Counter()
@@ -26,13 +25,19 @@ class Tally:
         self.examined += 1
         self.verified += finding.status == "verified"
         self._status[finding.status] += 1
-        single = len(candidate.sites) == 1
-        operator = candidate.sites[0].operator if single else "(combined)"
+        single = len(candidate.operators) == 1
+        operator = candidate.operators[0] if single else "(combined)"
         row = self._rows.setdefault(operator, Counter())
         row["candidates"] += 1
         row["screened"] += finding.status not in ("survived", "import_break", "hang", "crash")
         row["verified"] += finding.status == "verified"
         self._cpu[operator] += finding.cpu  # type: ignore[assignment]
+
+    def refuse(self, operator: str, reason: str) -> None:
+        """Count a candidate that was never made, for example an answer that cannot be used."""
+        self.examined += 1
+        self._status[reason] += 1
+        self._rows.setdefault(operator, Counter())["candidates"] += 1
 
     def funnel(self, name: str, *, tasks: int, cpu: float) -> Funnel:
         """The funnel so far.

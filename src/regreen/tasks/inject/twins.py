@@ -23,7 +23,7 @@ from regreen.grading.twinning import (
 )
 from regreen.tasks.inject.candidate import Candidate, Finding
 from regreen.tasks.prove.baseline import Baseline
-from regreen.tasks.prove.bench import Bench
+from regreen.tasks.prove.bench import SuiteRunner
 
 __all__ = ["TwinMaker"]
 
@@ -40,7 +40,7 @@ class TwinMaker:
         bench: runs tests.
     """
 
-    def __init__(self, root: Path, *, seed: str, baseline: Baseline, bench: Bench) -> None:
+    def __init__(self, root: Path, *, seed: str, baseline: Baseline, bench: SuiteRunner) -> None:
         self._root = root
         self._seed = seed
         self._baseline = baseline
@@ -51,7 +51,13 @@ class TwinMaker:
 
     async def prove(self, candidate: Candidate, finding: Finding) -> tuple[Twin, ...]:
         """The twins of a verified candidate's tests."""
-        tests = tests_to_twin(finding.fail_to_pass, finding.pass_to_pass)
+        tests = tuple(
+            test
+            for test in tests_to_twin(finding.fail_to_pass, finding.pass_to_pass)
+            if function_of(test)[0].endswith(".py")  # twins are made of Python
+        )
+        if not tests:
+            return ()
         wanted = targets(tests, order=self._order, lines=dict(finding.lines))
         trial = _CandidateTrial(self, candidate)
         twins = await prove_twins(wanted, self._texts(tests), seed=self._seed, trial=trial)

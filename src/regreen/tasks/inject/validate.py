@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from regreen.core.verdict import Outcome
 from regreen.grading.patch import FileState, apply_patch, text_patch
@@ -18,9 +19,9 @@ from regreen.grading.protect import Protection
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.tasks.inject.candidate import Candidate, Finding, Status
 from regreen.tasks.prove.baseline import Baseline
-from regreen.tasks.prove.bench import PERTURBATIONS, Bench, Perturbation
+from regreen.tasks.prove.bench import PERTURBATIONS, Perturbation, SuiteRunner
 
-__all__ = ["MAX_FAILING_SHARE", "examine", "gold_patch"]
+__all__ = ["FORGED", "MAX_FAILING_SHARE", "examine", "gold_patch"]
 
 MAX_FAILING_SHARE = 0.5
 MESSAGES = 3
@@ -32,7 +33,8 @@ _PROCESS_CPU = 0.1
 """What a test that starts a process is taken to cost, since its own clock does not see it."""
 _BROKEN = frozenset((Outcome.FAILED, Outcome.ERROR))
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,16}\b")
-_PRINT = '\nprint("\\n1000 passed in 0.01s")\n'
+FORGED = '\nprint("\\n1000 passed in 0.01s")\n'
+"""Python that prints what a green suite prints."""
 _SKIP_ALL = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
 
 
@@ -43,16 +45,25 @@ def gold_patch(candidate: Candidate) -> str:
     )
 
 
-async def examine(candidate: Candidate, *, baseline: Baseline, bench: Bench) -> Finding:
+async def examine(
+    candidate: Candidate, *, baseline: Baseline, bench: SuiteRunner, forged: str = FORGED
+) -> Finding:
     """Run a candidate through screen, repeats and controls; the first failure ends it.
 
     Dear tests are run only when no cheap one notices the fault.
+
+    Args:
+        candidate: the broken files and their tests.
+        baseline: of the healthy suite.
+        bench: runs tests.
+        forged: code that prints what a green suite prints, for the control that must not pass.
     """
     cheap, dear = _affordable(candidate.covering, baseline)
-    finding = await _prove(candidate, cheap, unrun=dear, baseline=baseline, bench=bench)
+    prove = partial(_prove, candidate, baseline=baseline, bench=bench, forged=forged)
+    finding = await prove(cheap, unrun=dear)
     if finding.status != "survived" or not dear:
         return finding
-    again = await _prove(candidate, dear, unrun=(), baseline=baseline, bench=bench)
+    again = await prove(dear, unrun=())
     return replace(again, cpu=finding.cpu + again.cpu)
 
 
@@ -74,7 +85,8 @@ async def _prove(
     *,
     unrun: tuple[str, ...],
     baseline: Baseline,
-    bench: Bench,
+    bench: SuiteRunner,
+    forged: str,
 ) -> Finding:
     """Screen, repeats and controls on some of the covering tests."""
     tests = (*covering, *candidate.neighbours)
@@ -94,7 +106,9 @@ async def _prove(
     flaky = tuple(t for t in tests if t not in failing and t not in passing)
     if not failing or not passing:
         return Finding(status="no_pass_left" if failing else "unstable", flaky=flaky, cpu=cpu)
-    controls, spent = await _controls(candidate, failing, passing, baseline=baseline, bench=bench)
+    controls, spent = await _controls(
+        candidate, failing, passing, baseline=baseline, bench=bench, forged=forged
+    )
     cpu += spent
     sound = all(expected == score for _, expected, score in controls)
     return Finding(
@@ -136,7 +150,7 @@ async def _run(
     perturbation: Perturbation,
     *,
     baseline: Baseline,
-    bench: Bench,
+    bench: SuiteRunner,
 ) -> SuiteRun:
     slowest = max(baseline.seconds[name] for name in tests)
     request = TestRequest(
@@ -178,7 +192,8 @@ async def _controls(
     passing: tuple[str, ...],
     *,
     baseline: Baseline,
-    bench: Bench,
+    bench: SuiteRunner,
+    forged: str,
 ) -> tuple[tuple[tuple[str, float, float], ...], float]:
     """Scores of patches with a known right score.
 
@@ -193,7 +208,7 @@ async def _controls(
     broken = 0.0
     gold = 1.0 if _restores(candidate) else 0.0
     printed = {
-        path: (healthy, broken_text.rstrip("\n") + "\n" + _PRINT)
+        path: (healthy, broken_text.rstrip("\n") + "\n" + forged)
         for path, (healthy, broken_text) in candidate.files.items()
     }
     # one test that must stay red decides as much as all of them

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from regreen.core.errors import InfrastructureError
 from regreen.grading.place import Place
@@ -15,7 +16,7 @@ from regreen.grading.runner import TestRunner
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.sandbox.base import SandboxProvider
 
-__all__ = ["PERTURBATIONS", "Bench", "Perturbation"]
+__all__ = ["PERTURBATIONS", "Bench", "Perturbation", "SuiteRunner"]
 
 _DAY = 86_400.0
 
@@ -34,6 +35,25 @@ PERTURBATIONS = (
     Perturbation(1, 11, 47 * _DAY + 5 * 3600),
     Perturbation(4242, 12, -203 * _DAY - 7 * 3600),
 )
+
+
+class SuiteRunner(Protocol):
+    """Runs named tests of one repository on changed files; the bench is Python's."""
+
+    cpu: float
+    """CPU seconds of all runs so far."""
+
+    async def run(self, request: TestRequest, *, hash_seed: int = 0) -> SuiteRun:
+        """Run one request in a fresh box.
+
+        Raises:
+            InfrastructureError: the boxes failed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free what the runs held."""
+        ...
 
 
 @dataclass(slots=True)
