@@ -4,50 +4,35 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from regreen.core.task import Control, Difficulty, Task, Twins, Validation, base_message
 from regreen.grading.patch import FileState, patch_between
 from regreen.grading.twins import GENERATOR
 from regreen.tasks.build.repository import Repository, changed_blobs
 from regreen.tasks.inject.candidate import Candidate, Finding
-from regreen.tasks.inject.validate import FORGED, gold_patch
+from regreen.tasks.inject.validate import gold_patch
+from regreen.tasks.language.base import Language
 from regreen.tasks.prove.bench import PERTURBATIONS
-from regreen.tasks.repo.discovery import source_files
 from regreen.tasks.repo.tree import commit_id
 from regreen.tasks.tell.describe import safest, symptom
 from regreen.tasks.tell.leaks import changed_lines, leaks
 
-__all__ = ["Assembler", "RowStyle"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowStyle:
-    """What rows and controls of a repository take from its language; pytest's by default."""
-
-    language: str = "python"
-    """Name in the row."""
-    command: str = "exec python -m pytest -p no:cacheprovider -rA {files}"
-    """Shell command that runs the test files ``{files}``, for other harnesses."""
-    forged: str = FORGED
-    """Code that prints what a green suite prints."""
-    tests: tuple[str, ...] | None = None
-    """Files whose text a failure may be quoted from; Python files beside the library when None."""
+__all__ = ["Assembler"]
 
 
 class Assembler:
     """Builds task rows of one repository; what they share is computed once."""
 
     def __init__(
-        self, repository: Repository, seconds: Mapping[str, float], style: RowStyle | None = None
+        self, repository: Repository, seconds: Mapping[str, float], language: Language
     ) -> None:
         self.repository = repository
-        self.style = style or RowStyle()
+        self.language = language
         self._seconds = seconds
         self._blobs = repository.blobs()
         self._environment = repository.environment()
-        self.tests = _test_texts(repository, self.style)
+        self.tests = _test_texts(repository, language)
         """Text of every file that failing tests may stand in."""
         self._hidden: dict[tuple[str, ...], str] = {}
 
@@ -76,8 +61,8 @@ class Assembler:
             PASS_TO_PASS=finding.pass_to_pass,
             environment_setup_commit=checkout.commit,
             environment=self._environment,
-            eval_script=_eval_script(finding, self.style),
-            language=self.style.language,
+            eval_script=_eval_script(finding, self.language),
+            language=self.language.name,
             source="injected",
             operators=operators,
             difficulty=_difficulty(candidate, finding, patch),
@@ -125,18 +110,11 @@ class Assembler:
         )
 
 
-def _test_texts(repository: Repository, style: RowStyle) -> dict[str, str]:
+def _test_texts(repository: Repository, language: Language) -> dict[str, str]:
     """Files that are not the library's: failing tests stand in these."""
     root = repository.checkout.tree.path
-    library = set(source_files(root, repository.suite))
-    names: Iterable[str] | None = style.tests
-    if names is None:
-        names = (path.relative_to(root).as_posix() for path in root.rglob("*.py") if path.is_file())
-    return {
-        name: (root / name).read_bytes().decode("utf-8", "replace")
-        for name in names
-        if name not in library
-    }
+    names = language.sources(root, where=repository.checkout.spec).tests
+    return {name: (root / name).read_bytes().decode("utf-8", "replace") for name in names}
 
 
 def _difficulty(candidate: Candidate, finding: Finding, patch: str) -> Difficulty:
@@ -149,8 +127,8 @@ def _difficulty(candidate: Candidate, finding: Finding, patch: str) -> Difficult
     )
 
 
-def _eval_script(finding: Finding, style: RowStyle) -> str:
+def _eval_script(finding: Finding, language: Language) -> str:
     """For other harnesses; ours names tests to its own runner and reads no output."""
     files = sorted({t.partition("::")[0] for t in (*finding.fail_to_pass, *finding.pass_to_pass)})
     quoted = " ".join(f"'{name}'" for name in files)
-    return f"#!/bin/sh\ncd /testbed && {style.command.format(files=quoted)}\n"
+    return f"#!/bin/sh\ncd /testbed && {language.command.format(files=quoted)}\n"

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from regreen.core.task import Task
 from regreen.core.together import together
 from regreen.tasks.build.repository import Repository
-from regreen.tasks.inject.assemble import Assembler, RowStyle
+from regreen.tasks.inject.assemble import Assembler
 from regreen.tasks.inject.candidate import Candidate, Finding
 from regreen.tasks.inject.findings import Findings
 from regreen.tasks.inject.tally import Tally
 from regreen.tasks.inject.twins import TwinMaker
 from regreen.tasks.inject.validate import examine, gold_patch
+from regreen.tasks.language.base import Language
+from regreen.tasks.language.python import Python
 from regreen.tasks.prove.baseline import Baseline
 from regreen.tasks.prove.bench import SuiteRunner
 from regreen.tasks.prove.sealing import SealGate
@@ -41,7 +43,7 @@ class Prover:
         findings: remembers, so that nothing is run twice.
         wanted: tasks the job is to make, for the reports.
         report: told after every candidate.
-        style: what a row takes from the language.
+        language: of the repository; Python when None.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Prover:
         findings: Findings,
         wanted: int,
         report: Callable[[Progress], None] = lambda _: None,
-        style: RowStyle | None = None,
+        language: Language | None = None,
     ) -> None:
         self.baseline = baseline
         self.bench = bench
@@ -62,10 +64,10 @@ class Prover:
         self.findings = findings
         self.wanted = wanted
         self.report = report
-        self.style = style or RowStyle()
+        self.language = language or Python()
         self.tally = Tally()
         self.tasks: list[Task] = []
-        self.assembler = Assembler(repository, baseline.seconds, self.style)
+        self.assembler = Assembler(repository, baseline.seconds, self.language)
         self._twins = TwinMaker(
             repository.checkout.tree.path,
             seed=repository.checkout.commit,
@@ -88,7 +90,7 @@ class Prover:
         known = self.findings.get(candidate.identity)
         if known is None:
             known = await examine(
-                candidate, baseline=self.baseline, bench=self.bench, forged=self.style.forged
+                candidate, baseline=self.baseline, bench=self.bench, forged=self.language.forged
             )
             if known.status == "verified" and (leaks := self._leaks(candidate)):
                 known = replace(known, status="leaked", leaks=leaks)
@@ -96,15 +98,19 @@ class Prover:
                 known = replace(known, twins=await self._twins.prove(candidate, known))
             self.findings.add(candidate, known)
         self.tally.add(candidate, known)
-        self.tell()
+        self._tell()
         return known
+
+    def refuse(self, operator: str, reason: str) -> None:
+        """Count a candidate that was never made."""
+        self.tally.refuse(operator, reason)
+        self._tell()
 
     def _leaks(self, candidate: Candidate) -> tuple[str, ...]:
         base = {path: broken.encode() for path, (_, broken) in candidate.files.items()}
         return self.gate.leaks(gold_patch(candidate), base)
 
-    def tell(self) -> None:
-        """Report how far the job is."""
+    def _tell(self) -> None:
         self.report(Progress(self.tally.examined, self.tally.verified, self.wanted))
 
     def keep(self, candidate: Candidate, finding: Finding) -> Task:

@@ -26,7 +26,7 @@ class Tally:
         self.verified += finding.status == "verified"
         self._status[finding.status] += 1
         single = len(candidate.operators) == 1
-        operator = candidate.operators[0] if single else "(combined)"
+        operator = candidate.operators[0].partition(":")[0] if single else "(combined)"
         row = self._rows.setdefault(operator, Counter())
         row["candidates"] += 1
         row["screened"] += finding.status not in ("survived", "import_break", "hang", "crash")

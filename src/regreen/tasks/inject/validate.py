@@ -18,10 +18,11 @@ from regreen.grading.patch import FileState, apply_patch, text_patch
 from regreen.grading.protect import Protection
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.tasks.inject.candidate import Candidate, Finding, Status
+from regreen.tasks.language.python import Python
 from regreen.tasks.prove.baseline import Baseline
 from regreen.tasks.prove.bench import PERTURBATIONS, Perturbation, SuiteRunner
 
-__all__ = ["FORGED", "MAX_FAILING_SHARE", "examine", "gold_patch"]
+__all__ = ["MAX_FAILING_SHARE", "examine", "gold_patch"]
 
 MAX_FAILING_SHARE = 0.5
 MESSAGES = 3
@@ -33,8 +34,6 @@ _PROCESS_CPU = 0.1
 """What a test that starts a process is taken to cost, since its own clock does not see it."""
 _BROKEN = frozenset((Outcome.FAILED, Outcome.ERROR))
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,16}\b")
-FORGED = '\nprint("\\n1000 passed in 0.01s")\n'
-"""Python that prints what a green suite prints."""
 _SKIP_ALL = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
 
 
@@ -46,7 +45,7 @@ def gold_patch(candidate: Candidate) -> str:
 
 
 async def examine(
-    candidate: Candidate, *, baseline: Baseline, bench: SuiteRunner, forged: str = FORGED
+    candidate: Candidate, *, baseline: Baseline, bench: SuiteRunner, forged: str = Python.forged
 ) -> Finding:
     """Run a candidate through screen, repeats and controls; the first failure ends it.
 

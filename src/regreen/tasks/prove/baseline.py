@@ -16,13 +16,13 @@ from regreen.core.together import together
 from regreen.core.verdict import Outcome
 from regreen.grading.place import TESTBED, Place
 from regreen.grading.runner import TestRunner, run_alone
-from regreen.grading.suite import SuiteRun, TestRequest
+from regreen.grading.suite import Coverage, SuiteRun, TestRequest
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
-from regreen.tasks.prove.bench import PERTURBATIONS, Bench, Perturbation
+from regreen.tasks.prove.bench import PERTURBATIONS, Bench, Perturbation, SuiteRunner
 from regreen.tasks.prove.reach import Reach
 
-__all__ = ["Baseline", "measure"]
+__all__ = ["Baseline", "measure", "measure_blind"]
 
 _COST_STEP = 8
 
@@ -191,6 +191,53 @@ async def measure(
         seen = next(iter(made.flaky.items()), ("", ("",)))
         mend = "make the suite independent of hash seed, test order and clock"
         raise TaskError(msg, where=f"{where}: {seen[0]} was {', '.join(seen[1])}", mend=mend)
+    return made
+
+
+async def measure_blind(
+    place: Place,
+    runner: SuiteRunner,
+    *,
+    texts: Mapping[str, str],
+    where: str,
+    test_seconds: float = 60.0,
+    suite_seconds: float = 1800.0,
+) -> Baseline:
+    """Like ``measure``, for a runner that cannot see which test reaches which line.
+
+    Every stable test then counts as reaching every line of the library.
+
+    Args:
+        place: where the suite runs.
+        runner: runs it.
+        texts: the library's files.
+        where: the source, for error messages.
+        test_seconds: wall seconds after which a test counts as hanging.
+        suite_seconds: wall seconds of one run.
+
+    Raises:
+        TaskError: no tests, or none that passes every time.
+        InfrastructureError: the boxes failed.
+    """
+    request = TestRequest(
+        paths=place.paths, args=place.args, test_timeout=test_seconds, total_timeout=suite_seconds
+    )
+    runs = []
+    for one in PERTURBATIONS:
+        asked = replace(request, order_seed=one.order_seed, clock_offset=one.clock_offset)
+        runs.append(await runner.run(asked, hash_seed=one.hash_seed))
+    tests = runs[0].collected
+    lines = {
+        path: dict.fromkeys(tests, tuple(range(1, text.count("\n") + 2)))
+        for path, text in texts.items()
+    }
+    seen = Coverage(lines=lines, fixtures={}, forked=frozenset())
+    first = replace(runs[0], coverage=seen)
+    _check(first, where)
+    made = _summary(place, first, tuple(runs), sum(run.cpu for run in runs), warm=())
+    if not made.stable:
+        msg = "no test passes in every repeat: the suite cannot decide anything"
+        raise TaskError(msg, where=where, mend="make the suite independent of order and clock")
     return made
 
 
