@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regreen.tasks.tell.leaks import changed_lines, changed_paths, leaks
+from regreen.tasks.tell.leaks import changed_lines, changed_paths, fragments, leaks
 
 TESTS = ("tests/test_bag.py::TestBag::test_take[a::b]", "tests/test_bag.py::test_put")
 PATHS = ("src/bag/core.py", "tests/test_bag.py")
@@ -85,3 +85,23 @@ def test_a_line_of_the_fix_is_found_wherever_it_stands(before, line, after):
 @given(st.text(max_size=200))
 def test_nothing_secret_nothing_found_but_paths(text):
     assert all(one.startswith("path ") for one in leaks(text, tests=[], paths=[], secrets=[]))
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "found"),
+    [
+        (
+            "    return items.pop(0) if items else None",
+            "it says items.pop(0) if items else None",
+            1,
+        ),
+        ("    if len(values) > self.limit:", "when len(values)>self.limit holds", 1),
+        ("    total = sum(values) * rate  # all", "total is sum(values) * rate", 1),
+        ("    self.total += sum(values) * rate", "total is sum(values) * rate", 1),
+        ("    return items.pop(0) if items else None", "items.pop gives the second one", 0),
+        ("    return items", "it returns items", 0),
+        ("", "anything", 0),
+    ],
+)
+def test_expressions_of_the_fix_are_found_without_their_lines(line, text, found):
+    assert len(fragments(text, [line])) == found

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["changed_lines", "changed_paths", "leaks"]
+__all__ = ["changed_lines", "changed_paths", "fragments", "leaks"]
 
 _DISTINCTIVE = 12
 _SHORT_NAME = 4  # a test called "test" must not forbid the word
+_FRAME = re.compile(
+    r"^(?:(?:return|yield|raise|assert|if|elif|while|not|await|in)\b\s*"
+    r"|[\w.\[\], ]+\s[-+*/|&]?=\s+)+"
+)
 _SOURCE_PATH = re.compile(r"(?<![\w:/.])(?:[\w.-]+/)+[\w-]+\.py\b")
 
 
@@ -34,6 +38,22 @@ def leaks(
     squeezed = _squeezed(text)
     if any(len(line) >= _DISTINCTIVE and line in squeezed for line in map(_squeezed, secrets)):
         found.append("a line of the fix")
+    return list(dict.fromkeys(found))
+
+
+def fragments(text: str, secrets: Iterable[str]) -> list[str]:
+    """Distinctive expressions of changed lines that a text quotes without the line around them.
+
+    Args:
+        text: the statement.
+        secrets: lines the gold patch adds or removes.
+    """
+    squeezed = _squeezed(text)
+    found = []
+    for line in secrets:
+        bare = _FRAME.sub("", line.partition("#")[0].strip()).rstrip(":, ")
+        if len(_squeezed(bare)) >= _DISTINCTIVE and _squeezed(bare) in squeezed:
+            found.append(bare)
     return list(dict.fromkeys(found))
 
 

@@ -10,22 +10,42 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Protocol
 
 from regreen.core.errors import ModelError
 from regreen.core.task import Task
-from regreen.inference import ChatClient, Message
-from regreen.tasks.tell.leaks import changed_lines, changed_paths, leaks
+from regreen.inference import Completion, Endpoint, Message
+from regreen.tasks.tell.leaks import changed_lines, changed_paths, fragments, leaks
 
-__all__ = ["faults", "retell"]
+__all__ = ["STYLE", "Teller", "faults", "retell"]
 
 MAX_CHARACTERS = 6000
 _MAX_TOKENS = 4096
 _PATIENCE = 3  # failures in a row after which nothing more is asked
 Fate = Literal["retold", "refused", "failed"]
 
-_SYSTEM = """\
+
+class Teller(Protocol):
+    """A model to ask, usually a ``ChatClient``."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Whom it asks."""
+        ...
+
+    async def complete(
+        self, messages: Sequence[Message], *, max_tokens: int | None = None
+    ) -> Completion:
+        """One answer.
+
+        Raises:
+            ModelError: the endpoint failed.
+        """
+        ...
+
+
+STYLE = """\
 You write bug reports for open-source libraries, in the voice of someone who uses the library and \
 has no access to its source or its tests. You are given an automatic report of wrong behaviour. \
 Rewrite it as an issue.
@@ -74,6 +94,10 @@ def faults(text: str, task: Task) -> list[str]:
         for pattern, what in _FORBIDDEN
         if (hit := re.search(pattern, text, re.IGNORECASE | re.MULTILINE)) and hit[0] not in allowed
     ]
+    if set(fragments(text, changed_lines(task.patch))) - set(
+        fragments(allowed, changed_lines(task.patch))
+    ):
+        found.append("an expression of the fix")
     if len(text) > MAX_CHARACTERS:
         found.append(f"it is longer than {MAX_CHARACTERS} characters")
     return list(dict.fromkeys(found))
@@ -81,10 +105,11 @@ def faults(text: str, task: Task) -> list[str]:
 
 async def retell(
     tasks: Iterable[Task],
-    client: ChatClient,
+    client: Teller,
     *,
     workers: int = 8,
     note: Callable[[str], None] = lambda _: None,
+    opening: Callable[[Task], list[Message]] | None = None,
 ) -> list[Task]:
     """Have a model write the statements of tasks.
 
@@ -93,6 +118,7 @@ async def retell(
         client: the model.
         workers: tasks in work at once.
         note: told how many texts were taken, refused for what they gave away, or never came.
+        opening: the conversation that asks for a task's text; the template's own when None.
 
     Returns:
         The tasks in their order; those whose text was not taken are unchanged.
@@ -104,7 +130,7 @@ async def retell(
         async with slots:
             if len(lost) >= _PATIENCE:
                 return task, "failed", lost[-1]
-            made = await _retold(task, client)
+            made = await _retold(task, client, (opening or _opening)(task))
             lost[:] = [*lost, made[2]] if made[1] == "failed" else []
             return made
 
@@ -120,13 +146,13 @@ async def retell(
     return [task for task, _, _ in results]
 
 
-async def _retold(task: Task, client: ChatClient) -> tuple[Task, Fate, str]:
-    """The task with its new statement, or as it was, and why."""
+def _opening(task: Task) -> list[Message]:
     user = _USER.format(library=task.repo, statement=task.problem_statement)
-    messages: list[Message] = [
-        {"role": "system", "content": _SYSTEM},
-        {"role": "user", "content": user},
-    ]
+    return [{"role": "system", "content": STYLE}, {"role": "user", "content": user}]
+
+
+async def _retold(task: Task, client: Teller, messages: list[Message]) -> tuple[Task, Fate, str]:
+    """The task with its new statement, or as it was, and why."""
     found: list[str] = []
     for _ in range(2):
         try:
