@@ -1,0 +1,1 @@
+"""Bugs that a model writes, proved like those made by rule."""
