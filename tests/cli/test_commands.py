@@ -94,6 +94,27 @@ def test_shared_flags_are_everywhere(verb: tuple[str, ...]) -> None:
         (("tasks", "inject", ".", "-n", "0", "-o", "{tmp}/t.jsonl"), 2, "--limit"),
         (("tasks", "inject", ".", "--operators", "sabotage", "-o", "{tmp}/t.jsonl"), 2, "sabotage"),
         (("tasks", "inject", ".", "-j", "0", "-o", "{tmp}/t.jsonl"), 2, "-j"),
+        (("tasks", "inject", ".", "--by", "magic", "-o", "{tmp}/t.jsonl"), 2, "magic"),
+        (("tasks", "inject", ".", "--by", "modify", "-o", "{tmp}/t.jsonl"), 2, "--base-url"),
+        (
+            ("tasks", "inject", ".", "--by", "mirror", "--max-share", "1", "-o", "{tmp}/t.jsonl"),
+            2,
+            "--max-share",
+        ),
+        (("tasks", "inject", ".", "--attempts", "2", "-o", "{tmp}/t.jsonl"), 2, "--attempts"),
+        (
+            ("tasks", "inject", ".", "--by", "mirror", "--issues", "x", "-o", "{tmp}/t.jsonl"),
+            2,
+            "--issues",
+        ),
+        (
+            (
+                *("tasks", "inject", ".", "--by", "modify", "--base-url", "http://x/v1"),
+                *("--model", "m", "--issues", "{tmp}/empty.jsonl", "-o", "{tmp}/t.jsonl"),
+            ),
+            2,
+            "empty.jsonl",
+        ),
         (("rollout", "absent.jsonl", "--agent", "nobody", "--run", "{tmp}/r"), 2, "nobody"),
         (("rollout", "absent.jsonl", "--agent", "mini", "--run", "{tmp}/r"), 2, "model"),
         (("report", "{tmp}/nothing"), 2, "nothing"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from regreen.cli.inject_written import By, check_flags, inject_written
 from regreen.cli.shared import (
     Work,
     chat_client,
@@ -20,13 +22,20 @@ from regreen.core.console import Console
 from regreen.core.errors import PrerequisiteError, TaskError, UsageError
 from regreen.core.funnel import Funnel
 from regreen.core.progress import Progress as Display
+from regreen.sandbox.base import SandboxProvider
+from regreen.sandbox.layers import LayerStore
 from regreen.store.taskset import load_tasks, taskset_digest, write_tasks
-from regreen.tasks.build.repository import make_ready
-from regreen.tasks.inject.job import Injection, InjectSettings, Progress
+from regreen.tasks.build.repository import Repository, make_ready
+from regreen.tasks.inject.job import Injection, InjectSettings
 from regreen.tasks.inject.job import inject as run_injection
 from regreen.tasks.inject.operators import OPERATORS
+from regreen.tasks.inject.prover import Progress
 from regreen.tasks.prove.baseline import Baseline, measure
 from regreen.tasks.tell.retell import retell
+from regreen.tasks.written.job import Written, WrittenSettings
+
+if TYPE_CHECKING:
+    from regreen.inference import ChatClient
 
 __all__ = ["inject", "require_tasks", "show_funnel", "show_progress"]
 
@@ -44,6 +53,10 @@ class InjectFlags(Work):
     """Verified tasks wanted (default 100)."""
     seed: int | None = None
     """Decides between equals (default 0)."""
+    by: By = "rules"
+    """Who makes the bugs: rules; a model that writes functions anew (rewrite) or puts a named kind
+    of mistake into them (modify); or real changes undone (mirror), by a model where merges
+    conflict."""
     operators: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
     """Fault classes to use (default all; `regreen plugins` lists them)."""
     max_share: float | None = None
@@ -57,9 +70,16 @@ class InjectFlags(Work):
     installed: Annotated[bool, Parameter(negative="")] = False
     """Make the environment from this installation's own pytest, without network: enough for a
     pure-Python source without dependencies."""
+    attempts: int | None = None
+    """Answers asked for per function, by rewrite and modify (default 3)."""
+    questions: int | None = None
+    """Questions to the model after which no further bug is begun (default ten per wanted task)."""
+    issues: Path | None = None
+    """JSON lines with title and body: issues whose tone the model's statements imitate, for all
+    but rules (default two of our own)."""
     base_url: str | None = None
     """Endpoint of a model that writes the problem statements, ending in /v1; templates do when not
-    given."""
+    given. It also writes the bugs, unless rules do."""
     model: str | None = None
     """Name of the model as the endpoint knows it."""
     resume: Annotated[bool, Parameter(negative="")] = False
@@ -72,7 +92,9 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
     Every kept task was seen to fail and to pass again in fresh boxes, three times on each side
     under another hash seed, test order and clock, and scores 0 for patches that only cheat.
     With an endpoint (its key is read from OPENAI_API_KEY), a model writes the problem statements;
-    one that gives the fix or the tests away is refused, and the template's stays.
+    one that gives the fix or the tests away is refused, and the template's stays. Bugs that a
+    model writes (--by) go through the same proof; its answers are kept in OUT.answers.jsonl, and
+    no question is asked twice.
 
     For example:
 
@@ -80,6 +102,8 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
         regreen tasks inject . --tests tests/unit -n 200 -j 8 -o tasks.parquet
         regreen tasks inject pypi:boltons -n 30 --operators off_by_one wrong_variable
         regreen tasks inject pypi:boltons --base-url URL/v1 --model NAME
+        regreen tasks inject . --by modify -n 40 --base-url URL/v1 --model NAME
+        regreen tasks inject https://github.com/pytoolz/toolz --by mirror -n 20
 
     Parameters
     ----------
@@ -88,15 +112,7 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
     """
     flags = flags or InjectFlags()
     out, console = flags.out, flags.console()
-    settings = flags.settings(
-        InjectSettings,
-        "inject",
-        limit=flags.limit,
-        seed=flags.seed,
-        operators=flags.operators or None,
-        max_share=flags.max_share,
-        combined=flags.combined,
-    )
+    settings = _settings(flags)
     _check(settings, out, resume=flags.resume)
     if out.exists() and not _findings(out).exists():
         return _complete(out, flags, console)
@@ -117,6 +133,9 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
         console.note(
             f"{len(made.tasks)} of {settings.limit} tasks: no more usable sites, "
             "or every fault class has its share (--max-share)"
+            if isinstance(settings, InjectSettings)
+            else f"{len(made.tasks)} of {settings.limit} tasks: no more functions or changes, "
+            "or the model's questions are used up (--attempts, --questions)"
         )
     if flags.json:
         console.json(
@@ -133,6 +152,26 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
     return 0
 
 
+def _settings(flags: InjectFlags) -> InjectSettings | WrittenSettings:
+    rules = {
+        "operators": flags.operators or None,
+        "max_share": flags.max_share,
+        "combined": flags.combined,
+    }
+    model = {"attempts": flags.attempts, "questions": flags.questions}
+    check_flags(
+        flags.by,
+        rules={f"--{name.replace('_', '-')}": value for name, value in rules.items()},
+        model={f"--{name}": value for name, value in {**model, "issues": flags.issues}.items()},
+        client=bool(flags.base_url and flags.model),
+        issues=flags.issues,
+    )
+    both = {"limit": flags.limit, "seed": flags.seed}
+    if flags.by == "rules":
+        return flags.settings(InjectSettings, "inject", **both, **rules)
+    return flags.settings(WrittenSettings, "written", by=flags.by, **both, **model)
+
+
 def _complete(out: Path, flags: InjectFlags, console: Console) -> int:
     """A resumed job that had ended already: what it holds is the result."""
     tasks = load_tasks(out)
@@ -147,8 +186,9 @@ def _findings(out: Path) -> Path:
     return out.with_name(out.name + ".findings.jsonl")
 
 
-def _check(settings: InjectSettings, out: Path, *, resume: bool) -> None:
-    unknown = sorted(set(settings.operators) - set(OPERATORS))
+def _check(settings: InjectSettings | WrittenSettings, out: Path, *, resume: bool) -> None:
+    named = settings.operators if isinstance(settings, InjectSettings) else ()
+    unknown = sorted(set(named) - set(OPERATORS))
     if unknown:
         msg = f"there is no fault class {unknown[0]!r}"
         raise UsageError(msg, where="--operators", mend="regreen plugins lists them")
@@ -165,8 +205,11 @@ def _check(settings: InjectSettings, out: Path, *, resume: bool) -> None:
 
 
 async def _inject(
-    source: str, settings: InjectSettings, flags: InjectFlags, console: Console
-) -> Injection:
+    source: str,
+    settings: InjectSettings | WrittenSettings,
+    flags: InjectFlags,
+    console: Console,
+) -> Injection | Written:
     store, provider = layer_store(), flags.provider()
     client = chat_client(flags.base_url, flags.model)
     if flags.unsafe_no_isolation:
@@ -196,20 +239,18 @@ async def _inject(
         )
         _tell(baseline, console)
         with console.progress("injecting", total=settings.limit, good="verified") as display:
-            made = await run_injection(
+            made = await _made(
+                source,
                 repository,
                 baseline,
+                client,
                 provider=provider,
                 store=store,
                 settings=settings,
-                workers=flags.workers,
-                findings=_findings(flags.out),
-                resume=flags.resume,
+                flags=flags,
+                console=console,
                 report=lambda progress: show_progress(progress, display),
             )
-        if client:
-            told = await retell(made.tasks, client, workers=flags.workers, note=console.note)
-            made = replace(made, tasks=tuple(told))
     finally:
         await provider.close()
         if client:
@@ -220,7 +261,55 @@ async def _inject(
     return made
 
 
-def require_tasks(made: Injection, source: str) -> None:
+async def _made(
+    source: str,
+    repository: Repository,
+    baseline: Baseline,
+    client: ChatClient | None,
+    *,
+    provider: SandboxProvider,
+    store: LayerStore,
+    settings: InjectSettings | WrittenSettings,
+    flags: InjectFlags,
+    console: Console,
+    report: Callable[[Progress], None],
+) -> Injection | Written:
+    """The job itself, with its statements."""
+    if isinstance(settings, WrittenSettings):
+        return await inject_written(
+            source,
+            repository,
+            baseline,
+            client,
+            provider=provider,
+            store=store,
+            settings=settings,
+            workers=flags.workers,
+            out=flags.out,
+            findings=_findings(flags.out),
+            resume=flags.resume,
+            issues=flags.issues,
+            console=console,
+            report=report,
+        )
+    made = await run_injection(
+        repository,
+        baseline,
+        provider=provider,
+        store=store,
+        settings=settings,
+        workers=flags.workers,
+        findings=_findings(flags.out),
+        resume=flags.resume,
+        report=report,
+    )
+    if not client:
+        return made
+    told = await retell(made.tasks, client, workers=flags.workers, note=console.note)
+    return replace(made, tasks=tuple(told))
+
+
+def require_tasks(made: Injection | Written, source: str) -> None:
     """Refuse an injection that gave nothing.
 
     Raises:
