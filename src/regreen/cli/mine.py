@@ -48,6 +48,9 @@ class MineFlags(Work):
     """owner/name for the rows (default: as the clone's remote says)."""
     interpreters: Literal["found", "running"] = "found"
     """Pythons to build for: those found on this machine, or the running one alone."""
+    installed: Annotated[bool, Parameter(negative="")] = False
+    """Make the environments from this installation's own pytest, without network: enough for a
+    pure-Python source without dependencies."""
     max_files: int | None = None
     """Source files that a change may touch (default 15)."""
     pass_to_pass: int | None = None
@@ -78,7 +81,11 @@ def mine(source: str, /, *, flags: MineFlags | None = None) -> int:
     flags = flags or MineFlags()
     out, console = flags.out, flags.console()
     settings = flags.settings(
-        MineSettings, "mine", max_files=flags.max_files, pass_to_pass=flags.pass_to_pass
+        MineSettings,
+        "mine",
+        installed=flags.installed or None,
+        max_files=flags.max_files,
+        pass_to_pass=flags.pass_to_pass,
     )
     journal = out.with_name(f"{out.name}.journal.jsonl")
     _check(flags, journal)
@@ -146,7 +153,7 @@ async def _mine(
         history = History(objects, head=flags.head, where=source)
         commits = wanted if wanted is not None else history.line(since=since)[-(flags.limit or 0) :]
         interpreters = [find_interpreter()]
-        if flags.interpreters == "found":
+        if flags.interpreters == "found" and not settings.installed:
             interpreters += [one for one in discover() if not _same(one.version, interpreters)]
         console.note(f"{len(commits)} changes; Python {', '.join(i.version for i in interpreters)}")
         with console.progress("mining", total=0, good="verified") as display:

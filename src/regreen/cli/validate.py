@@ -20,9 +20,7 @@ from regreen.rollout.auditor import audit
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 from regreen.store.taskset import load_tasks, write_tasks
-from regreen.tasks.build.installed import is_installed
 from regreen.tasks.build.repaired import healthy_checkout
-from regreen.tasks.build.repository import make_ready
 from regreen.tasks.prove.revalidate import Proof, prove
 
 __all__ = ["bring_environments", "validate"]
@@ -168,18 +166,12 @@ async def bring_environments(
         checkout = healthy_checkout(task, store=store)
         if not workshop.missing(task):
             continue
-        made = await make_ready(
-            environment.source,
-            store=store,
-            provider=provider,
-            checkout=checkout,
-            installed=is_installed(environment),
-            note=console.note,
-        )
+        console.note(f"building the environment of {task.instance_id}")
+        python = await build_again(task, checkout, store=store, provider=provider)
         if workshop.missing(task):
             msg = "the environment built here differs from the one the task was proved in"
             raise RegreenError(
                 msg,
-                where=f"{environment.source}, Python {made.built.python} here",
+                where=f"{environment.source}, Python {python} here",
                 mend=f"use Python {environment.python}, or make the tasks again",
             )

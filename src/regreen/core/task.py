@@ -59,6 +59,9 @@ class Environment(_Row):
     patched: bool = False
     """Whether the healthy tree is that of ``commit`` with the task's ``patch`` and ``test_patch``
     applied, as for mined tasks, whose base is a real commit."""
+    setup_commit: str = ""
+    """Commit of the source whose tree the Python environment was built on, where it is another than
+    the healthy tree: changes of one time share an environment."""
     env_layer: str
     """Digest of the layer that holds the Python environment, mounted at /opt/env."""
     build_layer: str = ""

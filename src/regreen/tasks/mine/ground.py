@@ -18,6 +18,7 @@ from regreen.grading.place import Place, compile_environment
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.environments import BuiltEnvironment, build, build_tools
+from regreen.tasks.build.installed import installed_environment
 from regreen.tasks.build.interpreters import Interpreter
 from regreen.tasks.build.shims import NEUTRAL_OPTIONS, shim_layer
 from regreen.tasks.mine.objects import Objects, Tree
@@ -39,15 +40,15 @@ class Rung:
     adapted: bool = False
     """Whether what left the standard library is put back and the project's pytest settings are
     set aside."""
-    packages: tuple[str, ...] = ()
-    """Requirements on top, for example an older runner."""
+    installed: bool = False
+    """Whether the environment is copied from this installation, without network."""
 
     @property
     def name(self) -> str:
         """For records: ``python 3.11``, ``python 3.8, adapted``."""
         major, minor = self.interpreter.version.split(".")[:2]
-        added = [*(["adapted"] if self.adapted else []), *self.packages]
-        return ", ".join([f"python {major}.{minor}", *added])
+        words = ("installed", self.installed), ("adapted", self.adapted)
+        return ", ".join([f"python {major}.{minor}", *(word for word, there in words if there)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +191,17 @@ class Grounds:
 
     async def _built(self, key: GroundKey, checkout: Checkout) -> BuiltEnvironment:
         """Built as of the quarter's first day; else, for what is younger, of the change's own."""
-        wanted = {
-            "store": self.store,
-            "provider": self.provider,
-            "python": str(key.rung.interpreter.path),
-            "requirements": key.rung.packages,
-        }
+        store, provider = self.store, self.provider
+        if key.rung.installed:
+            return await installed_environment(checkout, store=store, provider=provider)
+        python = str(key.rung.interpreter.path)
+        dated = replace(checkout, date=key.date)
         try:
-            return await build(replace(checkout, date=key.date), **wanted)  # type: ignore[arg-type]
+            return await build(dated, store=store, provider=provider, python=python)
         except TaskError:
             if checkout.date <= key.date:
                 raise
-            return await build(checkout, **wanted)  # type: ignore[arg-type]
+            return await build(checkout, store=store, provider=provider, python=python)
 
     async def _touch(self, key: GroundKey) -> None:
         """Note a use; close the runners of what was not used for longest."""

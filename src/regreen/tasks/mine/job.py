@@ -60,6 +60,9 @@ class MineSettings(BaseModel):
     """Wall seconds of one test."""
     run_seconds: float = Field(default=600.0, gt=0)
     """Wall seconds of one run of a change's tests."""
+    installed: bool = False
+    """Copy each environment from this installation, without network: enough for pure Python without
+    dependencies."""
     row_bytes: int = Field(default=50_000, ge=1000)
     """Bytes that a task's row may have."""
 
@@ -228,7 +231,7 @@ class _Job:
         )
 
     def _ladder(self, change: Change) -> tuple[Rung, ...]:
-        return rungs(change.date, self.running, self.others)
+        return rungs(change.date, self.running, self.others, installed=self.settings.installed)
 
     def _group(self, plan: _Plan, rung: Rung) -> tuple[str, str]:
         """What shares a ground, as far as the tree is concerned."""
@@ -247,7 +250,7 @@ class _Job:
                 self._report()
 
         order = {key: place for place, key in enumerate(self._newest)}
-        first = Rung(self.running)
+        first = self._ladder(waiting[0].change)[0] if waiting else Rung(self.running)
         waiting.sort(key=lambda plan: order[self._group(plan, first)])
         await together(map(one, waiting))
 

@@ -18,14 +18,19 @@ __all__ = ["dated", "rungs"]
 _OTHERS = 2
 
 
-def rungs(date: datetime, running: Interpreter, others: Sequence[Interpreter]) -> tuple[Rung, ...]:
+def rungs(
+    date: datetime, running: Interpreter, others: Sequence[Interpreter], *, installed: bool = False
+) -> tuple[Rung, ...]:
     """The ladder of a change.
 
     Args:
         date: of the change.
         running: the Python that regreen runs on.
         others: further interpreters of this machine, of other versions.
+        installed: copy the environment from this installation; then nothing else is tried.
     """
+    if installed:
+        return Rung(running, installed=True), Rung(running, installed=True, adapted=True)
     found = [Rung(running), Rung(running, adapted=True)]
     nearest = sorted(others, key=lambda one: (abs(released(one) - date), one.version))
     for interpreter in nearest[:_OTHERS]:

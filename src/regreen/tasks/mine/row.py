@@ -91,6 +91,7 @@ def _environment(survey: Survey, ground: Ground, origin: Origin, repaired: str) 
         commit=survey.change.base,
         repo_layer=repaired,
         patched=True,
+        setup_commit=ground.anchor_commit,
         env_layer=built.env.digest,
         build_layer=built.build.digest if built.build else "",
         shim_layer=ground.shim.digest if ground.shim else "",
