@@ -20,6 +20,7 @@ from regreen.rollout.auditor import audit
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 from regreen.store.taskset import load_tasks, write_tasks
+from regreen.tasks.build.again import build_again
 from regreen.tasks.build.repaired import healthy_checkout
 from regreen.tasks.prove.revalidate import Proof, prove
 
