@@ -62,7 +62,6 @@ class History:
 
         Raises:
             Missing: a commit or tree of it is not there, or there is nothing before it.
-            UsageError: the repository knows no such commit.
         """
         found = _RANGE.fullmatch(name)
         if found:
@@ -106,7 +105,10 @@ class History:
     def _resolve(self, name: str) -> str:
         if re.fullmatch(r"[0-9a-f]{40}", name):
             return name
-        return resolve_commit(self.objects.repository, name, where=self.where)
+        try:
+            return resolve_commit(self.objects.repository, name, where=self.where)
+        except UsageError as exc:
+            raise Missing(exc.what, where=self.where, mend=exc.mend) from exc
 
     def with_messages(self, change: Change) -> Change:
         """The change with the messages of what it merged or joined, merges themselves left out.
