@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from regreen.agents.record import Conversation
 from regreen.core.task import Task
+from regreen.grading.interpreter import version_of
 from regreen.grading.place import ENV
 from regreen.guard.doors.forwarding import forwarding
 from regreen.guard.index.proxy import IndexGrant, IndexProxy
@@ -23,6 +24,9 @@ from regreen.sandbox.base import BoxSpec, Sandbox
 from regreen.sandbox.layers import Layer, LayerStore
 
 __all__ = ["Door", "Doors"]
+
+_OLDEST_FOR_PIP = (3, 9)
+"""What the pip beside regreen runs on; an older environment keeps the one it was made with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,8 @@ class Doors:
             screen=gold_screen(task.patch),
         )
         installer = None
-        if self.store is not None and task.environment is not None:
-            installer = pip_layer(self.store, task.environment.python)
+        python = task.environment.python if task.environment else ""
+        if self.store is not None and version_of(python) >= _OLDEST_FOR_PIP:
+            installer = pip_layer(self.store, python)
         async with grant:
             yield Door(grant=grant, installer=installer)
