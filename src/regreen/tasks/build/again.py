@@ -38,14 +38,16 @@ async def build_again(
     """
     environment = task.environment
     assert environment is not None, "healthy_checkout() refuses a task without one"
+    python = ".".join(environment.python.split(".")[:2]) or None
     if environment.shim_layer:
-        shim_layer(find_interpreter(environment.python), store)
+        shim_layer(find_interpreter(python), store)
     if not environment.setup_commit:
         made = await make_ready(
             environment.source,
             store=store,
             provider=provider,
             checkout=healthy,
+            python=python,
             installed=is_installed(environment),
         )
         return made.built.python
@@ -53,7 +55,7 @@ async def build_again(
     if is_installed(environment):
         return (await installed_environment(checkout, store=store, provider=provider)).python
     dated = replace(checkout, repo=healthy.repo, date=_day_before(environment))
-    built = await build(dated, store=store, provider=provider, python=environment.python)
+    built = await build(dated, store=store, provider=provider, python=python)
     return built.python
 
 

@@ -80,6 +80,7 @@ async def make_ready(
     commit: str | None = None,
     checkout: Checkout | None = None,
     tests: tuple[str, ...] = (),
+    python: str | None = None,
     installed: bool = False,
     note: Callable[[str], None] = lambda _: None,
 ) -> Repository:
@@ -92,6 +93,7 @@ async def make_ready(
         commit: of a git source; HEAD when None.
         checkout: the source where it is at hand already, perhaps with patches applied.
         tests: paths of the tests; found from the project's files when empty.
+        python: version or path of an interpreter of this machine; the running one when None.
         installed: make the environment from this installation's own packages, without network;
             enough for a pure-Python source whose tests need pytest alone.
         note: told what is going on, for progress.
@@ -117,8 +119,8 @@ async def make_ready(
         built = await installed_environment(checkout, store=store, provider=provider)
         tools = installed_tools(store=store)
     else:
-        built = await build(checkout, store=store, provider=provider, note=note)
-        tools = await build_tools(store=store, provider=provider)
+        built = await build(checkout, store=store, provider=provider, python=python, note=note)
+        tools = await build_tools(store=store, provider=provider, python=python)
     env = await compile_environment(built.env, store=store, provider=provider)
     lowers: list[Path] = [built.build.path] if built.build else []
     place = Place(

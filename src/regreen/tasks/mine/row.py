@@ -75,6 +75,7 @@ def row(
         validation=Validation(
             repeats_before=len(PERTURBATIONS),
             repeats_after=len(PERTURBATIONS),
+            perturbed=ground.place.python.perturbs,
             controls=tuple(Control(name=n, expected=e, score=s) for n, e, s in proof.controls),
             hash_seed=proof.hash_seed,
             slowest_test=2.0 ** math.ceil(math.log2(max(1.0, proof.slowest))),
