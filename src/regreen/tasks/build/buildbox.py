@@ -35,6 +35,10 @@ _PASSED_ON = re.compile(
     r"NATIVE_TLS|SYSTEM_CERTS|HTTP_TIMEOUT|HTTP_RETRIES|INDEX_\w+_(USERNAME|PASSWORD))"
     r"|SSL_CERT_(FILE|DIR)|(?i:(https?|all|no)_proxy)"
 )
+_SAYS_NOTHING = (
+    *("hint:", "Using Python", "note:", "end of output]", "See above for output"),
+    *("Encountered error while generating", "Check the logs for full command output"),
+)
 _SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _OFFLINE = re.compile(
     r"dns error|error sending request|Could not connect|Connection refused|Network is unreachable"
@@ -55,7 +59,7 @@ class Outcome:
     def reason(self) -> str:
         """The lines that say why it failed, shortened."""
         lines = [re.sub(r"^\W+", "", line) for line in self.text.splitlines()]
-        told = [line for line in lines if line and not line.startswith(("hint:", "Using Python"))]
+        told = [line for line in lines if line and not line.startswith(_SAYS_NOTHING)]
         return " / ".join(told[-3:])[:600]
 
 
