@@ -18,7 +18,6 @@ from regreen.grading.patch import patch_paths
 from regreen.store.taskset import load_tasks
 from regreen.tasks.mine.journal import Entry
 
-
 VERIFIED = ("plain", "hang", "testing", "hash", "ids", "imports")
 
 

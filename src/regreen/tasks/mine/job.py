@@ -100,6 +100,7 @@ class _Plan:
     change: Change
     needs: str
     options: tuple[str, ...]
+    foreign: bool
 
 
 @dataclass(slots=True)
@@ -193,9 +194,9 @@ class _Job:
             self._note(self._entry(name, change, **out))
             return
         self.candidates += 1
-        plan = _Plan(name, name, change, survey.needs, survey.options)
+        plan = _Plan(name, name, change, survey.needs, survey.options, survey.foreign)
         self.plans.append(plan)
-        for rung in self._ladder(change):
+        for rung in self._ladder(plan):
             self._newest[self._group(plan, rung)] = plan
 
     def _refuse_twice(self, survey: Survey) -> None:
@@ -230,8 +231,14 @@ class _Job:
             **fields,  # type: ignore[arg-type]
         )
 
-    def _ladder(self, change: Change) -> tuple[Rung, ...]:
-        return rungs(change.date, self.running, self.others, installed=self.settings.installed)
+    def _ladder(self, plan: _Plan) -> tuple[Rung, ...]:
+        return rungs(
+            plan.change.date,
+            self.running,
+            self.others,
+            foreign=plan.foreign,
+            installed=self.settings.installed,
+        )
 
     def _group(self, plan: _Plan, rung: Rung) -> tuple[str, str]:
         """What shares a ground, as far as the tree is concerned."""
@@ -250,7 +257,7 @@ class _Job:
                 self._report()
 
         order = {key: place for place, key in enumerate(self._newest)}
-        first = self._ladder(waiting[0].change)[0] if waiting else Rung(self.running)
+        first = self._ladder(waiting[0])[0] if waiting else Rung(self.running)
         waiting.sort(key=lambda plan: order[self._group(plan, first)])
         await together(map(one, waiting))
 
@@ -286,7 +293,7 @@ class _Job:
         """
         base = self.history.objects.tree(plan.change.base)
         after = self.history.objects.tree(plan.change.commit)
-        for rung in self._ladder(plan.change):
+        for rung in self._ladder(plan):
             try:
                 ground = await self._ground(plan, rung)
             except TaskError as exc:
@@ -356,10 +363,12 @@ class _Job:
             statement=f"{change.subject}\n\n{change.body}".strip() + "\n",
             hints="",
         )
-        size = len(task.model_dump_json())
-        if size > self.settings.row_bytes:
-            detail = f"a row of {size} bytes; {self.settings.row_bytes} are allowed"
-            raise Rejected(Reason.TOO_LARGE, detail)
+        while (size := len(task.model_dump_json())) > self.settings.row_bytes:
+            kept = task.PASS_TO_PASS[: len(task.PASS_TO_PASS) // 2]
+            if not kept:
+                detail = f"a row of {size} bytes; {self.settings.row_bytes} are allowed"
+                raise Rejected(Reason.TOO_LARGE, detail)
+            task = task.model_copy(update={"PASS_TO_PASS": kept})
         return task
 
 

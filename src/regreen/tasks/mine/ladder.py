@@ -1,14 +1,14 @@
 """Which strategies a change is tried on, in which order: the cheap and faithful ones first.
 
 The running Python comes first, as the project is; then adapted for old code; then the found
-interpreters whose release is nearest to the change, since they fail on other changes than the
-first and the union is what pays.
+interpreters that were in use when the change was made, the oldest first: they fail on other
+changes than the first, and the union is what pays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from regreen.tasks.build.interpreters import Interpreter, as_of, released
 from regreen.tasks.mine.ground import Rung, era
@@ -16,10 +16,17 @@ from regreen.tasks.mine.ground import Rung, era
 __all__ = ["dated", "rungs"]
 
 _OTHERS = 2
+_IN_USE = timedelta(days=5 * 365)
+_PYTHON_2_ENDS = datetime(2017, 1, 1, tzinfo=UTC)
 
 
 def rungs(
-    date: datetime, running: Interpreter, others: Sequence[Interpreter], *, installed: bool = False
+    date: datetime,
+    running: Interpreter,
+    others: Sequence[Interpreter],
+    *,
+    foreign: bool = False,
+    installed: bool = False,
 ) -> tuple[Rung, ...]:
     """The ladder of a change.
 
@@ -27,15 +34,28 @@ def rungs(
         date: of the change.
         running: the Python that regreen runs on.
         others: further interpreters of this machine, of other versions.
+        foreign: whether the change's code is no Python to the running one; what left the standard
+            library is then not what is missing.
         installed: copy the environment from this installation; then nothing else is tried.
     """
     if installed:
         return Rung(running, installed=True), Rung(running, installed=True, adapted=True)
-    found = [Rung(running), Rung(running, adapted=True)]
-    nearest = sorted(others, key=lambda one: (abs(released(one) - date), one.version))
-    for interpreter in nearest[:_OTHERS]:
-        found += [Rung(interpreter), Rung(interpreter, adapted=True)]
+    ranked = sorted(others, key=lambda one: (_distance(one, date), one.numbers))
+    found = [Rung(running)]
+    if not foreign:
+        found.append(Rung(running, adapted=True))
+    for interpreter in ranked[:_OTHERS]:
+        found.append(Rung(interpreter))
+        if interpreter.numbers >= (3,) and not foreign:
+            found.append(Rung(interpreter, adapted=True))
     return tuple(found)
+
+
+def _distance(interpreter: Interpreter, date: datetime) -> timedelta:
+    """How far a date lies outside of the years in which an interpreter was in common use."""
+    begin = released(interpreter)
+    end = _PYTHON_2_ENDS if interpreter.numbers < (3,) else begin + _IN_USE
+    return max(begin - date, date - end, timedelta(0))
 
 
 def dated(date: datetime, interpreter: Interpreter) -> datetime:

@@ -16,10 +16,11 @@ from regreen.tasks.build.needs import needs_digest
 from regreen.tasks.mine.change import Change
 from regreen.tasks.mine.objects import Objects, Tree
 from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.mine.semantics import parsed
 from regreen.tasks.mine.sides import BESIDE
 from regreen.tasks.mine.split import Limits, Split, split
 from regreen.tasks.mine.states import repaired_tree
-from regreen.tasks.repo.discovery import Suite, find_suite
+from regreen.tasks.repo.discovery import Suite, find_suite, source_files
 from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.tree import Entry, write_tree
@@ -47,6 +48,8 @@ class Survey:
     """Digest of what its environment depends on."""
     options: tuple[str, ...]
     """Options of pytest that its tree needs, whatever the environment."""
+    foreign: bool
+    """Whether a file of the library or of the changed tests is no Python to the running one."""
     others: tuple[str, ...]
     """Test files that it does not touch, those nearest to the change first, as many as the tests
     that must stay green may come from."""
@@ -97,6 +100,7 @@ class Surveyor:
                 split=made,
                 suite=suite,
                 needs=needs_digest(staged, suite),
+                foreign=_foreign(staged, source_files(staged, suite), made),
                 options=IMPORTLIB if _clash(after, suite) else (),
                 others=self._others(after, suite, made),
                 name=project.name,
@@ -146,6 +150,12 @@ class Surveyor:
                 chosen.append(path)
                 count += found
         return tuple(chosen)
+
+
+def _foreign(tree: Path, library: tuple[str, ...], made: Split) -> bool:
+    """Whether something that will be imported cannot be parsed."""
+    paths = (*library, *made.test_files)
+    return any(parsed((tree / path).read_bytes()) is None for path in paths)
 
 
 def _in_suite(path: str, suite: Suite) -> bool:
