@@ -22,7 +22,7 @@ from regreen.grading.patch import FileState
 from regreen.grading.place import Place
 from regreen.grading.runner import TestRunner
 from regreen.grading.script import ScriptRun, decided_by_script, run_script, score
-from regreen.grading.session import session
+from regreen.grading.session import seed_of, session
 from regreen.grading.submission import Submission
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.grading.twinning import BROKEN, TwinFiles, function_of
@@ -149,7 +149,9 @@ class Judge:
     async def _once(self, case: Case) -> Verdict:
         if decided_by_script(case.task):
             return score(await self._script(case, case.candidate))
-        async with session(self.provider, case.place, case.candidate) as runner:
+        async with session(
+            self.provider, case.place, case.candidate, hash_seed=seed_of(case.task)
+        ) as runner:
             return await self._rounds(case, runner)
 
     async def _script(self, case: Case, over: tuple[Path, ...]) -> ScriptRun:
@@ -174,7 +176,9 @@ class Judge:
         if decided_by_script(case.task):
             await self._script(case, case.base)
         else:
-            async with session(self.provider, case.place, case.base) as runner:
+            async with session(
+                self.provider, case.place, case.base, hash_seed=seed_of(case.task)
+            ) as runner:
                 await runner.run(self.request(case.task, case.hidden))
         sign = Tamper(
             kind="runner_killed",

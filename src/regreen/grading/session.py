@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from regreen.core.errors import TaskError
+from regreen.core.task import Task
 from regreen.grading.place import Place
 from regreen.grading.runner import TestRunner
 from regreen.grading.suite import TestRequest
 from regreen.grading.twinning import BROKEN, Side, Target, TwinFiles, function_of, targets
 from regreen.sandbox.base import SandboxProvider
 
-__all__ = ["WARM", "SessionTrial", "session"]
+__all__ = ["WARM", "SessionTrial", "seed_of", "session"]
 
 WARM = ("regreen_box.warm",)
 """What the runner imports before its first fork: itself and pytest, nothing of the repository."""
@@ -26,7 +27,7 @@ WARM = ("regreen_box.warm",)
 
 @asynccontextmanager
 async def session(
-    provider: SandboxProvider, place: Place, over: tuple[Path, ...]
+    provider: SandboxProvider, place: Place, over: tuple[Path, ...], *, hash_seed: int = 0
 ) -> AsyncIterator[TestRunner]:
     """A started runner over a tree.
 
@@ -34,6 +35,7 @@ async def session(
         provider: makes the box.
         place: the healthy tree and environment.
         over: lowers on top of the tree: the candidate's files, the task's base.
+        hash_seed: ``PYTHONHASHSEED`` of its runs; :func:`seed_of` a task.
 
     Raises:
         InfrastructureError: the box or the runner did not start.
@@ -41,10 +43,15 @@ async def session(
     box = await provider.create(place.spec(over=over, writable=False, nested=True))
     runner = TestRunner(box, isolate=True, legacy=place.python.legacy)
     try:
-        await runner.start(warm=WARM)
+        await runner.start(warm=WARM, hash_seed=hash_seed)
         yield runner
     finally:
         await runner.close()
+
+
+def seed_of(task: Task) -> int:
+    """The hash seed under which a task's tests are known to fail on its base."""
+    return task.validation.hash_seed if task.validation else 0
 
 
 class SessionTrial:

@@ -21,7 +21,7 @@ from regreen.grading.pairs import pairs_of, twin_seed
 from regreen.grading.patch import FileState, apply_patch, patch_between
 from regreen.grading.place import TESTBED, Place, compile_environment, compile_tree
 from regreen.grading.script import decided_by_script
-from regreen.grading.session import SessionTrial, session
+from regreen.grading.session import SessionTrial, seed_of, session
 from regreen.grading.submission import MAX_PATCH_BYTES, Read, Submission, admit
 from regreen.grading.twinning import prove_twins, tests_to_twin
 from regreen.grading.twins import GENERATOR
@@ -240,10 +240,11 @@ class Workshop:
         hidden, texts, special = _tests(task, read)
         gold = self._stack({**apply_patch(task.patch, read), **special})
         base = self._stack(special)
+        seed = seed_of(task)
         request = self._judge.request(task, hidden)
         async with (
-            session(self.provider, place, (gold.path, broken.path)) as healthy,
-            session(self.provider, place, (base.path, broken.path)) as unhealthy,
+            session(self.provider, place, (gold.path, broken.path), hash_seed=seed) as healthy,
+            session(self.provider, place, (base.path, broken.path), hash_seed=seed) as unhealthy,
         ):
             trial = SessionTrial(request, {"gold": healthy, "base": unhealthy})
             wanted = await trial.targets(tests_to_twin(task.FAIL_TO_PASS, task.PASS_TO_PASS))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import subprocess
+import sys
 from pathlib import Path
 
 from story import Story
@@ -111,6 +115,25 @@ def tell(root: Path) -> Story:
     return story
 
 
+@functools.cache
+def _lucky() -> tuple[str, str]:
+    """Two words whose set begins with the smaller under hash seed 0, and not under seed 1."""
+    ask = "print([next(iter({f'a{n}', f'b{n}'}))[0] for n in range(99)])"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", ask],
+            env={"PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in (0, 1)
+    ]
+    pairs = list(zip(*map(ast.literal_eval, told), strict=True))
+    place = pairs.index(("a", "b"))
+    return f"a{place}", f"b{place}"
+
+
 def _pull_requests(story: Story, core: str) -> None:
     story.git("checkout", "-q", "-b", "loops")
     core = fixed(core, "    while number > 1:\n        pass\n", "")
@@ -147,7 +170,7 @@ def _pull_requests(story: Story, core: str) -> None:
             "abacus/core.py": core,
             "tests/test_first.py": (
                 "from abacus.core import first\n\n\ndef test_first():\n"
-                "    assert first(list('qwertzuiop')) == 'e'\n\n\n"
+                f"    assert first({_lucky()!r}) == {min(_lucky())!r}\n\n\n"
                 "def test_one():\n    assert first(['a']) == 'a'\n"
             ),
         },
@@ -166,7 +189,8 @@ def _pull_requests(story: Story, core: str) -> None:
         {
             "abacus/core.py": core,
             "tests/test_triple.py": (
-                "from abacus.core import triple\n\n\ndef test_triple():\n    assert triple(2) == 6\n"
+                "from abacus.core import triple\n\n\n"
+                "def test_triple():\n    assert triple(2) == 6\n"
             ),
         },
     )
@@ -240,7 +264,9 @@ def _oddities(story: Story, core: str) -> None:
         "Rename a local",
         {
             "abacus/extra.py": "Y = 7\nX = Y\n",
-            "tests/test_same.py": "from abacus import extra\n\n\ndef test_same():\n    assert extra\n",
+            "tests/test_same.py": (
+                "from abacus import extra\n\n\ndef test_same():\n    assert extra\n"
+            ),
         },
     )
     head = story.git("rev-parse", "HEAD")

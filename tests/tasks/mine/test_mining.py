@@ -125,6 +125,7 @@ def test_a_repair_of_chance_keeps_the_seed_that_shows_it(tasks):
     task = tasks["hash"]
     assert task.FAIL_TO_PASS == ("tests/test_first.py::test_first",)
     assert task.validation
+    assert task.validation.hash_seed == 1
 
 
 def test_ids_stay_byte_for_byte(tasks):
