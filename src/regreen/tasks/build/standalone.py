@@ -1,0 +1,248 @@
+"""A root file system to stand below an environment: its interpreter, a shell, what both link to.
+
+This machine's own root is not shipped: nobody knows what lies in it. Named programs and the
+interpreter are taken, with the shared libraries that the loader finds for them in a box, where
+foreign extension modules may be asked without running on the host. Packages installed beside the
+interpreter stay behind, as they are hidden in every box.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from regreen.core.errors import InfrastructureError, PrerequisiteError
+from regreen.grading.place import ENV, TESTBED, Place
+from regreen.sandbox.base import BoxSpec, Mount, SandboxProvider
+from regreen.sandbox.layers import Layer, LayerStore
+from regreen.sandbox.rootfs import etc_skeleton
+from regreen.tasks.build.interpreters import find_interpreter
+from regreen.tasks.build.oci import Part
+
+__all__ = ["PROGRAMS", "standalone_parts"]
+
+PROGRAMS = (
+    *("sh", "bash", "env", "awk", "basename", "cat", "chmod", "chown", "cmp", "comm", "cp", "cut"),
+    *("date", "dd", "df", "diff", "dirname", "du", "echo", "expr", "false", "find", "git", "grep"),
+    *("gunzip", "gzip", "head", "hostname", "id", "install", "join", "ln", "ls", "md5sum", "mkdir"),
+    *("mkfifo", "mktemp", "mv", "nl", "nproc", "od", "patch", "printenv", "printf", "ps", "pwd"),
+    *("readlink", "realpath", "rm", "rmdir", "sed", "seq", "sha256sum", "sleep", "sort", "split"),
+    *("stat", "stty", "tail", "tar", "tee", "test", "timeout", "touch", "tr", "true", "tty"),
+    *("uname", "uniq", "wc", "which", "whoami", "xargs", "yes"),
+)
+"""What a shell session and a test suite call; those this machine lacks are left out."""
+
+_LIBRARIES = ("libgcc_s.so.1", "libstdc++.so.6")
+"""Opened at run time, so that no program names them: at a thread's end, by extension modules."""
+_EMPTY = ("dev", "home/agent", "proc", "root", "run", "sys", "tmp", "usr/local/bin", "var/tmp")
+_LEFT = {"site-packages", "dist-packages", "__pycache__", "_bundled"}
+_TESTS_KEPT = {"__init__.py", "support"}
+_SECONDS = 300.0
+_ASK = """
+import json, os, re, subprocess, sys
+programs, libraries, python, roots = json.loads(sys.stdin.read())
+code = ("import json, os, sys; print(json.dumps([getattr(sys, 'base_prefix', sys.prefix), "
+        "os.path.dirname(os.path.realpath(os.__file__))]))")
+prefix, library = json.loads(subprocess.check_output([python, "-I", "-c", code]))
+found = [p for p in ("/usr/bin/" + n for n in programs) if os.path.exists(p)]
+def needed(files):
+    if not files:
+        return []
+    text = subprocess.run(["ldd", *files], capture_output=True, text=True).stdout
+    return sorted(set(re.findall(r"(?:=> |^\\s+)(/\\S+) \\(0x", text, re.M)))
+def modules(root):
+    return sorted(os.path.join(f, n) for f, _, names in os.walk(root) for n in names
+                  if n.endswith(".so") or ".so." in n)
+real = os.path.realpath(python)
+base = needed([*found, real, *modules(library)])
+places = {os.path.dirname(one) for one in base}
+base += [os.path.join(p, n) for n in libraries for p in sorted(places)
+         if os.path.exists(os.path.join(p, n))]
+chain, link = [], python
+while os.path.islink(link):
+    link = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
+    chain.append(link)
+more = needed([one for root in roots for one in modules(root)])
+print(json.dumps({"programs": found, "libraries": sorted({*base, *needed(base)}), "more": more,
+                  "python": chain or [real], "prefix": prefix, "stdlib": library}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Closure:
+    """What has to be there, as paths of this machine."""
+
+    programs: tuple[str, ...]
+    libraries: tuple[str, ...]
+    more: tuple[str, ...]
+    python: tuple[str, ...]
+    prefix: str
+    stdlib: str
+
+
+async def standalone_parts(
+    place: Place, *, store: LayerStore, provider: SandboxProvider
+) -> tuple[Part, ...]:
+    """The layers below an environment so that nothing else is needed, the lowest first.
+
+    Programs and libraries; the interpreter with its standard library; its bytecode; and what only
+    this environment's extension modules link to, when they do.
+
+    Args:
+        place: the environment.
+        store: takes the layers.
+        provider: makes the boxes.
+
+    Raises:
+        PrerequisiteError: this machine cannot tell what a program links to.
+        InfrastructureError: a box failed.
+    """
+    found = await _closure(place, provider)
+    own = (f"{ENV}/", f"{TESTBED}/", f"{found.stdlib}/")
+    libraries = [one for one in found.libraries if not one.startswith(own)]
+    more = [one for one in found.more if not one.startswith(own) and one not in libraries]
+    base = _staged(store, lambda root: _lay_base(root, (*found.programs, *libraries)))
+    interpreter = _staged(store, lambda root: _lay_interpreter(root, found))
+    bytecode = await _compile(interpreter, found, place, store=store, provider=provider)
+    parts = [
+        Part("/", base.path, "programs and libraries"),
+        Part("/", interpreter.path, "interpreter"),
+    ]
+    if any(bytecode.path.iterdir()):
+        parts.append(Part(found.stdlib, bytecode.path, "bytecode of the standard library"))
+    if more:
+        extra = _staged(store, lambda root: _lay_all(root, more))
+        parts.append(Part("/", extra.path, "libraries of extension modules"))
+    return tuple(parts)
+
+
+async def _closure(place: Place, provider: SandboxProvider) -> _Closure:
+    asked = json.dumps([PROGRAMS, _LIBRARIES, f"{ENV}/bin/python", [ENV, TESTBED]])
+    box = await provider.create(place.spec(writable=False, runner=False))
+    try:
+        argv = [str(find_interpreter().path), "-I", "-c", _ASK]
+        done = await box.exec(argv, stdin=asked.encode(), timeout=_SECONDS, output_limit=1 << 24)
+    finally:
+        await box.close()
+    if done.exit_code:
+        what = "the libraries of the environment cannot be listed"
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise PrerequisiteError(what, where=lines[-1], mend="install ldd (package libc-bin)")
+    row = json.loads(done.stdout)
+    return _Closure(
+        programs=tuple(row["programs"]),
+        libraries=tuple(row["libraries"]),
+        more=tuple(row["more"]),
+        python=tuple(row["python"]),
+        prefix=row["prefix"],
+        stdlib=row["stdlib"],
+    )
+
+
+def _staged(store: LayerStore, fill: Callable[[Path], None]) -> Layer:
+    staged = store.stage()
+    try:
+        fill(staged)
+        return store.commit(staged)
+    except OSError as exc:
+        raise store.failure(exc) from exc
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _lay_base(root: Path, files: Iterable[str]) -> None:
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        link = Path("/", name)
+        if link.is_symlink():
+            target = link.readlink().as_posix().removeprefix("/")
+            (root / target).mkdir(parents=True, exist_ok=True)
+            (root / name).symlink_to(target)
+    for name in _EMPTY:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "etc").mkdir()
+    etc_skeleton(root / "etc", resolver=False)
+    (root / "etc" / "ld.so.cache").unlink(missing_ok=True)  # names what is not there
+    zones = Path("/usr/share/zoneinfo")
+    if zones.is_dir():
+        shutil.copytree(zones, root / "usr/share/zoneinfo", symlinks=True)
+    _lay_all(root, files)
+
+
+def _lay_all(root: Path, files: Iterable[str]) -> None:
+    for name in files:
+        _lay(root, Path(name))
+
+
+def _lay(root: Path, path: Path) -> None:
+    """Put a file into the root, the links on its way as links."""
+    place = path.parent.resolve() / path.name
+    copy = root / place.relative_to("/")
+    if copy.is_symlink() or copy.exists():
+        return
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_symlink():
+        copy.symlink_to(place.readlink())
+        _lay(root, place.parent / place.readlink())
+    else:
+        shutil.copy(place, copy)
+
+
+def _lay_interpreter(root: Path, found: _Closure) -> None:
+    for name in found.python:
+        _lay(root, Path(name))
+    folder = Path(found.python[-1]).parent
+    for name in ("python3", "python"):
+        if (folder / name).exists() and not folder.is_relative_to("/usr"):
+            _lay(root, folder / name)
+    for library in sorted(Path(found.prefix, "lib").glob("libpython*.so*")):
+        _lay(root, library)
+
+    def left(folder: str, names: list[str]) -> list[str]:
+        if Path(folder) == Path(found.stdlib, "test"):
+            return [name for name in names if name not in _TESTS_KEPT]
+        return [name for name in names if name in _LEFT or name.endswith(".a")]
+
+    shutil.copytree(
+        found.stdlib, root / found.stdlib.strip("/"), symlinks=True, ignore=left, dirs_exist_ok=True
+    )
+
+
+async def _compile(
+    interpreter: Layer,
+    found: _Closure,
+    place: Place,
+    *,
+    store: LayerStore,
+    provider: SandboxProvider,
+) -> Layer:
+    """Bytecode of the standard library, valid whatever time its files bear; remembered."""
+    key = f"stdlib-bytecode:1:{interpreter.digest}:{found.stdlib}"
+    known = store.alias(key)
+    if known is not None:
+        return known
+    inner = "/opt/stdlib"
+    lower = interpreter.path / found.stdlib.strip("/")
+    spec = BoxSpec(
+        mounts=(Mount(target=inner, lowers=(lower,)),),
+        binds=place.spec(runner=False).binds,
+        workdir="/tmp",
+    )
+    box = await provider.create(spec)
+    try:
+        done = await box.exec(
+            [found.python[-1], "-I", "-m", "compileall", "-q", "-j", "0", "-s", inner, "-p",
+             found.stdlib, "--invalidation-mode", "unchecked-hash", "-x", "/(lib2to3/tests|test)/",
+             inner],
+            timeout=600,
+        )  # fmt: skip
+        if done.timed_out:
+            msg = "compiling the standard library took too long"
+            raise InfrastructureError(msg, where=found.stdlib)
+        made = await box.snapshot(inner, store)
+    finally:
+        await box.close()
+    store.remember(key, made)
+    return made
