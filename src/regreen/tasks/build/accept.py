@@ -204,7 +204,8 @@ def _of_collection(
     told = []
     for name, count in list(named.items())[:_NAMED]:
         why = f", {uncollected[name]}" if name in uncollected else ""
-        told.append(f"{name} ({count} functions{why})" if "::" not in name else name)
+        counted = f"{count} function" if count == 1 else f"{count} functions"
+        told.append(f"{name} ({counted}{why})" if "::" not in name else name)
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     yield (
         f"{expected - missing} of {expected} expected test functions are collected"

@@ -69,6 +69,7 @@ class Repository:
             requirements=self.built.requirements,
             install=self.built.install,
             test_command=(*self.place.args, *self.place.paths),
+            rung=self.built.rung,
         )
 
 
