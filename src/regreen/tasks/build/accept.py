@@ -143,7 +143,7 @@ async def _run(
     """One run in a box that shows the tests no process but their own."""
     asked = replace(request, order_seed=variation.order_seed)
     box = await provider.create(place.spec(writable=False, nested=True))
-    runner = TestRunner(box, isolate=True)
+    runner = TestRunner(box, isolate=True, legacy=place.python.legacy)
     try:
         await runner.start(hash_seed=variation.hash_seed)
         return await runner.run(asked)

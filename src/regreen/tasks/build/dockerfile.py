@@ -124,7 +124,7 @@ def _tree(environment: Environment, *, cloned: bool) -> str:
 
 
 def _install(environment: Environment, variables: Mapping[str, str]) -> str:
-    pins = [f"printf '%s\\n' {_quoted(environment.requirements)} > {_PINS}"]
+    pins = ["mkdir -p /opt", f"printf '%s\\n' {_quoted(environment.requirements)} > {_PINS}"]
     set_up = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     commands = [*_replayed(environment)]
     check = (

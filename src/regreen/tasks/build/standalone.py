@@ -35,8 +35,13 @@ PROGRAMS = (
 )
 """What a shell session and a test suite call; those this machine lacks are left out."""
 
-_LIBRARIES = ("libgcc_s.so.1", "libstdc++.so.6")
-"""Opened at run time, so that no program names them: at a thread's end, by extension modules."""
+_LIBRARIES = (
+    *("libgcc_s.so.1", "libstdc++.so.6", "libz.so.1"),
+    *("libc.so.6", "libcrypt.so.1", "libdl.so.2", "libm.so.6", "libnsl.so.1", "libnss_dns.so.2"),
+    *("libnss_files.so.2", "libpthread.so.0", "libresolv.so.2", "librt.so.1", "libutil.so.1"),
+)
+"""What a thread's end opens and what wheels from an index may rely on (PEP 600), as far as it is
+beside a library that is needed anyway."""
 _EMPTY = ("dev", "home/agent", "proc", "root", "run", "sys", "tmp", "usr/local/bin", "var/tmp")
 _LEFT = {"site-packages", "dist-packages", "__pycache__", "_bundled"}
 _TESTS_KEPT = {"__init__.py", "support"}
