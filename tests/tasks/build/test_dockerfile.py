@@ -94,6 +94,25 @@ def test_a_source_nobody_can_clone_comes_as_an_archive() -> None:
     assert "git" not in " ".join(rest for _, rest in instructions(text))
 
 
+def test_what_pip_made_for_an_old_python_is_made_by_pip_again() -> None:
+    record = RECORD.model_copy(
+        update={
+            "python": "2.7.18",
+            "install": (
+                "uv tool run --python /somewhere/python --from virtualenv==20.15.1 virtualenv"
+                " --quiet --no-download --python /somewhere/python2.7 /opt/env",
+                "python -m pip install --quiet --no-compile setuptools==44.1.1",
+            ),
+        }
+    )
+    text = dockerfile(record)
+    assert "/usr/local/bin/python2.7 -m virtualenv --quiet --no-download /opt/env" in text
+    assert "/opt/env/bin/python -m pip install --constraint /opt/pins.txt --quiet" in text
+    assert "/opt/env/bin/python -m pip freeze --exclude-editable" in text
+    assert "somewhere" not in text
+    assert not any(rest.startswith("uv") or "AS uv" in rest for _, rest in instructions(text))
+
+
 @pytest.mark.parametrize(
     "change",
     [

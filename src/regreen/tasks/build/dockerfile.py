@@ -68,9 +68,7 @@ def dockerfile(
     packages = sorted({*apt, *(("ca-certificates", "git") if cloned else ())})
     parts = [
         _head(environment),
-        f"ARG UV={uv or installed_version('uv')}\nARG PYTHON={environment.python}-slim\n"
-        f"FROM {_UV_IMAGE}:${{UV}} AS uv\n\nFROM docker.io/library/python:${{PYTHON}}\n"
-        "COPY --from=uv /uv /usr/local/bin/uv\n",
+        _base(environment, uv or installed_version("uv")),
         _apt(packages),
         _tree(environment, cloned=cloned),
         _install(environment, {**_QUIET, **(variables or {})}),
@@ -101,6 +99,20 @@ def _head(environment: Environment) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _base(environment: Environment, uv: str) -> str:
+    tag = f"ARG PYTHON={environment.python}-slim\n"
+    image = "FROM docker.io/library/python:${PYTHON}\n"
+    if _by_pip(environment):
+        return tag + image
+    stage = f"FROM {_UV_IMAGE}:${{UV}} AS uv\n\n"
+    return f"ARG UV={uv}\n{tag}{stage}{image}COPY --from=uv /uv /usr/local/bin/uv\n"
+
+
+def _by_pip(environment: Environment) -> bool:
+    """Whether it was made by virtualenv and pip, for a Python that uv does not serve."""
+    return any(line.startswith("uv tool run ") for line in environment.install)
+
+
 def _apt(packages: Sequence[str]) -> str:
     if not packages:
         return ""
@@ -127,8 +139,11 @@ def _install(environment: Environment, variables: Mapping[str, str]) -> str:
     pins = ["mkdir -p /opt", f"printf '%s\\n' {_quoted(environment.requirements)} > {_PINS}"]
     set_up = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     commands = [*_replayed(environment)]
+    freeze = f"uv pip freeze --python {ENV}/bin/python"
+    if _by_pip(environment):
+        freeze = f"{ENV}/bin/python -m pip freeze"
     check = (
-        f"uv pip freeze --python {ENV}/bin/python --exclude-editable > /tmp/installed",
+        f"{freeze} --exclude-editable > /tmp/installed",
         "grep = /tmp/installed | LC_ALL=C sort > /tmp/sorted",
         f"LC_ALL=C sort {_PINS} | diff - /tmp/sorted",
         "rm /tmp/installed /tmp/sorted",
@@ -139,7 +154,7 @@ def _install(environment: Environment, variables: Mapping[str, str]) -> str:
 def _replayed(environment: Environment) -> Iterable[str]:
     """The recorded commands for the image's own Python, each held to the recorded versions."""
     interpreter = f"/usr/local/bin/python{'.'.join(environment.python.split('.')[:2])}"
-    if not any(line.startswith("uv venv") for line in environment.install):
+    if not any(line.startswith(("uv venv", "uv tool run")) for line in environment.install):
         yield f"uv venv --relocatable --python {interpreter} {ENV}"
     for line in environment.install:
         written = _WRITTEN.fullmatch(line)
@@ -151,6 +166,12 @@ def _replayed(environment: Environment) -> Iterable[str]:
             yield f"uv venv --relocatable --python {interpreter} {ENV}"
         elif words[:3] == ["uv", "pip", "install"]:
             yield shlex.join([*words[:3], *_target(words), "--constraint", _PINS, *words[3:]])
+        elif words[:3] == ["uv", "tool", "run"] and "--from" in words:
+            maker = words[words.index("--from") + 1]
+            yield f"{interpreter} -m pip install --quiet {shlex.quote(maker)}"
+            yield f"{interpreter} -m virtualenv --quiet --no-download {ENV}"
+        elif words[:4] == ["python", "-m", "pip", "install"]:
+            yield shlex.join([f"{ENV}/bin/python", *words[1:4], "--constraint", _PINS, *words[4:]])
         elif words:
             yield line
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regreen.core.errors import InfrastructureError, PrerequisiteError
+from regreen.grading.interpreter import own_python
 from regreen.grading.place import ENV, TESTBED, Place
 from regreen.sandbox.base import BoxSpec, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.rootfs import etc_skeleton
-from regreen.tasks.build.interpreters import find_interpreter
 from regreen.tasks.build.oci import Part
 
 __all__ = ["PROGRAMS", "standalone_parts"]
@@ -45,13 +45,12 @@ beside a library that is needed anyway."""
 _EMPTY = ("dev", "home/agent", "proc", "root", "run", "sys", "tmp", "usr/local/bin", "var/tmp")
 _LEFT = {"site-packages", "dist-packages", "__pycache__", "_bundled"}
 _TESTS_KEPT = {"__init__.py", "support"}
+_OLDEST_COMPILED = (3, 9)
+"""The first whose compiler can be told where the files are going to lie."""
 _SECONDS = 300.0
 _ASK = """
 import json, os, re, subprocess, sys
-programs, libraries, python, roots = json.loads(sys.stdin.read())
-code = ("import json, os, sys; print(json.dumps([getattr(sys, 'base_prefix', sys.prefix), "
-        "os.path.dirname(os.path.realpath(os.__file__))]))")
-prefix, library = json.loads(subprocess.check_output([python, "-I", "-c", code]))
+programs, libraries, link, program, library, roots = json.loads(sys.stdin.read())
 found = [p for p in ("/usr/bin/" + n for n in programs) if os.path.exists(p)]
 def needed(files):
     if not files:
@@ -61,18 +60,17 @@ def needed(files):
 def modules(root):
     return sorted(os.path.join(f, n) for f, _, names in os.walk(root) for n in names
                   if n.endswith(".so") or ".so." in n)
-real = os.path.realpath(python)
-base = needed([*found, real, *modules(library)])
+base = needed([*found, os.path.realpath(program), *modules(library)])
 places = {os.path.dirname(one) for one in base}
 base += [os.path.join(p, n) for n in libraries for p in sorted(places)
          if os.path.exists(os.path.join(p, n))]
-chain, link = [], python
+chain = [program]
 while os.path.islink(link):
     link = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
     chain.append(link)
 more = needed([one for root in roots for one in modules(root)])
 print(json.dumps({"programs": found, "libraries": sorted({*base, *needed(base)}), "more": more,
-                  "python": chain or [real], "prefix": prefix, "stdlib": library}))
+                  "python": chain}))
 """
 
 
@@ -84,6 +82,7 @@ class _Closure:
     libraries: tuple[str, ...]
     more: tuple[str, ...]
     python: tuple[str, ...]
+    """Programs of the interpreter: its own first, then what the environment's links lead to."""
     prefix: str
     stdlib: str
 
@@ -111,12 +110,12 @@ async def standalone_parts(
     more = [one for one in found.more if not one.startswith(own) and one not in libraries]
     base = _staged(store, lambda root: _lay_base(root, (*found.programs, *libraries)))
     interpreter = _staged(store, lambda root: _lay_interpreter(root, found))
-    bytecode = await _compile(interpreter, found, place, store=store, provider=provider)
     parts = [
         Part("/", base.path, "programs and libraries"),
         Part("/", interpreter.path, "interpreter"),
     ]
-    if any(bytecode.path.iterdir()):
+    if place.python.version >= _OLDEST_COMPILED:
+        bytecode = await _compile(interpreter, found, place, store=store, provider=provider)
         parts.append(Part(found.stdlib, bytecode.path, "bytecode of the standard library"))
     if more:
         extra = _staged(store, lambda root: _lay_all(root, more))
@@ -125,10 +124,17 @@ async def standalone_parts(
 
 
 async def _closure(place: Place, provider: SandboxProvider) -> _Closure:
-    asked = json.dumps([PROGRAMS, _LIBRARIES, f"{ENV}/bin/python", [ENV, TESTBED]])
+    prefix, numbers = place.python.prefix, place.python.version
+    if prefix is None:
+        what = "the environment does not tell which interpreter it was made with"
+        raise PrerequisiteError(what, where=f"{ENV}/pyvenv.cfg", mend="build it again")
+    name = f"python{'.'.join(map(str, numbers[:2]))}"
+    stdlib = str(prefix / "lib" / name)
+    question = [PROGRAMS, _LIBRARIES, f"{ENV}/bin/python", str(prefix / "bin" / name), stdlib]
+    asked = json.dumps([*question, [ENV, TESTBED]])
     box = await provider.create(place.spec(writable=False, runner=False))
     try:
-        argv = [str(find_interpreter().path), "-I", "-c", _ASK]
+        argv = [own_python(), "-I", "-c", _ASK]
         done = await box.exec(argv, stdin=asked.encode(), timeout=_SECONDS, output_limit=1 << 24)
     finally:
         await box.close()
@@ -142,8 +148,8 @@ async def _closure(place: Place, provider: SandboxProvider) -> _Closure:
         libraries=tuple(row["libraries"]),
         more=tuple(row["more"]),
         python=tuple(row["python"]),
-        prefix=row["prefix"],
-        stdlib=row["stdlib"],
+        prefix=str(prefix),
+        stdlib=stdlib,
     )
 
 
@@ -198,7 +204,7 @@ def _lay(root: Path, path: Path) -> None:
 def _lay_interpreter(root: Path, found: _Closure) -> None:
     for name in found.python:
         _lay(root, Path(name))
-    folder = Path(found.python[-1]).parent
+    folder = Path(found.python[0]).parent
     for name in ("python3", "python"):
         if (folder / name).exists() and not folder.is_relative_to("/usr"):
             _lay(root, folder / name)
@@ -238,7 +244,7 @@ async def _compile(
     box = await provider.create(spec)
     try:
         done = await box.exec(
-            [found.python[-1], "-I", "-m", "compileall", "-q", "-j", "0", "-s", inner, "-p",
+            [found.python[0], "-I", "-m", "compileall", "-q", "-j", "0", "-s", inner, "-p",
              found.stdlib, "--invalidation-mode", "unchecked-hash", "-x", "/(lib2to3/tests|test)/",
              inner],
             timeout=600,
