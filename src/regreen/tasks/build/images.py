@@ -6,9 +6,11 @@ then its layers are made to fit a named base image, on which a reader puts them.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 import shutil
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,8 +134,10 @@ def divide(trees: Sequence[Sequence[Path]], scratch: Path) -> list[tuple[Path, .
         For each tree its new lowers, topmost first.
     """
     shown = [merged_tree(lowers) for lowers in trees]
-    keys = [{_same_file(path, source) for path, source in tree.items()} for tree in shown]
-    shared = set[tuple[str, int, int]]().union(*keys[:1]).intersection(*keys[1:])
+    seen: dict[tuple[int, int], str] = {}
+    keys = [{path: _identity(source, seen) for path, source in tree.items()} for tree in shown]
+    shared = set[tuple[str, str]]().union(*(one.items() for one in keys[:1]))
+    shared = shared.intersection(*(one.items() for one in keys[1:]))
     common = scratch / "common"
     common.mkdir(parents=True)
     result: list[tuple[Path, ...]] = []
@@ -141,7 +145,7 @@ def divide(trees: Sequence[Sequence[Path]], scratch: Path) -> list[tuple[Path, .
         own = scratch / str(number)
         own.mkdir()
         for path, source in tree.items():
-            inside = _same_file(path, source) in shared
+            inside = (path, keys[number][path]) in shared
             if not inside or number == 0:
                 copy = (common if inside else own) / path
                 copy.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +154,15 @@ def divide(trees: Sequence[Sequence[Path]], scratch: Path) -> list[tuple[Path, .
     return result
 
 
-def _same_file(path: str, source: Path) -> tuple[str, int, int]:
-    info = source.lstat()
-    return path, info.st_dev, info.st_ino
+def _identity(path: Path, seen: dict[tuple[int, int], str]) -> str:
+    """What a file is by kind and content; each is read once, however many trees show it."""
+    info = path.lstat()
+    key = info.st_dev, info.st_ino
+    if key not in seen:
+        if stat.S_ISLNK(info.st_mode):
+            seen[key] = f"link {path.readlink()}"
+        else:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            seen[key] = f"{info.st_mode & stat.S_IXUSR} {digest}"
+    return seen[key]
