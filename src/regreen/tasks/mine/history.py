@@ -71,7 +71,7 @@ class History:
         read = self.objects.commit(commit)
         if not read.parents:
             what = "nothing comes before the first commit"
-            raise Missing(what, where=commit)
+            raise Missing(what, where=commit, first=True)
         merge = len(read.parents) > 1
         told = read_message(read.message, merge=merge)
         kind: Kind = "merge" if merge else "squash" if told.number is not None else "commit"

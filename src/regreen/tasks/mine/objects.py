@@ -24,7 +24,18 @@ _CACHE_BYTES = 64 << 20
 
 
 class Missing(TaskError):
-    """An object that the repository should hold and does not: a shallow or damaged clone."""
+    """An object that the repository should hold and does not: a shallow or damaged clone.
+
+    Args:
+        what: which.
+        where: the repository or commit.
+        mend: what to do about it.
+        first: whether nothing can be there, because it would come before the first commit.
+    """
+
+    def __init__(self, what: str, *, where: str, mend: str = "", first: bool = False) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.first = first
 
 
 @dataclass(frozen=True, slots=True)

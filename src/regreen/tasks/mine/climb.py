@@ -1,0 +1,183 @@
+"""One change on its ladder: strategies in turn until one decides it.
+
+A failure that speaks of the ground sends it to the next; one that speaks of the change ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from regreen.core.errors import InfrastructureError, TaskError
+from regreen.core.task import Task
+from regreen.tasks.mine.change import Change
+from regreen.tasks.mine.examine import Patience, Proof, examine
+from regreen.tasks.mine.ground import Ground, Grounds, Rung, lay_out
+from regreen.tasks.mine.history import History
+from regreen.tasks.mine.journal import Entry
+from regreen.tasks.mine.objects import Missing
+from regreen.tasks.mine.plan import Plan, Planner, entry
+from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.mine.row import Origin, row
+from regreen.tasks.mine.settings import MineSettings
+from regreen.tasks.mine.states import states
+from regreen.tasks.mine.survey import Survey, Surveyor
+from regreen.tasks.repo.git import describe
+from regreen.tasks.repo.sources import Checkout, described_version
+
+__all__ = ["Climber"]
+
+_OF_THE_GROUND = (Reason.ENVIRONMENT_BUILD, Reason.ENVIRONMENT_COLLECT, Reason.ENVIRONMENT_FAILS)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What trying one change on its ladder has shown so far."""
+
+    rungs: list[str] = field(default_factory=list)
+    failures: list[Rejected] = field(default_factory=list)
+    spent: list[float] = field(default_factory=list)
+    built: bool = False
+    validated: bool = False
+
+    def failed(self, rung: Rung, exc: Rejected) -> bool:
+        """Note a failure; True when another ground cannot change it."""
+        self.failures.append(exc)
+        self.rungs.append(f"{rung.name}: {exc.reason}: {exc.what}")
+        if exc.reason in _OF_THE_GROUND:
+            self.built = self.built or exc.reason is Reason.ENVIRONMENT_FAILS
+            return False
+        self.built = self.validated = True
+        return True
+
+    @property
+    def verdict(self) -> Rejected:
+        """The failure that says most: of the change, else of the first ground that got furthest."""
+        return max(self.failures, key=lambda exc: _weight(exc.reason))
+
+
+def _weight(reason: Reason) -> int:
+    return _OF_THE_GROUND.index(reason) if reason in _OF_THE_GROUND else len(_OF_THE_GROUND)
+
+
+@dataclass(slots=True)
+class Climber:
+    """Tries planned changes.
+
+    Args:
+        history: the main line.
+        origin: the repository, for the rows.
+        surveyor: reads a change again when its turn comes.
+        planner: knows on which change a ground is made.
+        grounds: environments and runners.
+        settings: how much is run.
+    """
+
+    history: History
+    origin: Origin
+    surveyor: Surveyor
+    planner: Planner
+    grounds: Grounds
+    settings: MineSettings
+
+    async def climb(self, plan: Plan) -> Entry:
+        """Decide one change."""
+        attempt = _Attempt()
+        fields: dict[str, object]
+        try:
+            survey = self.surveyor.read(plan.change)
+            task = await self._task(plan, survey, attempt)
+            fields = {"status": "verified", "task": task, "built": True, "validated": True}
+        except Rejected as exc:
+            fields = {"status": "rejected", "reason": exc.reason, "detail": exc.what}
+            fields |= {"built": attempt.built, "validated": attempt.validated}
+        except Missing as exc:
+            fields = {"status": "rejected", "reason": Reason.UNREADABLE, "detail": exc.what}
+        except InfrastructureError as exc:
+            fields = {"status": "rejected", "reason": Reason.INFRASTRUCTURE, "detail": exc.what}
+        spent = round(sum(attempt.spent), 3)
+        return entry(
+            plan.name, plan.change, rungs=tuple(attempt.rungs), cpu_seconds=spent, **fields
+        )
+
+    async def _task(self, plan: Plan, survey: Survey, attempt: _Attempt) -> Task:
+        """Try the strategies in turn until one decides the change.
+
+        Raises:
+            Rejected: none makes it a task.
+        """
+        base = self.history.objects.tree(plan.change.base)
+        after = self.history.objects.tree(plan.change.commit)
+        for rung in plan.rungs:
+            try:
+                ground = await self._ground(plan, rung)
+            except TaskError as exc:
+                attempt.failed(rung, Rejected(Reason.ENVIRONMENT_BUILD, exc.what))
+                continue
+            given = states(ground, base, after, survey.split, self.history.objects)
+            try:
+                proof = await examine(
+                    ground,
+                    given,
+                    survey.split,
+                    survey.others,
+                    patience=self._patience(),
+                    spent=attempt.spent,
+                )
+                task = self._row(survey, proof, ground)
+                attempt.rungs.append(f"{rung.name}: verified")
+                return task
+            except Rejected as exc:
+                if attempt.failed(rung, exc):
+                    break
+        raise attempt.verdict
+
+    def _patience(self) -> Patience:
+        return Patience(
+            test_seconds=self.settings.test_seconds,
+            run_seconds=self.settings.run_seconds,
+            pass_to_pass=self.settings.pass_to_pass,
+        )
+
+    async def _ground(self, plan: Plan, rung: Rung) -> Ground:
+        key = plan.key(rung)
+        return await self.grounds.get(key, lambda: self._checkout(self.planner.newest(key)))
+
+    def _checkout(self, change: Change) -> Checkout:
+        objects = self.history.objects
+        survey = self.surveyor.read(change)
+        name = survey.name or self.origin.repo.rpartition("/")[2]
+        return Checkout(
+            name=name,
+            repo=self.origin.repo,
+            spec=self.origin.spec,
+            commit=change.commit,
+            date=change.date,
+            tree=lay_out(
+                objects.tree(change.commit), objects, self.surveyor.store, where=self.origin.spec
+            ),
+            version=self._version(change.commit),
+            license=survey.license,
+        )
+
+    def _version(self, commit: str) -> str:
+        return described_version(describe(self.history.objects.repository, commit)) or "0.0.0"
+
+    def _row(self, survey: Survey, proof: Proof, ground: Ground) -> Task:
+        change = self.history.with_messages(survey.change)
+        task = row(
+            survey,
+            proof,
+            ground,
+            self.origin,
+            repaired=self.surveyor.digest(survey),
+            version=self._version(change.base),
+            statement=f"{change.subject}\n\n{change.body}".strip() + "\n",
+            hints="",
+        )
+        while (size := len(task.model_dump_json())) > self.settings.row_bytes:
+            kept = task.PASS_TO_PASS[: len(task.PASS_TO_PASS) // 2]
+            if not kept:
+                detail = f"a row of {size} bytes; {self.settings.row_bytes} are allowed"
+                raise Rejected(Reason.TOO_LARGE, detail)
+            task = task.model_copy(update={"PASS_TO_PASS": kept})
+        return task

@@ -1,0 +1,153 @@
+"""The plan of a job: every change read once, those that can be decided grouped by their grounds.
+
+A ground is made on the newest change of its group, whatever is tried first and whatever an earlier
+run of the job decided, so that the same history gives the same environments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from regreen.tasks.build.interpreters import Interpreter
+from regreen.tasks.mine.change import Change
+from regreen.tasks.mine.ground import GroundKey, Rung
+from regreen.tasks.mine.history import History
+from regreen.tasks.mine.journal import Entry, Journal
+from regreen.tasks.mine.ladder import dated, rungs
+from regreen.tasks.mine.objects import Missing
+from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.mine.split import screened
+from regreen.tasks.mine.survey import Survey, Surveyor
+
+__all__ = ["Plan", "Planner", "entry"]
+
+_NO_CANDIDATE = (Reason.FIRST_COMMIT, Reason.NO_SOURCE, Reason.NO_TESTS, Reason.SYNC_MERGE,
+                 Reason.TOO_MANY_FILES)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A change that will be tried."""
+
+    name: str
+    """The commit or range as it was asked for."""
+    change: Change
+    """The step of the history."""
+    needs: str
+    """Digest of what its environment depends on."""
+    options: tuple[str, ...]
+    """Options of pytest that its tree needs."""
+    rungs: tuple[Rung, ...]
+    """Strategies to try, in order."""
+
+    def key(self, rung: Rung) -> GroundKey:
+        """What decides its ground for one strategy."""
+        date = dated(self.change.date, rung.interpreter)
+        return GroundKey(self.needs, date, rung, self.options)
+
+
+def entry(name: str, change: Change, **fields: object) -> Entry:
+    """An entry of the journal about a change."""
+    told = {
+        "commit": name,
+        "number": change.number,
+        "subject": change.subject[:200],
+        "date": change.date.isoformat(),
+    }
+    return Entry.model_validate({**told, **fields})
+
+
+@dataclass(slots=True)
+class Planner:
+    """Reads changes and notes what cannot become a task.
+
+    Args:
+        history: the main line.
+        surveyor: reads one change.
+        journal: takes what is decided by reading alone.
+        interpreters: the running Python, then others of this machine.
+        installed: copy environments from this installation.
+        listed: whether the changes were named one by one: then none is left out as no candidate.
+    """
+
+    history: History
+    surveyor: Surveyor
+    journal: Journal
+    interpreters: Sequence[Interpreter]
+    installed: bool = False
+    listed: bool = False
+    candidates: int = 0
+    plans: list[Plan] = field(default_factory=list)
+    _newest: dict[GroundKey, Plan] = field(default_factory=dict)
+    _seen: dict[str, str] = field(default_factory=dict)
+
+    def read(self, name: str) -> None:
+        """Read one change: it is planned, or written down with the reason why not."""
+        known = self.journal.entries.get(name)
+        if known and known.status != "verified" and not known.rungs:
+            self.candidates += known.status == "rejected"
+            return
+        try:
+            change = self.history.change(name)
+        except Missing as exc:
+            reason = Reason.FIRST_COMMIT if exc.first else Reason.UNREADABLE
+            out = self._out(Rejected(reason, exc.what))
+            self._note(Entry.model_validate({"commit": name, **out}))
+            return
+        try:
+            screened(change, limits=self.surveyor.limits, all_kinds=self.listed)
+            survey = self.surveyor.read(change)
+            self._refuse_twice(survey)
+            self._plan(name, survey)
+        except Rejected as exc:
+            self._note(entry(name, change, **self._out(exc)))
+        except Missing as exc:
+            out = self._out(Rejected(Reason.UNREADABLE, exc.what))
+            self._note(entry(name, change, **out))
+
+    def newest(self, key: GroundKey) -> Change:
+        """The change that a ground is made on."""
+        return self._newest[key].change
+
+    def order(self) -> list[Plan]:
+        """The plans, those of one ground next to each other."""
+        place = {key: number for number, key in enumerate(self._newest)}
+        return sorted(self.plans, key=lambda plan: place[plan.key(plan.rungs[0])])
+
+    def _plan(self, name: str, survey: Survey) -> None:
+        running, *others = self.interpreters
+        ladder = rungs(
+            survey.change.date,
+            running,
+            others,
+            foreign=survey.foreign,
+            installed=self.installed,
+        )
+        plan = Plan(name, survey.change, survey.needs, survey.options, ladder)
+        self.candidates += 1
+        self.plans.append(plan)
+        for rung in ladder:
+            self._newest[plan.key(rung)] = plan
+
+    def _refuse_twice(self, survey: Survey) -> None:
+        """A backport or a change merged twice is one task.
+
+        Raises:
+            Rejected: the same lines were changed before.
+        """
+        lines = [line for line in survey.split.patch.splitlines() if line[:1] in "+-"]
+        key = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+        first = self._seen.setdefault(key, survey.change.commit)
+        if first != survey.change.commit:
+            raise Rejected(Reason.DUPLICATE, f"of {first[:10]}")
+
+    def _out(self, exc: Rejected) -> dict[str, object]:
+        dropped = exc.reason in _NO_CANDIDATE and not self.listed
+        status = "dropped" if dropped else "rejected"
+        return {"status": status, "reason": exc.reason, "detail": exc.what}
+
+    def _note(self, found: Entry) -> None:
+        self.candidates += found.status == "rejected"
+        self.journal.add(found)
