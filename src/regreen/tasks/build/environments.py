@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from regreen.core.errors import PrerequisiteError, TaskError
 from regreen.grading.place import ENV, TESTBED
@@ -25,6 +26,7 @@ from regreen.tasks.build.distributions import installed_tools, pins, with_depend
 from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
 from regreen.tasks.build.rungs import climb, version_variables
 from regreen.tasks.build.settle import keep_changes, settle_environment
+from regreen.tasks.build.shims import Adaptation
 from regreen.tasks.build.suitable import add_missing, settle_runner
 from regreen.tasks.repo.discovery import Suite, find_suite
 from regreen.tasks.repo.project import Project
@@ -35,7 +37,7 @@ __all__ = ["TOOLS", "BuiltEnvironment", "build", "build_tools"]
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
 _OLDER_TOOLS = ("coverage==7.10.7", "time-machine==2.19.0")
 """The last for Python 3.9, the oldest that the test runner itself runs in, and 3.10."""
-_SCHEMA = "regreen.environment:3"
+_SCHEMA = "regreen.environment:4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ async def build(
     provider: SandboxProvider,
     python: str | None = None,
     requirements: tuple[str, ...] = (),
+    adaptation: Adaptation | None = None,
     offline: bool = False,
     note: Callable[[str], None] = lambda _: None,
 ) -> BuiltEnvironment:
@@ -84,6 +87,7 @@ async def build(
         provider: makes the boxes.
         python: version or path of an interpreter of this machine; the running one when None.
         requirements: more packages to install, in uv's notation.
+        adaptation: what lies over the environment when its tests are collected.
         offline: refuse to build; what is cached still serves.
         note: is told about each step, one line at a time.
 
@@ -99,6 +103,7 @@ async def build(
         [
             *(_SCHEMA, checkout.tree.digest, date, interpreter.version, str(interpreter.prefix)),
             *(checkout.version, installed_version("uv"), sorted(requirements)),
+            *((adaptation.shim.digest, adaptation.options) if adaptation else ()),
         ]
     )
     if known := _recall(store, key, interpreter):
@@ -115,6 +120,7 @@ async def build(
         provider=provider,
         date=date,
         requirements=requirements,
+        adaptation=adaptation,
         note=note,
     )
     built = replace(built, seconds=round(time.monotonic() - started, 1))
@@ -131,6 +137,7 @@ async def _build(
     provider: SandboxProvider,
     date: str,
     requirements: tuple[str, ...],
+    adaptation: Adaptation | None,
     note: Callable[[str], None],
 ) -> BuiltEnvironment:
     tree = checkout.tree.path
@@ -156,13 +163,9 @@ async def _build(
             )
             missing = await add_missing(builder, tree, suite, note)
             changes = _changes(await builder.box.snapshot(TESTBED, store), checkout.tree, store)
-            lowers = ((changes.path,) if changes else ()) + (tree,)
-            quiet = BoxSpec(
-                mounts=(Mount(target=TESTBED, lowers=lowers),),
-                binds=((staged, ENV), *interpreter.binds),
-                env={"PATH": f"{ENV}/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
-                limits=Limits(memory_bytes=4 << 30),
-            )
+            quiet = _quiet(staged, (*((changes,) if changes else ()), checkout.tree), interpreter)
+            if adaptation:
+                quiet = adaptation.over(quiet)
             collection = await settle_runner(
                 builder, provider, quiet, suite=suite, tree=tree, note=note
             )
@@ -187,6 +190,19 @@ async def _build(
         collected=collection.count,
         notes=missing + ((collection.problem,) if collection.problem else ()),
         seconds=0.0,
+    )
+
+
+def _quiet(env: Path, tree: tuple[Layer, ...], interpreter: Interpreter) -> BoxSpec:
+    """A box without network that shows an environment still in the making."""
+    return BoxSpec(
+        mounts=(
+            Mount(target=TESTBED, lowers=tuple(layer.path for layer in tree)),
+            Mount(target=ENV, lowers=(env,), writable=False),
+        ),
+        binds=interpreter.binds,
+        env={"PATH": f"{ENV}/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
+        limits=Limits(memory_bytes=4 << 30),
     )
 
 

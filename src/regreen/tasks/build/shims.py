@@ -6,16 +6,18 @@ nothing more. The layer lies over an environment, in the agent's box as in the j
 
 from __future__ import annotations
 
+import shlex
 import shutil
+from dataclasses import dataclass, replace
 
 from regreen.grading.place import ENV
+from regreen.sandbox.base import BoxSpec
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.interpreters import Interpreter
 
-__all__ = ["NEUTRAL_OPTIONS", "shim_layer"]
+__all__ = ["Adaptation", "shim_layer"]
 
-NEUTRAL_OPTIONS = ("-c", f"{ENV}/neutral.ini", "--rootdir=/testbed")
-"""Options of pytest that set the project's own settings aside."""
+_NEUTRAL = ("-c", f"{ENV}/neutral.ini", "--rootdir=/testbed")
 
 _OLDEST = (3, 4)
 """Before it no finder knows specs, and nothing had left the standard library yet."""
@@ -136,6 +138,26 @@ for _name, _repair in _REPAIRS.items():
         _repair(sys.modules[_name])
 sys.meta_path.insert(0, _Repairer())
 '''
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What is put over an environment for code older than its Python."""
+
+    shim: Layer
+    """Lies over /opt/env."""
+    options: tuple[str, ...] = _NEUTRAL
+    """Options of pytest that set the project's own settings aside."""
+
+    def over(self, spec: BoxSpec) -> BoxSpec:
+        """A box's description with the adaptation in it."""
+        mounts = tuple(
+            replace(one, lowers=(self.shim.path, *one.lowers)) if one.target == ENV else one
+            for one in spec.mounts
+        )
+        return replace(
+            spec, mounts=mounts, env={**spec.env, "PYTEST_ADDOPTS": shlex.join(self.options)}
+        )
 
 
 def shim_layer(interpreter: Interpreter, store: LayerStore) -> Layer:

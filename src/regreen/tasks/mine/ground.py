@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from regreen.core.errors import PrerequisiteError, TaskError
 from regreen.grading.place import Place, compile_environment
@@ -20,7 +21,7 @@ from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.environments import BuiltEnvironment, build, build_tools
 from regreen.tasks.build.installed import installed_environment
 from regreen.tasks.build.interpreters import Interpreter
-from regreen.tasks.build.shims import NEUTRAL_OPTIONS, shim_layer
+from regreen.tasks.build.shims import Adaptation, shim_layer
 from regreen.tasks.mine.objects import Objects, Tree
 from regreen.tasks.prove.bench import Bench
 from regreen.tasks.repo.sources import Checkout
@@ -167,8 +168,9 @@ class Grounds:
     async def _make(self, key: GroundKey, checkout: Checkout) -> Ground:
         rung = key.rung
         self.note(f"{rung.name} as of {key.date:%Y-%m-%d}, on {checkout.commit[:10]}")
-        built = await self._built(key, checkout)
-        shim = shim_layer(rung.interpreter, self.store) if rung.adapted else None
+        adaptation = Adaptation(shim_layer(rung.interpreter, self.store)) if rung.adapted else None
+        built = await self._built(key, checkout, adaptation)
+        shim = adaptation.shim if adaptation else None
         tools = await build_tools(
             store=self.store, provider=self.provider, python=str(rung.interpreter.path)
         )
@@ -177,7 +179,7 @@ class Grounds:
             tree=(*((built.build.path,) if built.build else ()), checkout.tree.path),
             env=(*((shim.path,) if shim else ()), *env),
             tools=tools.path,
-            args=(*(NEUTRAL_OPTIONS if rung.adapted else ()), *key.options),
+            args=(*(adaptation.options if adaptation else ()), *key.options),
         )
         return Ground(
             key=key,
@@ -189,19 +191,23 @@ class Grounds:
             bench=Bench(self.provider, place, workers=self.workers, warm=("regreen_box.warm",)),
         )
 
-    async def _built(self, key: GroundKey, checkout: Checkout) -> BuiltEnvironment:
+    async def _built(
+        self, key: GroundKey, checkout: Checkout, adaptation: Adaptation | None
+    ) -> BuiltEnvironment:
         """Built as of the quarter's first day; else, for what is younger, of the change's own."""
         store, provider = self.store, self.provider
         if key.rung.installed:
             return await installed_environment(checkout, store=store, provider=provider)
         python = str(key.rung.interpreter.path)
-        dated = replace(checkout, date=key.date)
+        wanted = partial(
+            build, store=store, provider=provider, python=python, adaptation=adaptation
+        )
         try:
-            return await build(dated, store=store, provider=provider, python=python)
+            return await wanted(replace(checkout, date=key.date))
         except TaskError:
             if checkout.date <= key.date:
                 raise
-            return await build(checkout, store=store, provider=provider, python=python)
+            return await wanted(checkout)
 
     async def _touch(self, key: GroundKey) -> None:
         """Note a use; close the runners of what was not used for longest."""
