@@ -1,0 +1,117 @@
+"""The code a patch adds, line by line without its spaces, to find it in a text.
+
+Comments, documentation and examples at prompts are no part of it, nor is a line that stood in the
+old text already: who quotes those gives nothing away.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from dataclasses import dataclass
+
+__all__ = ["FixLines", "fix_lines"]
+
+_DISTINCTIVE = 12
+_PIECE = 16
+_PROSE_FILES = re.compile(
+    r"\.(?:md|rst|txt|html?|adoc|po|pot|csv|json|lock)$|(?:^|/)(?:docs?|changes|news)[./]"
+    r"|(?:^|/)(?:AUTHORS|CHANGE\w*|HISTORY|NEWS|README|LICENSE|COPYING)\b",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"\w\(|\w\[|\w=|=\s|[=<>!]=|[:,\\({\[]$|^[)\]}]|\w\.\w+\b.*[()=]|\byield\b|->")
+_SIGNATURE = re.compile(r"^(?:async)?(?:def\w+\(|class\w+[(:])")
+
+
+@dataclass(frozen=True, slots=True)
+class FixLines:
+    """What a fix adds and what stood there before."""
+
+    added: frozenset[str]
+    """Distinctive lines of code, spaces taken out."""
+    before: str = ""
+    """Context and removed lines, spaces taken out, joined."""
+
+    def shown_by(self, text: str) -> bool:
+        """Whether a text holds one of the lines, whatever its spaces."""
+        return self.first(text) is not None
+
+    def first(self, text: str) -> tuple[int, int] | None:
+        """Where the first line of the fix stands in a text: its begin and end."""
+        if not self.added:
+            return None
+        places = [i for i, char in enumerate(text) if not char.isspace()]
+        squeezed = "".join(text[i] for i in places)
+        for line in sorted(self.added):
+            at = squeezed.find(line)
+            while at >= 0:
+                start, end = places[at], places[at + len(line) - 1] + 1
+                if _alone(text, start, end):
+                    return start, end
+                at = squeezed.find(line, at + 1)
+        return None
+
+    def piece(self, code: str) -> bool:
+        """Whether code is a telling part of one of the lines, and of nothing that stood before."""
+        text = _squeezed(code)
+        if len(text) < _PIECE or not re.search(r"[(\[=]", text) or text in self.before:
+            return False
+        return any(text in line for line in self.added if not _SIGNATURE.match(line))
+
+
+def fix_lines(patch: str) -> FixLines:
+    """Read a patch; files of prose and data that it touches do not count."""
+    added: list[str] = []
+    before: list[str] = []
+    inside = counted = False
+    for line in patch.splitlines():
+        if line.startswith("diff --git "):
+            inside, counted = False, not _PROSE_FILES.search(line.rpartition(" b/")[2].strip('"'))
+        elif line.startswith("@@"):
+            inside = True
+        elif inside and counted and line[:1] == "+":
+            added.append(line[1:])
+        elif inside and counted and line[:1] in ("-", " "):
+            before.append(_squeezed(line[1:]))
+    old = "\n".join(before)
+    known = set(before)
+    found = {_squeezed(line) for line in added if _is_code(line)}
+    kept = {line for line in found if len(line) >= _DISTINCTIVE and line not in known}
+    return FixLines(frozenset(kept), old)
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """Whether a span is not a part of longer words."""
+    left = start and text[start - 1].isalnum() and text[start].isalnum()
+    right = end < len(text) and text[end].isalnum() and text[end - 1].isalnum()
+    return not (left or right)
+
+
+def _is_code(line: str) -> bool:
+    bare = line.strip()
+    if not bare or bare.startswith(("#", ">>>", "... ", '"""', "'''", ":param", ":return", "..")):
+        return False
+    for text in (bare, f"{bare}\n    pass", f"if x:\n    pass\n{bare}\n    pass"):
+        try:
+            tree = ast.parse(textwrap.dedent(text))
+        except (SyntaxError, ValueError):
+            continue
+        return not _is_words(tree)
+    return bool(_CODE.search(bare))
+
+
+def _is_words(tree: ast.Module) -> bool:
+    """Whether it parses only as words do, for example ``not found`` or ``foo``."""
+    node = tree.body[0] if tree.body else None
+    if not isinstance(node, ast.Expr):
+        return False
+    kinds = (
+        *(ast.Name, ast.Constant, ast.Attribute, ast.Compare, ast.BoolOp, ast.UnaryOp),
+        *(ast.Is, ast.IsNot, ast.In, ast.NotIn, ast.And, ast.Or, ast.Not, ast.Load),
+    )
+    return all(isinstance(one, kinds) for one in ast.walk(node.value))
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\s+", "", text)
