@@ -8,20 +8,10 @@ from hypothesis import strategies as st
 
 from regreen.tasks.mine.passages import join, map_units, passages, sentences, tidy
 
-LINES = st.sampled_from(
-    """
-Some words.
-- item
-    indented()
-```python
-```
-~~~
->>> f(1)
-# Title
-Traceback (most recent call last):
-  File "a.py", line 1, in f
-ValueError: no""".split("\n")
-)
+PROSE = ("", "Some words.", "- item", "    indented()", "# Title", ">>> f(1)")
+FENCES = ("```python", "```", "~~~")
+FRAMES = ("Traceback (most recent call last):", '  File "a.py", line 1, in f', "ValueError: no")
+LINES = st.sampled_from((*PROSE, *FENCES, *FRAMES))
 
 
 def kinds(text: str) -> list[tuple[bool, tuple[str, ...]]]:

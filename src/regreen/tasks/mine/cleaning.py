@@ -95,6 +95,7 @@ def clean(text: str, origin: Origin, removed: list[Removal]) -> str:
 def clean_title(title: str, removed: list[Removal]) -> str:
     """A title or first line without number, marks and prefixes."""
     text = _drop(_MARK, " ".join(_CONTROL.sub("", title).split()), "boilerplate", removed)
+    text = re.sub(r"^Merge (?:pull request|branch|PR|remote)\b.*", "", text)
     text = re.sub(r"\s*\((?:PR |GH-?|bug |issue )?#?\d+\)\s*$", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^(?:\[(?:WIP|MRG(?:\+\d)?|RFC|BUG|ENH|FIX|RDY|READY)\]\s*)+", "", text)
     text = re.sub(r"^\w{1,10}(?:\([\w., /-]+\))?!?:\s+(?=\S)", _kind_prefix, text)

@@ -201,7 +201,8 @@ _ASIDE = re.compile(
     r"|\b(?:doc)?tests?\b|test_\w+|\b(?:coverage|benchmark\w*|docstrings?|comments?|whitespace|typos?"
     r"|lint|flake8|pep-?8|black|isort|travis|authors?|contributors?|change ?log|readme|oops|cleanup"
     r"|clean up|nits?|formatting|thanks|review|conflicts?|wip|spelling|doc fix\w*|rebase"
-    r"|code ?style|licen[sc]e|gitignore|manifest|examples?|pull request)\b|\.tox\b",
+    r"|code ?style|licen[sc]e|gitignore|manifest|examples?|pull request|docs?|documentation"
+    r"|backticks|dev version)\b|\.tox\b",
     re.IGNORECASE,
 )
 
