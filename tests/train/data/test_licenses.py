@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.conftest import write_files
 
-from regreen.train.data.licenses import license_of, read_license
+from regreen.tasks.repo.license import read_license
+from regreen.train.data.licenses import license_of
 
 MIT = (
     "MIT License\n\nPermission is hereby granted, free of charge, to any\nperson obtaining a copy\n"

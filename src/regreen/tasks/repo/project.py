@@ -15,17 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from regreen.tasks.repo.license import expression
+
 __all__ = ["Project", "inside"]
 
 _MAX_BYTES = 4 << 20
-_LICENSE_TEXTS = {
-    "Permission is hereby granted, free of charge": "MIT",
-    "Apache License Version 2.0": "Apache-2.0",
-    "Neither the name": "BSD-3-Clause",
-    "Redistribution and use in source and binary forms": "BSD-2-Clause",
-    "Mozilla Public License Version 2.0": "MPL-2.0",
-    "PYTHON SOFTWARE FOUNDATION LICENSE": "PSF-2.0",
-}
+_LICENSE_FILE = re.compile(r"(?:UN)?(?:LICEN[CS]E|COPYING)(?:[.-](?!py$).*)?", re.IGNORECASE)
 
 
 def inside(tree: Path, path: Path) -> bool:
@@ -135,11 +130,13 @@ class Project:
 
     @cached_property
     def license(self) -> str:
-        """Licence: an SPDX expression when declared, else the short text or the classifier."""
+        """Licence: an SPDX expression where the project's words allow one, else its words."""
         declared = self.table("project").get("license")
         classifiers = list(self.table("project").get("classifiers") or [])
         classifiers += self._headers.get_all("Classifier") or []
         classifiers += self.setup_cfg.get("metadata", "classifiers", fallback="").splitlines()
+        listed = self.setup_py.get("classifiers")
+        classifiers += listed if isinstance(listed, list | tuple) else []
         candidates = [
             declared if isinstance(declared, str) else (declared or {}).get("text"),
             self._headers.get("License-Expression"),
@@ -147,23 +144,21 @@ class Project:
             self.setup_cfg.get("metadata", "license", fallback=""),
             self.table("tool", "poetry").get("license"),
             self.setup_py.get("license"),
-            *(one.rpartition("::")[2] for one in classifiers if one.startswith("License ::")),
+            *(str(one).rpartition("::")[2] for one in classifiers if _is_license(str(one))),
         ]
-        texts = (str(one or "").strip() for one in candidates)
-        stated = next((one for one in texts if 0 < len(one) < 80 and one != "UNKNOWN"), "")
-        return stated or self._license_of_text()
+        return expression([str(one or "") for one in candidates], self._license_files())
 
-    def _license_of_text(self) -> str:
-        for name in ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENSE.rst", "COPYING"):
-            head = " ".join(self.text(name)[:2000].split())
-            for phrase, identifier in _LICENSE_TEXTS.items():
-                if phrase in head:
-                    return identifier
-        return ""
+    def _license_files(self) -> dict[str, str]:
+        names = (path.name for path in self.tree.iterdir()) if self.tree.is_dir() else ()
+        return {name: self.text(name) for name in names if _LICENSE_FILE.fullmatch(name)}
 
     @cached_property
     def _headers(self) -> Any:  # email.message.Message, whose values are Any
         return HeaderParser().parsestr(self.text("PKG-INFO"))
+
+
+def _is_license(classifier: str) -> bool:
+    return classifier.startswith("License ::") and not classifier.endswith("OSI Approved")
 
 
 def _called(function: ast.Name | ast.Attribute) -> str:
