@@ -98,6 +98,8 @@ tasks.command("regreen.cli.build:build", name="build")
 tasks.command("regreen.cli.validate:validate", name="validate")
 tasks.command("regreen.cli.show:show", name="show")
 tasks.command("regreen.cli.tasks_convert:convert_tasks", name="convert")
+tasks.command("regreen.cli.tasks_rate:rate", name="rate")
+tasks.command("regreen.cli.tasks_decontaminate:decontaminate", name="decontaminate")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-__all__ = ["FixLines", "fix_lines"]
+__all__ = ["FixLines", "fix_lines", "is_prose"]
 
 _DISTINCTIVE = 12
 _PIECE = 16
@@ -67,7 +67,7 @@ def fix_lines(patch: str) -> FixLines:
     inside = counted = False
     for line in patch.splitlines():
         if line.startswith("diff --git "):
-            inside, counted = False, not _PROSE_FILES.search(line.rpartition(" b/")[2].strip('"'))
+            inside, counted = False, not is_prose(line.rpartition(" b/")[2].strip('"'))
         elif line.startswith("@@"):
             inside = True
         elif inside and counted and line[:1] == "+":
@@ -79,6 +79,11 @@ def fix_lines(patch: str) -> FixLines:
     found = {_squeezed(line) for line in added if _is_code(line)}
     kept = {line for line in found if len(line) >= _DISTINCTIVE and line not in known}
     return FixLines(frozenset(kept), old)
+
+
+def is_prose(path: str) -> bool:
+    """Whether a file holds documentation or data rather than code."""
+    return bool(_PROSE_FILES.search(path))
 
 
 def _alone(text: str, start: int, end: int) -> bool:
