@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regreen.tasks.mine.cleaning import Origin, Removal
-from regreen.tasks.mine.fixlines import fix_lines
 from regreen.tasks.mine.redact import Hidden, redact
 from regreen.tasks.mine.telling import information, without_telling
+from regreen.tasks.tell.fixlines import fix_lines
 
 PATCH = '''\
 diff --git a/src/bag/core.py b/src/bag/core.py

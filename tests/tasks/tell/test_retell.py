@@ -10,6 +10,7 @@ import pytest
 from regreen.core.task import Task
 from regreen.inference import ChatClient, Endpoint, Reply, ScriptedEndpoint, say
 from regreen.tasks.tell.retell import MAX_CHARACTERS, faults, retell
+from regreen.tasks.tell.specified import LEAD, specified
 
 PATCH = """\
 diff --git a/src/bag/core.py b/src/bag/core.py
@@ -66,7 +67,7 @@ def test_a_good_answer_is_taken_and_nothing_else_changes():
     assert requests == 1
     assert notes == [
         "1 of 1 statements written by m; 0 gave something away and 0 never came: "
-        "their templates stay"
+        "the rules' texts stay"
     ]
 
 
@@ -179,6 +180,40 @@ def test_an_answer_that_breaks_off_is_not_taken():
 )
 def test_faults_are_named(text, fault):
     assert fault in faults(text, task())
+
+
+MINED = task().model_copy(
+    update={
+        "source": "mined",
+        "interface": "# bag\ndef take(items): ...",
+        "problem_statement": specified(
+            'take() is wrong\n\n```\n  File "/x/bag/core.py", line 2\n```\n\n'
+            "The code says `return items.pop(1)`.\n",
+            "# bag\ndef take(items): ...",
+        ),
+    }
+)
+
+
+def test_a_mined_text_is_rewritten_without_its_interface_which_is_put_back():
+    seen: list[str] = []
+
+    def script(messages):
+        seen.append(messages[0]["content"] + messages[1]["content"])
+        return say(GOOD)
+
+    (done,), _, _ = told(script, tasks=[MINED])
+    assert done.problem_statement == specified(GOOD, MINED.interface)
+    assert "What is known:\n\ntake() is wrong" in seen[0]
+    assert LEAD not in seen[0]
+
+
+def test_of_a_mined_text_the_model_may_keep_what_the_rules_had_kept():
+    kept = "take() is wrong: in /x/bag/core.py it says `return items.pop(1)`.\n"
+    assert faults(kept, MINED) == []
+    assert "a line of the fix" in faults(kept, task())
+    assert "a line of the fix" in faults("Write `return items.pop(0)`.", MINED)
+    assert "path tests/test_bag.py" in faults("See tests/test_bag.py", MINED)
 
 
 @pytest.mark.parametrize("text", [GOOD, TEMPLATE, "I tested it on the latest release: wrong."])

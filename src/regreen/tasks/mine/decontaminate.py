@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from regreen.core.task import Task
-from regreen.tasks.mine.fixlines import is_prose
 from regreen.tasks.mine.known import Entry, entry_of_id, read_known
+from regreen.tasks.tell.fixlines import is_prose
 from regreen.tasks.tell.specified import unspecified
 
 __all__ = ["SIMILAR", "Known", "Overlap", "decontaminated", "load_known"]

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from regreen.tasks.mine.cleaning import Origin, Removal
-from regreen.tasks.mine.fixlines import FixLines
 from regreen.tasks.mine.passages import Passage, join, map_units, passages, sentences, tidy
 from regreen.tasks.mine.telling import without_telling
+from regreen.tasks.tell.fixlines import FixLines
 
 __all__ = ["Hidden", "redact"]
 

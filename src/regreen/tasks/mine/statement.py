@@ -15,10 +15,10 @@ from typing import Literal, Protocol
 
 from regreen.tasks.mine.change import Change
 from regreen.tasks.mine.cleaning import Origin, Removal, clean, clean_title
-from regreen.tasks.mine.fixlines import fix_lines
 from regreen.tasks.mine.redact import Hidden, redact
 from regreen.tasks.mine.telling import MIN_WORDS, THIN_WORDS, information
 from regreen.tasks.tell.describe import safest, symptom
+from regreen.tasks.tell.fixlines import fix_lines
 from regreen.tasks.tell.leaks import changed_paths, leaks
 from regreen.tasks.tell.specified import specified
 

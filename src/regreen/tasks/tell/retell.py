@@ -1,8 +1,9 @@
 """Problem statements written by a model, checked by rule.
 
-The model rewrites the template statement the way a user of the library would report it. What it
-answers is checked; a text that gives something away is sent back once, and when that does not
-help, or the endpoint fails, the template stays: no task is lost, and no text is trusted.
+The model rewrites a template, or the words of those who made a real change, the way a user of the
+library would report it. The paragraph that names what tests need is kept from it and put back. What
+it answers is checked; a text that gives something away is sent back once, and when that does not
+help, or the endpoint fails, the rules' text stays: no task is lost, and no text is trusted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Literal, Protocol
 from regreen.core.errors import ModelError
 from regreen.core.task import Task
 from regreen.inference import Completion, Endpoint, Message
+from regreen.tasks.tell.fixlines import fix_lines
 from regreen.tasks.tell.leaks import changed_lines, changed_paths, fragments, leaks
+from regreen.tasks.tell.specified import specified, unspecified
 
 __all__ = ["STYLE", "Teller", "faults", "retell"]
 
@@ -59,10 +62,25 @@ exact error from the report. Shorten it only where the rest shows the same.
 failing in them.
 - Answer with the issue alone, no remarks about it."""
 
+_STYLE_MINED = """\
+You write issues for open-source libraries. You are given what is known of a change that a library \
+needs: reports by its users, notes by those who later made the change, or an automatic report. \
+Write the issue that should have been filed before: what is wrong or missing, and what is wanted \
+instead, so that somebody who has not seen the change can give the library that behaviour.
+
+- Begin with a title line.
+- Keep every fact about behaviour: names of the public interface, values, messages, types of \
+errors, code that reproduces it, and errors as they were seen. Invent nothing.
+- Leave out how it was done or might be done, who did it, numbers of issues, and links. Name no \
+source file.
+- Do not mention tests, test suites or test tools, and do not say that anything was passing or \
+failing in them.
+- Answer with the issue alone, no remarks about it."""
+
 _USER = """\
 Library: {library}
 
-Automatic report:
+{kind}:
 
 {statement}"""
 
@@ -82,13 +100,14 @@ def faults(text: str, task: Task) -> list[str]:
     """Why a text cannot be the statement of a task; empty when it can."""
     if not text.strip():
         return ["it is empty"]
-    found = leaks(
-        text,
-        tests=task.FAIL_TO_PASS,
-        paths=[*changed_paths(task.patch), *changed_paths(task.test_patch)],
-        secrets=changed_lines(task.patch),
-    )
-    allowed = task.problem_statement  # what the rules let through once is no fault of the model
+    # What the rules let through once is no fault of the model.
+    allowed = task.problem_statement
+    found = _given_away(text, task)
+    if task.source == "mined":
+        known = _given_away(allowed, task)
+        found = [one for one in found if one not in known]
+        if fix_lines(task.patch).shown_by(text):
+            found.append("a line of the fix")
     found += [
         what
         for pattern, what in _FORBIDDEN
@@ -98,9 +117,19 @@ def faults(text: str, task: Task) -> list[str]:
         fragments(allowed, changed_lines(task.patch))
     ):
         found.append("an expression of the fix")
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > max(MAX_CHARACTERS, len(allowed)):
         found.append(f"it is longer than {MAX_CHARACTERS} characters")
     return list(dict.fromkeys(found))
+
+
+def _given_away(text: str, task: Task) -> list[str]:
+    """What a text says of tests, files and lines; of a real change, old lines are no secret."""
+    return leaks(
+        text,
+        tests=task.FAIL_TO_PASS,
+        paths=[*changed_paths(task.patch), *changed_paths(task.test_patch)],
+        secrets=() if task.source == "mined" else changed_lines(task.patch),
+    )
 
 
 async def retell(
@@ -114,11 +143,11 @@ async def retell(
     """Have a model write the statements of tasks.
 
     Args:
-        tasks: with their template statements.
+        tasks: with the statements that rules made.
         client: the model.
         workers: tasks in work at once.
         note: told how many texts were taken, refused for what they gave away, or never came.
-        opening: the conversation that asks for a task's text; the template's own when None.
+        opening: the conversation that asks for a task's text; one with the rules' when None.
 
     Returns:
         The tasks in their order; those whose text was not taken are unchanged.
@@ -139,7 +168,7 @@ async def retell(
     note(
         f"{fates['retold']} of {len(results)} statements written by {client.endpoint.model}; "
         f"{fates['refused']} gave something away and {fates['failed']} never came: "
-        "their templates stay"
+        "the rules' texts stay"
     )
     for reason, count in Counter(why for _, _, why in results if why).most_common(3):
         note(f"  {count} x {reason}")
@@ -147,8 +176,12 @@ async def retell(
 
 
 def _opening(task: Task) -> list[Message]:
-    user = _USER.format(library=task.repo, statement=task.problem_statement)
-    return [{"role": "system", "content": STYLE}, {"role": "user", "content": user}]
+    mined = task.source == "mined"
+    kind = "What is known" if mined else "Automatic report"
+    text = unspecified(task.problem_statement)
+    user = _USER.format(library=task.repo, kind=kind, statement=text)
+    style = _STYLE_MINED if mined else STYLE
+    return [{"role": "system", "content": style}, {"role": "user", "content": user}]
 
 
 async def _retold(task: Task, client: Teller, messages: list[Message]) -> tuple[Task, Fate, str]:
@@ -164,7 +197,8 @@ async def _retold(task: Task, client: Teller, messages: list[Message]) -> tuple[
         if completion.finish_reason == "length":
             found.append("it breaks off")
         if not found:
-            return task.model_copy(update={"problem_statement": text}), "retold", ""
+            whole = specified(text, task.interface)
+            return task.model_copy(update={"problem_statement": whole}), "retold", ""
         again = _AGAIN.format(faults="; ".join(found))
         messages += [{"role": "assistant", "content": text}, {"role": "user", "content": again}]
     return task, "refused", re.sub(r"^(test name|path) .*", r"\1", found[0])
