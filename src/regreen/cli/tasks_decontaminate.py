@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from regreen.cli.shared import Output, check_writable
+from regreen.core.console import Console
 from regreen.core.errors import UsageError
 from regreen.core.task import Task
 from regreen.store.taskset import read_tasks, write_tasks
@@ -58,7 +59,6 @@ def decontaminate(
         raise UsageError(msg, where=str(out), mend="give another --out")
     check_writable(out, "the taskset")
     known = load_known(against)
-    console.note(f"{known.size} problems on {len(against)} lists")
     dropped: dict[str, Overlap] = {}
     kept = 0
 
@@ -72,25 +72,37 @@ def decontaminate(
             yield task
 
     write_tasks(out, clean())
+    console.note(f"{known.size} problems on {len(against)} lists")
+    _tell(out, kept, dropped, listed=known.size, as_json=output.json, console=console)
+    return 0
+
+
+def _tell(
+    out: Path,
+    kept: int,
+    dropped: Mapping[str, Overlap],
+    *,
+    listed: int,
+    as_json: bool,
+    console: Console,
+) -> None:
     kinds = Counter(overlap.kind for overlap in dropped.values())
-    if output.json:
+    if as_json:
         console.json(
             {
                 "out": str(out),
-                "listed": known.size,
+                "listed": listed,
                 "tasks": kept + len(dropped),
                 "kept": kept,
                 "by_kind": dict(kinds),
                 "dropped": {name: overlap.reason for name, overlap in dropped.items()},
             }
         )
-        return 0
+        return
     for name, overlap in list(dropped.items())[:_NAMED]:
         console.result(f"{name}: {overlap.reason}")
     if len(dropped) > _NAMED:
         console.note(f"and {len(dropped) - _NAMED} more (--json lists all)")
     parts = ", ".join(f"{count} by {kind.replace('_', ' ')}" for kind, count in kinds.items())
-    console.result(
-        f"{kept} of {kept + len(dropped)} tasks kept in {out}; left out: {parts or 'none'}"
-    )
-    return 0
+    told = f"{kept} of {kept + len(dropped)} tasks kept in {out}"
+    console.result(f"{told}; left out: {parts or 'none'}")

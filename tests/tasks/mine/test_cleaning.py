@@ -22,6 +22,9 @@ def cleaned(text: str, origin: Origin = "pull") -> tuple[str, list[str]]:
         ("Thanks to @someone for the report!", "trailer"),
         ("- [x] I have added tests", "checklist"),
         ("- [ ] Docs updated", "checklist"),
+        ("Checklist:", "checklist"),
+        ("- fixes #<issue number>", "checklist"),
+        ("_No response_", "checklist"),
         ("<!-- Describe\nyour change -->", "comment"),
         ("[![build](https://travis-ci.org/a.svg)](https://travis-ci.org/a)", "badge"),
     ],
@@ -54,10 +57,9 @@ def test_quoted_diffs_go(diff: str) -> None:
 
 
 def test_sections_that_tell_of_the_change_go_from_pull_requests_only() -> None:
-    body = (
-        "## Problem\n\nIt is slow.\n\n## Solution\n\nA cache.\n\n```py\nx\n```\n\n## Notes\n\nNone."
-    )
-    assert cleaned(body)[0] == "## Problem\n\nIt is slow.\n\n## Notes\n\nNone."
+    body = "## Problem\n\nIt is slow.\n\n## Solution\n\nA cache.\n\n```py\nx\n```\n\n"
+    body += "## Notes\n\nSo it is."
+    assert cleaned(body)[0] == "## Problem\n\nIt is slow.\n\n## Notes\n\nSo it is."
     assert "A cache." in cleaned(body, "issue")[0]
 
 

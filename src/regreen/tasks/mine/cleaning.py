@@ -37,6 +37,12 @@ _TRAILER = re.compile(
     r"|^\s*(?:🤖 )?Generated with .*$|^\s*\[(?:skip ci|ci skip|no ci)\]\s*$",
     re.IGNORECASE,
 )
+_BLANK_FORM = re.compile(
+    r"^\W*(?:(?:pull request |pr |contribut\w+ )?check ?list"
+    r"|(?:fix(?:es)?|close[sd]?|resolves?|issue|for)?\s*#?\s*<[^<>]*>|(?:fix(?:es)?|close[sd]?|resolves?)\s*#(?:xxx+|\.\.\.|issue\w*|number)?"
+    r"|n/a|none|no response|_no response_)\W*$",
+    re.IGNORECASE,
+)
 _MARK = re.compile(r"\s*\[(?:skip ci|ci skip|no ci|skip actions|skip travis)\]", re.IGNORECASE)
 _CONFLICTS = re.compile(r"^#?\s*Conflicts:\s*$")
 _DIFF_LINE = re.compile(r"^(?:diff --git |index [0-9a-f]{7,}|@@ .*@@|--- \S|\+\+\+ \S)")
@@ -139,7 +145,7 @@ def _prose(lines: Iterable[str], removed: list[Removal]) -> list[str]:
             state, kind = "conflicts", "boilerplate"
         elif _TRAILER.match(line):
             kind = "trailer"
-        elif _BOX.match(line):
+        elif _BOX.match(line) or (line.strip() and _BLANK_FORM.match(line)):
             kind = "checklist"
         else:
             plain = _drop(_BADGE, line, "badge", removed)

@@ -206,4 +206,5 @@ def _mended(text: str) -> str:
     text = re.sub(r"[ \t]+([.,;:!?])(?=\s|$)", r"\1", text)
     text = re.sub(r"(?:^|(?<=[.!?]))[ \t]*[.,;:]+(?=\s|$)", "", text).strip(" \t")
     text = re.sub(r"\s+[-:,;(]+$", "", text)
+    text = re.sub(r"(?:,?\s+(?:see|in|at|by|from|via|cf|says))+(?=\W*$)", "", text)
     return text if re.search(r"[^\W\d_]{2}", text) else ""
