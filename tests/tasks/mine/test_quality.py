@@ -120,6 +120,13 @@ def test_what_the_statement_or_the_interface_tells_is_no_hidden_name_or_text() -
     assert rate(task(test_patch=TOLD, problem_statement=told)).code == "A"
 
 
+def test_old_tests_that_fail_for_a_name_the_interface_tells_are_broad_not_coupled() -> None:
+    failing = ("tests/test_bag.py::test_take", *OTHERS)
+    quality = rate(task(FAIL_TO_PASS=failing, interface="# bag\ndef leave(items): ..."))
+    assert (quality.code, quality.tests) == ("A", "broad")
+    assert rate(task(FAIL_TO_PASS=failing)).tests == "coupled"
+
+
 def test_several_quoted_issues_are_told_by_the_caller() -> None:
     assert rate(task(), issues=2).codes == ("B11",)
 
