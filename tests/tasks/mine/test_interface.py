@@ -113,3 +113,8 @@ def test_a_new_module_is_all_new() -> None:
     assert interface({}, {"bag.py": "def f(): ..."}, ["import bag\nbag.f()"]) == (
         "# bag\ndef f(): ..."
     )
+
+
+def test_a_name_that_another_module_only_binds_is_shown_once() -> None:
+    after = {"bag/core.py": "def f(a): ...", "bag/curried.py": "f = curry(core.f)"}
+    assert interface({}, after, ["from bag.core import f"]) == "# bag.core\ndef f(a): ..."

@@ -152,6 +152,19 @@ def test_nothing_at_all_still_gives_a_statement(subject: str) -> None:
     assert "no longer holds" in made.text
 
 
+LOST = """\
+ImportError while importing test module '/testbed/tests/test_bag.py'.
+tests/test_bag.py:1: in <module>
+    from bag import leave
+E   ImportError: cannot import name 'leave' from 'bag' (/testbed/bag/__init__.py)"""
+
+
+def test_what_cannot_be_imported_is_told_by_the_interface_not_by_an_empty_symptom() -> None:
+    made = told(change("Added leave"), messages=(LOST,), interface="# bag\ndef leave(): ...")
+    assert made.text.startswith(f"Added leave\n\n{LEAD}")
+    assert (made.source, made.supplemented) == ("commit", False)
+
+
 def test_hashes_of_the_change_go_wherever_they_stand() -> None:
     made = told(change(), Pull(issues=(Issue(body=f"{LONG}\n\n```\nat abcdef0123 now\n```"),)))
     assert "abcdef" not in made.text

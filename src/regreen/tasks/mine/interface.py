@@ -63,11 +63,16 @@ def interface(
     used = _used(tests)
     old = {path: _defined(path, text, root) for path, text in before.items()}
     known = {name.rpartition(".")[2] for one in old.values() for name in one.nodes}
+    new = {path: _defined(path, text, root) for path, text in sorted(after.items())}
+    whole = {
+        name for one in new.values() for name, node in one.nodes.items() if not _assigned(node)
+    }
     sections: dict[str, list[str]] = {}
-    for path, text in sorted(after.items()):
-        made = _defined(path, text, root)
+    for path, made in new.items():
         was = old.get(path) or _Defined(made.module)
         for name, node in made.nodes.items():
+            if name in whole and _assigned(node):
+                continue  # only bound here; its signature is shown where it is defined
             rows = _needed(name, node, made=made, was=was, used=used, known=known)
             if rows:
                 place = used.modules.get(name.partition(".")[0], made.module)
@@ -86,7 +91,7 @@ def _needed(
     if last in was.words:
         return []
     if name not in was.nodes:
-        if not _is_used(last, owner, used) or (not owner and last in known and _moved(node)):
+        if not _is_used(last, owner, used) or (not owner and last in known and _assigned(node)):
             return []
         shown = _shown(node, made, name, used)
     elif isinstance(node, _Function) and _new_keywords(node, was.nodes[name], last, owner, used):
@@ -103,8 +108,8 @@ def _is_used(last: str, owner: str, used: _Used) -> bool:
     return last in used.names and not plain and not (not owner and hasattr(builtins, last))
 
 
-def _moved(node: ast.stmt) -> bool:
-    """Whether a name that exists elsewhere is only bound here too."""
+def _assigned(node: ast.stmt) -> bool:
+    """Whether a name is bound by an assignment rather than defined."""
     return not isinstance(node, _Function | ast.ClassDef)
 
 

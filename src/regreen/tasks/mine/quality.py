@@ -165,7 +165,9 @@ def _suite_coupling(seen: _Evidence) -> str:
 
 
 def _implicit_naming(seen: _Evidence) -> str:
-    told = seen.task.problem_statement + seen.task.interface
+    if seen.task.interface:
+        return ""  # made from the code itself, it is more exact than this rule
+    told = seen.task.problem_statement
     tests = "\n".join(seen.test_lines)
     names = [
         name

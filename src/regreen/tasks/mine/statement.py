@@ -29,6 +29,7 @@ _MOST_MESSAGES = 12
 _MOST_CHARACTERS = 20_000
 _TEST_NAME = re.compile(r"test|spec|check", re.IGNORECASE)
 _SHORT_NAME = 5
+_ERROR = re.compile(r"^    \w*(?:Error|Exception|Warning)\b", re.MULTILINE)
 
 
 class IssueText(Protocol):
@@ -128,8 +129,11 @@ def statement(
     """
     rules = hidden(change, pull, patch=patch, test_patch=test_patch, fail_to_pass=fail_to_pass)
     seen = [found for message in messages if (found := symptom(message, sources))]
+    if interface:  # a name that cannot be imported is told by the interface
+        seen = [found for found in seen if found.failing]
     leaky = _leaky(rules, fail_to_pass)
     shown = safest(seen, name=library, key=change.commit, leaky=leaky) if seen else ""
+    shown = shown if "```" in shown or _ERROR.search(shown) else ""
     removed: list[Removal] = []
     source: Source = "symptom"
     issues, supplemented = 0, False
