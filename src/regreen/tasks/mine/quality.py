@@ -6,17 +6,13 @@ errs on the side of naming a code: a named task can be left out, an unnamed one 
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
 
 from regreen.core.task import Environment, Quality, Task
 from regreen.grading.patch import patch_paths
-from regreen.tasks.mine.passages import passages
+from regreen.tasks.mine.evidence import Evidence, added, defined, strings
 from regreen.tasks.mine.telling import THIN_WORDS, information
-from regreen.tasks.tell.specified import unspecified
 
 __all__ = ["CODES", "rate"]
 
@@ -61,46 +57,6 @@ _ENGLISH = frozenset(
 _FEW_WORDS = 25
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """A row, read once."""
-
-    task: Task
-    issues: int
-
-    @cached_property
-    def statement(self) -> str:
-        return unspecified(self.task.problem_statement)
-
-    @cached_property
-    def prose(self) -> str:
-        parts = (part for part in passages(self.statement) if not part.code)
-        return "\n".join(line for part in parts for line in part.lines)
-
-    @cached_property
-    def has_code(self) -> bool:
-        return any(part.code for part in passages(self.statement))
-
-    @cached_property
-    def test_lines(self) -> list[str]:
-        return _added(self.task.test_patch)
-
-    @cached_property
-    def functions(self) -> dict[str, bool]:
-        """FAIL_TO_PASS test -> whether the test patch adds or changes lines of its function."""
-        touched = set(_touched(self.task.test_patch))
-        names = {
-            test: test.partition("[")[0].rpartition("::")[2] for test in self.task.FAIL_TO_PASS
-        }
-        return {test: name in touched for test, name in names.items()}
-
-    @cached_property
-    def mostly_old(self) -> bool:
-        """Whether more than half of several failing tests were there before."""
-        total = len(self.functions)
-        return total > 1 and 2 * list(self.functions.values()).count(False) > total
-
-
 def rate(task: Task, *, issues: int = 0) -> Quality:
     """Judge one task by rules.
 
@@ -108,7 +64,7 @@ def rate(task: Task, *, issues: int = 0) -> Quality:
         task: the row, with its statement.
         issues: linked issues that its statement quotes, when known.
     """
-    seen = _Evidence(task, issues)
+    seen = Evidence(task, issues)
     found = {code: why for code, rule in _RULES.items() if (why := rule(seen))}
     codes = tuple(code for code in CODES if code in found)
     return Quality(
@@ -121,13 +77,13 @@ def rate(task: Task, *, issues: int = 0) -> Quality:
     )
 
 
-def _statement(seen: _Evidence) -> str:
+def _statement(seen: Evidence) -> str:
     if _EMPTY in seen.statement or not information(seen.statement):
         return "empty"
     return "clear" if information(seen.statement) >= THIN_WORDS else "thin"
 
 
-def _tests(seen: _Evidence, *, coupled: bool) -> str:
+def _tests(seen: Evidence, *, coupled: bool) -> str:
     if coupled:
         return "coupled"
     return "broad" if seen.mostly_old or len(seen.task.FAIL_TO_PASS) > _BROAD else "aligned"
@@ -156,7 +112,7 @@ def _years(built: Environment, created: str) -> int:
     return int(dates[1]) - int(dates[0]) if len(dates) == 2 else 0
 
 
-def _suite_coupling(seen: _Evidence) -> str:
+def _suite_coupling(seen: Evidence) -> str:
     """Old tests fail though nothing that they import is missing and told of."""
     if seen.mostly_old and not seen.task.interface:
         old, total = list(seen.functions.values()).count(False), len(seen.functions)
@@ -164,20 +120,20 @@ def _suite_coupling(seen: _Evidence) -> str:
     return ""
 
 
-def _implicit_naming(seen: _Evidence) -> str:
+def _implicit_naming(seen: Evidence) -> str:
     if seen.task.interface:
         return ""  # made from the code itself, it is more exact than this rule
     told = seen.task.problem_statement
     tests = "\n".join(seen.test_lines)
     names = [
         name
-        for name in _defined(seen.task.patch)
+        for name in defined(seen.task.patch)
         if re.search(rf"\b{name}\b", tests) and not re.search(rf"\b{name}\b", told)
     ]
     return f"the tests use {_listed(names)}, which the statement does not name" if names else ""
 
 
-def _external(seen: _Evidence) -> str:
+def _external(seen: Evidence) -> str:
     links = _LINK.findall(seen.statement)
     words = len(re.findall(r"[^\W\d_]{2,}", _LINK.sub("", seen.prose)))
     if links and words < _FEW_WORDS and not seen.has_code:
@@ -186,14 +142,14 @@ def _external(seen: _Evidence) -> str:
     return f"a test asks the network: {hosts[0].strip()[:80]}" if hosts else ""
 
 
-def _ambiguous(seen: _Evidence) -> str:
+def _ambiguous(seen: Evidence) -> str:
     said = information(seen.statement)
     if said >= THIN_WORDS and _EMPTY not in seen.statement:
         return ""
     return f"{said} words of it mean something"
 
 
-def _artefacts(seen: _Evidence) -> str:
+def _artefacts(seen: Evidence) -> str:
     paths = sorted(patch_paths(seen.task.patch))
     found = [path for path in paths if _ARTEFACT.search(path)]
     if found:
@@ -203,14 +159,14 @@ def _artefacts(seen: _Evidence) -> str:
     return f"it adds {noise[0][1:].strip()[:80]}" if noise else ""
 
 
-def _implicit_knowledge(seen: _Evidence) -> str:
+def _implicit_knowledge(seen: Evidence) -> str:
     """Texts that tests compare with, that the fix brings, and that nobody tells."""
-    gold = "\n".join(_added(seen.task.patch))
+    gold = "\n".join(added(seen.task.patch))
     told = re.sub(r"\s+", " ", seen.task.problem_statement)
     wanted = (
         text
         for line in seen.test_lines
-        for text in _strings(line)
+        for text in strings(line)
         if len(text.split()) > 1 and text in gold and text not in told
     )
     text = next(wanted, "")
@@ -221,18 +177,18 @@ def _implicit_knowledge(seen: _Evidence) -> str:
     )
 
 
-def _inline(seen: _Evidence) -> str:
+def _inline(seen: Evidence) -> str:
     files = {test.partition("::")[0] for test in seen.task.FAIL_TO_PASS}
     both = sorted(files & patch_paths(seen.task.patch))
     return f"{both[0]} holds both the fix and a test" if both else ""
 
 
-def _visual(seen: _Evidence) -> str:
+def _visual(seen: Evidence) -> str:
     hit = _IMAGE.search(seen.prose) or _SEEING.search(seen.prose)
     return f"the statement shows an image ({hit[0][:40]})" if hit else ""
 
 
-def _foreign(seen: _Evidence) -> str:
+def _foreign(seen: Evidence) -> str:
     letters = re.findall(r"[^\W\d_]", seen.prose)
     strange = [letter for letter in letters if not letter.isascii()]
     if len(strange) > 0.3 * max(1, len(letters)):
@@ -243,12 +199,12 @@ def _foreign(seen: _Evidence) -> str:
     return ""
 
 
-def _fixtures(seen: _Evidence) -> str:
+def _fixtures(seen: Evidence) -> str:
     found = sorted(path for path in patch_paths(seen.task.test_patch) if _FIXTURE.search(path))
     return f"the tests compare with {_listed(found)}" if found else ""
 
 
-def _several(seen: _Evidence) -> str:
+def _several(seen: Evidence) -> str:
     if seen.issues > 1:
         return f"{seen.issues} issues are quoted"
     title = seen.statement.split("\n")[0]
@@ -258,7 +214,7 @@ def _several(seen: _Evidence) -> str:
     return f"the title names {len(parts)} things" if len(parts) > 1 else ""
 
 
-_RULES: dict[str, Callable[[_Evidence], str]] = {
+_RULES: dict[str, Callable[[Evidence], str]] = {
     "B1": _suite_coupling,
     "B2": _implicit_naming,
     "B3": _external,
@@ -271,44 +227,6 @@ _RULES: dict[str, Callable[[_Evidence], str]] = {
     "B10": _fixtures,
     "B11": _several,
 }
-
-
-def _added(patch: str) -> list[str]:
-    return [line[1:] for line in patch.splitlines() if line[:1] == "+" and line[:4] != "+++ "]
-
-
-def _touched(patch: str) -> Iterator[str]:
-    """Functions of a patch whose lines it adds to, as far as the patch shows their heads."""
-    current = ""
-    for line in patch.splitlines():
-        if line[:1] == "-" or line.startswith("+++ "):
-            continue
-        found = re.match(r"(?:@@ .* @@|[+ ])?\s*(?:async\s+)?def\s+(\w+)", line)
-        current = found[1] if found else current
-        if line[:1] == "+" and current:
-            yield current
-
-
-def _defined(patch: str) -> list[str]:
-    """Functions and classes that a patch brings, new to all that it shows."""
-    form = re.compile(r"^([-+ ])\s*(?:async\s+)?(?:def|class)\s+(\w+)", re.MULTILINE)
-    rows = form.findall(patch)
-    old = {name for mark, name in rows if mark != "+"}
-    new = dict.fromkeys(name for mark, name in rows if mark == "+")
-    return [name for name in new if name not in old and not name.startswith("__")]
-
-
-def _strings(line: str) -> list[str]:
-    """Texts of string literals on a line."""
-    found = re.findall(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", line)
-    texts = []
-    for literal in found:
-        try:
-            value = ast.literal_eval(literal)
-        except (SyntaxError, ValueError):
-            continue
-        texts.append(str(value))
-    return texts
 
 
 def _listed(names: list[str]) -> str:

@@ -11,18 +11,19 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from regreen.tasks.mine.change import Change
 from regreen.tasks.mine.cleaning import Origin, Removal, clean, clean_title
 from regreen.tasks.mine.redact import Hidden, redact
 from regreen.tasks.mine.telling import MIN_WORDS, THIN_WORDS, information
+from regreen.tasks.mine.texts import PullText
 from regreen.tasks.tell.describe import safest, symptom
 from regreen.tasks.tell.fixlines import fix_lines
 from regreen.tasks.tell.leaks import changed_paths, leaks
 from regreen.tasks.tell.specified import specified
 
-__all__ = ["IssueText", "PullText", "Source", "Statement", "hidden", "statement"]
+__all__ = ["Source", "Statement", "hidden", "statement"]
 
 Source = Literal["issue", "pull", "commit", "symptom"]
 _MOST_MESSAGES = 12
@@ -30,54 +31,6 @@ _MOST_CHARACTERS = 20_000
 _TEST_NAME = re.compile(r"test|spec|check", re.IGNORECASE)
 _SHORT_NAME = 5
 _ERROR = re.compile(r"^    \w*(?:Error|Exception|Warning)\b", re.MULTILINE)
-
-
-class IssueText(Protocol):
-    """What is read of an issue."""
-
-    @property
-    def title(self) -> str:
-        """First line."""
-        ...
-
-    @property
-    def body(self) -> str:
-        """The report, in Markdown."""
-        ...
-
-
-class PullText(Protocol):
-    """What is read of a pull request."""
-
-    @property
-    def title(self) -> str:
-        """First line."""
-        ...
-
-    @property
-    def body(self) -> str:
-        """What its author says of it, in Markdown."""
-        ...
-
-    @property
-    def commits(self) -> Sequence[str]:
-        """Ids of its own commits; empty when unknown."""
-        ...
-
-    @property
-    def messages(self) -> Sequence[str]:
-        """Whole messages of those commits, oldest first."""
-        ...
-
-    @property
-    def issues(self) -> Sequence[IssueText]:
-        """The issues it closes."""
-        ...
-
-    @property
-    def hints(self) -> str:
-        """Discussion before its first commit."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
