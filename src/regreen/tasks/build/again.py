@@ -12,7 +12,7 @@ from regreen.tasks.build.environments import build
 from regreen.tasks.build.installed import installed_environment, is_installed
 from regreen.tasks.build.interpreters import find_interpreter
 from regreen.tasks.build.repository import make_ready
-from regreen.tasks.build.shims import Adaptation, shim_layer
+from regreen.tasks.build.shims import shim_layer
 from regreen.tasks.repo.sources import Checkout, resolve
 
 __all__ = ["build_again"]
@@ -39,9 +39,8 @@ async def build_again(
     environment = task.environment
     assert environment is not None, "healthy_checkout() refuses a task without one"
     python = ".".join(environment.python.split(".")[:2]) or None
-    adaptation = None
     if environment.shim_layer:
-        adaptation = Adaptation(shim_layer(find_interpreter(python), store))
+        shim_layer(find_interpreter(python), store)
     if not environment.setup_commit:
         made = await make_ready(
             environment.source,
@@ -56,7 +55,7 @@ async def build_again(
     if is_installed(environment):
         return (await installed_environment(checkout, store=store, provider=provider)).python
     dated = replace(checkout, repo=healthy.repo, date=_day_before(environment))
-    built = await build(dated, store=store, provider=provider, python=python, adaptation=adaptation)
+    built = await build(dated, store=store, provider=provider, python=python, adaptable=True)
     return built.python
 
 

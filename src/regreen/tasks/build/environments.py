@@ -21,12 +21,13 @@ from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.buildbox import BuildBox, build_spec, scratch_cache
 from regreen.tasks.build.builder import open_builder
+from regreen.tasks.build.collect import Collector
 from regreen.tasks.build.distributions import TOOLS as TOOL_NAMES
 from regreen.tasks.build.distributions import installed_tools, pins, with_dependencies
 from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
 from regreen.tasks.build.rungs import climb, version_variables
 from regreen.tasks.build.settle import keep_changes, settle_environment
-from regreen.tasks.build.shims import Adaptation
+from regreen.tasks.build.shims import Adaptation, shim_layer
 from regreen.tasks.build.suitable import add_missing, settle_runner
 from regreen.tasks.repo.discovery import Suite, find_suite
 from regreen.tasks.repo.project import Project
@@ -37,7 +38,7 @@ __all__ = ["TOOLS", "BuiltEnvironment", "build", "build_tools"]
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
 _OLDER_TOOLS = ("coverage==7.10.7", "time-machine==2.19.0")
 """The last for Python 3.9, the oldest that the test runner itself runs in, and 3.10."""
-_SCHEMA = "regreen.environment:4"
+_SCHEMA = "regreen.environment:5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,10 @@ class BuiltEnvironment:
     """The rung that worked, for example ``groups``."""
     collected: int
     """Tests collected in a box without network."""
+    adapted: bool = False
+    """Whether the suite is collected only with what left the standard library put back."""
+    bytecode: Layer | None = None
+    """What was compiled of the tree while its suite was collected."""
     notes: tuple[str, ...]
     """What a person should know: packages that could not be had, errors of collection."""
     seconds: float
@@ -75,7 +80,7 @@ async def build(
     provider: SandboxProvider,
     python: str | None = None,
     requirements: tuple[str, ...] = (),
-    adaptation: Adaptation | None = None,
+    adaptable: bool = False,
     offline: bool = False,
     note: Callable[[str], None] = lambda _: None,
 ) -> BuiltEnvironment:
@@ -87,7 +92,7 @@ async def build(
         provider: makes the boxes.
         python: version or path of an interpreter of this machine; the running one when None.
         requirements: more packages to install, in uv's notation.
-        adaptation: what lies over the environment when its tests are collected.
+        adaptable: where the suite cannot be collected as it is, try it adapted for old code.
         offline: refuse to build; what is cached still serves.
         note: is told about each step, one line at a time.
 
@@ -103,7 +108,7 @@ async def build(
         [
             *(_SCHEMA, checkout.tree.digest, date, interpreter.version, str(interpreter.prefix)),
             *(checkout.version, installed_version("uv"), sorted(requirements)),
-            *((adaptation.shim.digest, adaptation.options) if adaptation else ()),
+            *(("adaptable",) if adaptable else ()),
         ]
     )
     if known := _recall(store, key, interpreter):
@@ -120,7 +125,7 @@ async def build(
         provider=provider,
         date=date,
         requirements=requirements,
-        adaptation=adaptation,
+        adaptable=adaptable,
         note=note,
     )
     built = replace(built, seconds=round(time.monotonic() - started, 1))
@@ -137,7 +142,7 @@ async def _build(
     provider: SandboxProvider,
     date: str,
     requirements: tuple[str, ...],
-    adaptation: Adaptation | None,
+    adaptable: bool,
     note: Callable[[str], None],
 ) -> BuiltEnvironment:
     tree = checkout.tree.path
@@ -164,11 +169,9 @@ async def _build(
             missing = await add_missing(builder, tree, suite, note)
             changes = _changes(await builder.box.snapshot(TESTBED, store), checkout.tree, store)
             quiet = _quiet(staged, (*((changes,) if changes else ()), checkout.tree), interpreter)
-            if adaptation:
-                quiet = adaptation.over(quiet)
-            collection = await settle_runner(
-                builder, provider, quiet, suite=suite, tree=tree, note=note
-            )
+            adapted = Adaptation(shim_layer(interpreter, store)).over(quiet) if adaptable else None
+            collector = Collector(provider, store, suite, quiet, adapted)
+            collection = await settle_runner(builder, collector, tree=tree, note=note)
             frozen = await builder.freeze()
         settle_environment(staged)
         env = store.commit(staged)
@@ -188,6 +191,8 @@ async def _build(
         as_of=date,
         rung=rung,
         collected=collection.count,
+        adapted=collection.adapted,
+        bytecode=collection.bytecode,
         notes=missing + ((collection.problem,) if collection.problem else ()),
         seconds=0.0,
     )
@@ -201,7 +206,7 @@ def _quiet(env: Path, tree: tuple[Layer, ...], interpreter: Interpreter) -> BoxS
             Mount(target=ENV, lowers=(env,), writable=False),
         ),
         binds=interpreter.binds,
-        env={"PATH": f"{ENV}/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": f"{ENV}/bin:/usr/bin:/bin"},
         limits=Limits(memory_bytes=4 << 30),
     )
 
@@ -215,7 +220,8 @@ def _changes(snapshot: Layer, tree: Layer, store: LayerStore) -> Layer | None:
 
 
 def _remember(store: LayerStore, key: str, built: BuiltEnvironment) -> None:
-    row = asdict(built) | {"env": built.env.digest, "build": built.build and built.build.digest}
+    layers = {"env": built.env, "build": built.build, "bytecode": built.bytecode}
+    row = asdict(built) | {name: layer and layer.digest for name, layer in layers.items()}
     del row["interpreter"]
     staged = store.stage()
     text = json.dumps({"schema": _SCHEMA, **row}, indent=1, sort_keys=True)
@@ -233,9 +239,8 @@ def _recall(store: LayerStore, key: str, interpreter: Interpreter) -> BuiltEnvir
     if row.pop("schema") != _SCHEMA or env is None or bool(row["build"]) != bool(changes):
         return None
     lists = {name: tuple(row[name]) for name in ("requirements", "install", "notes")}
-    return BuiltEnvironment(
-        **{**row, **lists, "env": env, "build": changes, "interpreter": interpreter}
-    )
+    made = {**row, **lists, "env": env, "build": changes, "interpreter": interpreter}
+    return BuiltEnvironment(**{**made, "bytecode": store.get(row["bytecode"] or "")})
 
 
 def tools_of(interpreter: Interpreter) -> tuple[str, ...]:

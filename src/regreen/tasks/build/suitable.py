@@ -9,26 +9,23 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from regreen.grading.place import ENV
-from regreen.sandbox.base import BoxSpec, SandboxProvider
 from regreen.tasks.build.builder import Builder
+from regreen.tasks.build.collect import Collection, Collector
 from regreen.tasks.repo.discovery import Suite
 from regreen.tasks.repo.imports import distribution_of, imported_modules, plugins
 from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.requirements import declared_names
 
-__all__ = ["Collection", "add_missing", "settle_runner"]
+__all__ = ["add_missing", "settle_runner"]
 
-_COUNT = re.compile(r"(?:collected |/)?(\d+)(?:/\d+)? (?:tests?|items?)\b")
 _ABSENT = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?(\w+)")
 _RUNNER = re.compile(r"pytest|pluggy|conftest|INTERNALERROR|hook|fixture")
 _OLDEST_MAJOR = 6
-_SECONDS = 300.0
 _VERSION = """
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
@@ -59,18 +56,6 @@ for name in json.loads(sys.argv[2]):
         absent.append(name)
 print(json.dumps(absent))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """What pytest collected."""
-
-    count: int
-    """Tests; 1 when pytest collected some and told no number."""
-    problem: str
-    """Why something could not be collected; empty when everything was."""
-    text: str
-    """What pytest printed."""
 
 
 async def add_missing(
@@ -107,34 +92,30 @@ async def _install_each(
 
 async def settle_runner(
     builder: Builder,
-    provider: SandboxProvider,
-    spec: BoxSpec,
+    collector: Collector,
     *,
-    suite: Suite,
     tree: Path,
     note: Callable[[str], None],
 ) -> Collection:
     """Collect the suite; on errors add what was not found, then try other versions of pytest.
 
     Args:
-        builder: installs into the environment that ``spec`` shows.
-        provider: makes the box without network.
-        spec: its description.
-        suite: what to collect.
+        builder: installs into the environment that the collector's boxes show.
+        collector: of the suite.
         tree: the repository's files.
         note: is told about each step.
     """
     declared = declared_names(Project(tree))
     local = {Path(one).stem for one in package_roots(tree)} | sys.stdlib_module_names
-    best = await _collect(provider, spec, suite)
+    best = await collector.look()
     for _ in range(3):
         absent = {name for name in _ABSENT.findall(best.text) if name not in local}
         names = sorted({distribution_of(one, declared) for one in absent})
         if not names or await _install_each(builder, names, note):
             break
-        best = await _collect(provider, spec, suite)
+        best = await collector.look()
     if best.problem and "SyntaxError" not in best.text:
-        best = await _unpinned(best, builder, lambda: _collect(provider, spec, suite), note)
+        best = await _unpinned(best, builder, collector, note)
     newest = await _major(builder)
     kept = 0
     for major in range(newest - 1, _OLDEST_MAJOR - 1, -1):
@@ -143,8 +124,8 @@ async def settle_runner(
         note(f"pytest {kept or newest}: {best.problem}")
         if not (await builder.install(f"pytest=={major}.*")).ok:
             continue
-        found = await _collect(provider, spec, suite)
-        if not found.problem or found.count > best.count:
+        found = await collector.look()
+        if found.beats(best):
             best, kept = found, major
         else:
             await builder.install(f"pytest=={kept or newest}.*")
@@ -157,32 +138,10 @@ def _blames_runner(found: Collection) -> bool:
     return bool(found.problem) and not (by_themselves and not _RUNNER.search(found.problem))
 
 
-async def _collect(provider: SandboxProvider, spec: BoxSpec, suite: Suite) -> Collection:
-    # the verbosity is set, not lowered: a -q of the project's own would hide the count
-    argv = [f"{ENV}/bin/python", "-m", "pytest", "--collect-only", "--verbosity=-1"]
-    argv += ["-p", "no:cacheprovider"]
-    box = await provider.create(spec)
-    try:
-        done = await box.exec([*argv, *suite.command.args], timeout=_SECONDS)
-    finally:
-        await box.close()
-    text = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
-    counts = [int(one) for one in _COUNT.findall(text[-2000:])] or _listed(text)
-    if done.exit_code in {0, 5}:
-        told = counts[-1] if counts else 1
-        return Collection(told if done.exit_code == 0 else 0, "", text)
-    lines = [line for line in text.splitlines() if line.startswith(("E ", "ERROR", "Error"))]
-    last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
-    reason = " ".join((lines[0] if lines else last).split()) or f"exit status {done.exit_code}"
-    if done.timed_out:
-        reason = f"it took longer than {_SECONDS:.0f} s"
-    return Collection(counts[-1] if counts else 0, f"collection fails: {reason[:300]}", text)
-
-
 async def _unpinned(
     best: Collection,
     builder: Builder,
-    collect: Callable[[], Awaitable[Collection]],
+    collector: Collector,
     note: Callable[[str], None],
 ) -> Collection:
     """A project may pin what its interpreter cannot run: try its runner anew, then all of it.
@@ -196,20 +155,14 @@ async def _unpinned(
         if await builder.freeze() == pinned:
             continue
         note(f"newer than pinned: {', '.join(names[:6])}; {best.problem}")
-        found = await collect()
+        found = await collector.look()
         if not found.problem:
             return found
-        if found.count > best.count:
+        if found.beats(best):
             best, pinned = found, await builder.freeze()
         else:
             await builder.install(*pinned)
     return best
-
-
-def _listed(text: str) -> list[int]:
-    """How many tests are named; before pytest 7 their number is not told with them."""
-    names = sum("::" in line and not line.startswith(("E ", "ERROR")) for line in text.splitlines())
-    return [names] if names else []
 
 
 async def _major(builder: Builder) -> int:

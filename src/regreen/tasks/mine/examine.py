@@ -29,7 +29,7 @@ _FAILING = frozenset(
 )
 _MIN_SECONDS = 5.0
 _MESSAGES = 6
-_PRINT = '\nprint("\\n1000 passed in 0.01s")\n'
+_PRINT = b'\nprint("\\n1000 passed in 0.01s")\n'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,19 +145,20 @@ async def examine(
 
 async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
     plain = PERTURBATIONS[0]
-    after = await trial.run("after", plain, paths=trial.split.test_files, messages=1)
+    paths = (*trial.split.test_files, *others)
+    after = await trial.run("after", plain, paths=paths, messages=1)
     _check_collection(after, trial.split)
     passed = [test for test in after.collected if after.outcome(test).passed]
     trial.slowest = max((after.tests[test].seconds for test in passed), default=0.0)
-    before = await trial.run("before", plain, paths=trial.split.test_files, messages=_MESSAGES)
+    before = await trial.run("before", plain, paths=paths, messages=_MESSAGES)
     failing = [test for test in passed if before.outcome(test) in _FAILING]
     if not failing:
         plain, before, failing = await _other_seeds(trial, passed, before)
     if not failing:
         _blame(after, trial.split)
+    changed = set(trial.split.test_files)
     passing = [test for test in passed if before.outcome(test).passed]
-    if len(passing) < trial.patience.pass_to_pass and others:
-        passing += await _further(trial, plain, others)
+    passing.sort(key=lambda test: test.partition("::")[0] not in changed)
     passing = passing[: trial.patience.pass_to_pass]
     fail_to_pass, pass_to_pass, flaky = await _repeated(trial, plain, failing, passing)
     if not fail_to_pass:
@@ -189,19 +190,19 @@ def _check_collection(run: SuiteRun, split: Split) -> None:
     Raises:
         Rejected: it does not.
     """
-    if not run.collected:
-        words = next(iter(run.collect_errors.values()), run.problem) or f"status {run.status}"
+    errors = [run.collect_errors[path] for path in split.test_files if path in run.collect_errors]
+    errors += run.collect_errors.values()
+    own = [test for test in run.collected if test.partition("::")[0] in split.test_files]
+    if not own:
+        words = next(iter(errors), run.problem) or f"status {run.status}"
         raise Rejected(Reason.ENVIRONMENT_COLLECT, _last_line(words))
-    if run.problem and not any(run.outcome(test).passed for test in run.collected):
+    if run.problem and not any(run.outcome(test).passed for test in own):
         raise Rejected(Reason.ENVIRONMENT_COLLECT, _last_line(run.problem))
     expected = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
-    found = {test.partition("[")[0] for test in run.collected}
-    there = len(expected & found)
-    if expected and there < MIN_COLLECTED * len(expected) and run.collect_errors:
-        words = next(iter(run.collect_errors.values()))
-        raise Rejected(
-            Reason.ENVIRONMENT_COLLECT, f"{there} of {len(expected)}: {_last_line(words)}"
-        )
+    there = len(expected & {test.partition("[")[0] for test in own})
+    if expected and there < MIN_COLLECTED * len(expected) and errors:
+        detail = f"{there} of {len(expected)}: {_last_line(errors[0])}"
+        raise Rejected(Reason.ENVIRONMENT_COLLECT, detail)
 
 
 def _last_line(text: str) -> str:
@@ -222,9 +223,10 @@ def _blame(after: SuiteRun, split: Split) -> None:
         for test in after.collected
         if after.outcome(test) in _FAILING and (not touched or test.partition("[")[0] in touched)
     ]
-    if lost or after.collect_errors:
+    errors = [after.collect_errors[one] for one in split.test_files if one in after.collect_errors]
+    if lost or errors:
         text = after.tests[lost[0]].message if lost and lost[0] in after.tests else ""
-        text = text or next(iter(after.collect_errors.values()), "")
+        text = text or next(iter(errors), "")
         raise Rejected(Reason.ENVIRONMENT_FAILS, f"{lost[:1]}: {_last_line(text)}")
     raise Rejected(Reason.NO_FAIL_TO_PASS)
 
@@ -249,17 +251,6 @@ def _depends_on_hash(split: Split) -> bool:
     words = ("set(", "{", "hash", "sort", "order", "dict", "frozenset")
     lines = (line for line in split.patch.splitlines() if line[:1] in "+-")
     return any(word in line for line in lines for word in words)
-
-
-async def _further(trial: _Trial, plain: Perturbation, others: Sequence[str]) -> list[str]:
-    """Tests of other files that pass on both sides."""
-    after = await trial.run("after", plain, paths=others)
-    passed = [test for test in after.collected if after.outcome(test).passed]
-    if not passed:
-        return []
-    trial.slowest = max([trial.slowest, *(after.tests[test].seconds for test in passed)])
-    before = await trial.run("before", plain, paths=others)
-    return [test for test in passed if before.outcome(test).passed]
 
 
 async def _repeated(
@@ -294,21 +285,36 @@ async def _controls(
     skipping = removed and protection.covers("conftest.py")
     scores = [("no_op", 0.0, 0.0), ("gold", 1.0, 1.0)]
     scores += [("delete_tests", 0.0, float(not removed)), ("skip_tests", 0.0, float(not skipping))]
-    for name, files in _spoken(trial):
-        run = await trial.run("before", plain, tests=failing[:1], files=files)
-        scores.append((name, 0.0, float(run.outcome(failing[0]).passed)))
-    return tuple(scores)
+    additions = _additions(trial.split)
+    # what leaves the tests red together leaves them red alone: one prints, the other is a comment
+    both = {
+        path: b"".join(one[path] for one in additions.values()) for path in additions["key_string"]
+    }
+    green = dict.fromkeys(additions, False)
+    if await _turns_green(trial, plain, failing[0], both):
+        for name, added in additions.items():
+            green[name] = await _turns_green(trial, plain, failing[0], added)
+    return (*scores, *((name, 0.0, float(passed)) for name, passed in green.items()))
 
 
-def _spoken(trial: _Trial) -> list[tuple[str, dict[str, bytes | None]]]:
-    """The state before with a printed success, and with the repair's own lines as text only."""
-    printing, keyed = dict(trial.states.before), dict(trial.states.before)
-    for path, (old, new) in trial.split.source.items():
+async def _turns_green(
+    trial: _Trial, plain: Perturbation, test: str, added: Mapping[str, bytes]
+) -> bool:
+    """Whether a test passes on the state before with text added to the ends of its files."""
+    old = {path: pair[0].data for path, pair in trial.split.source.items() if pair[0]}
+    files = {**trial.states.before, **{path: old[path] + text for path, text in added.items()}}
+    run = await trial.run("before", plain, tests=(test,), files=files)
+    return run.outcome(test).passed
+
+
+def _additions(split: Split) -> dict[str, dict[str, bytes]]:
+    """A printed success, and the repair's own lines as text only; by file."""
+    printed, keyed = {}, {}
+    for path, (old, new) in split.source.items():
         if old is None or not path.endswith(".py"):
             continue
-        printing[path] = old.data.rstrip(b"\n") + b"\n" + _PRINT.encode()
         before = set(old.data.splitlines())
         added = [line for line in (new.data if new else b"").splitlines() if line not in before]
-        comment = b"".join(b"# " + line.strip() + b"\n" for line in added)
-        keyed[path] = old.data.rstrip(b"\n") + b"\n" + comment
-    return [("print_passed", printing), ("key_string", keyed)]
+        printed[path] = _PRINT
+        keyed[path] = b"".join(b"\n# " + line.strip() for line in added) + b"\n"
+    return {"print_passed": printed, "key_string": keyed}

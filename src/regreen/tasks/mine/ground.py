@@ -88,7 +88,8 @@ class Ground:
     @property
     def rung(self) -> str:
         """The strategy and the rung of installation, for records."""
-        return f"{self.key.rung.name}: {self.built.rung}"
+        added = ", adapted" if self.built.adapted else ""
+        return f"{self.key.rung.name}{added}: {self.built.rung}"
 
 
 def era(date: datetime) -> datetime:
@@ -168,18 +169,23 @@ class Grounds:
     async def _make(self, key: GroundKey, checkout: Checkout) -> Ground:
         rung = key.rung
         self.note(f"{rung.name} as of {key.date:%Y-%m-%d}, on {checkout.commit[:10]}")
-        adaptation = Adaptation(shim_layer(rung.interpreter, self.store)) if rung.adapted else None
-        built = await self._built(key, checkout, adaptation)
-        shim = adaptation.shim if adaptation else None
+        built = await self._built(key, checkout)
+        if rung.adapted and built.adapted:
+            what = "the environment is adapted already"
+            raise TaskError(what, where=rung.name)
+        shim = None
+        if rung.adapted or built.adapted:
+            shim = shim_layer(rung.interpreter, self.store)
+        options = Adaptation(shim).options if shim else ()
         tools = await build_tools(
             store=self.store, provider=self.provider, python=str(rung.interpreter.path)
         )
         env = await compile_environment(built.env, store=self.store, provider=self.provider)
         place = Place(
-            tree=(*((built.build.path,) if built.build else ()), checkout.tree.path),
+            tree=tuple(one.path for one in (built.bytecode, built.build, checkout.tree) if one),
             env=(*((shim.path,) if shim else ()), *env),
             tools=tools.path,
-            args=(*(adaptation.options if adaptation else ()), *key.options),
+            args=(*options, *key.options),
         )
         return Ground(
             key=key,
@@ -191,17 +197,13 @@ class Grounds:
             bench=Bench(self.provider, place, workers=self.workers, warm=("regreen_box.warm",)),
         )
 
-    async def _built(
-        self, key: GroundKey, checkout: Checkout, adaptation: Adaptation | None
-    ) -> BuiltEnvironment:
+    async def _built(self, key: GroundKey, checkout: Checkout) -> BuiltEnvironment:
         """Built as of the quarter's first day; else, for what is younger, of the change's own."""
         store, provider = self.store, self.provider
         if key.rung.installed:
             return await installed_environment(checkout, store=store, provider=provider)
         python = str(key.rung.interpreter.path)
-        wanted = partial(
-            build, store=store, provider=provider, python=python, adaptation=adaptation
-        )
+        wanted = partial(build, store=store, provider=provider, python=python, adaptable=True)
         try:
             return await wanted(replace(checkout, date=key.date))
         except TaskError:

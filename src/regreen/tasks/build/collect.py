@@ -1,0 +1,103 @@
+"""The suite collected in a box without network, as it is and, where that fails, adapted.
+
+Collecting runs the repository's code. What it compiles is kept: the tree's bytecode spares every
+later run of its tests a part of its start.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass, field
+
+from regreen.grading.place import ENV, TESTBED
+from regreen.sandbox.base import BoxSpec, Sandbox, SandboxProvider
+from regreen.sandbox.layers import Layer, LayerStore
+from regreen.tasks.repo.discovery import Suite
+
+__all__ = ["Collection", "Collector"]
+
+_COUNT = re.compile(r"(?:collected |/)?(\d+)(?:/\d+)? (?:tests?|items?)\b")
+_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What pytest collected."""
+
+    count: int
+    """Tests; 1 when pytest collected some and told no number."""
+    problem: str
+    """Why something could not be collected; empty when everything was."""
+    text: str
+    """What pytest printed."""
+    adapted: bool = False
+    """Whether it was collected adapted."""
+    bytecode: Layer | None = None
+    """What was compiled of the tree; None when something could not be collected."""
+
+    def beats(self, other: Collection) -> bool:
+        """Whether it shows more of the suite than another attempt."""
+        return bool(other.problem) and (not self.problem or self.count > other.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Collects one suite, again and again as its environment changes.
+
+    Args:
+        provider: makes the boxes.
+        store: takes the bytecode.
+        suite: what to collect.
+        plain: description of the box.
+        adapted: of the same box with the standard library as it was; None where it is not wanted.
+    """
+
+    provider: SandboxProvider
+    store: LayerStore
+    suite: Suite
+    plain: BoxSpec
+    adapted: BoxSpec | None = field(default=None)
+
+    async def look(self) -> Collection:
+        """Collect; where that fails and it is wanted, adapted as well. The better one counts."""
+        found = await self._collect(self.plain, adapted=False)
+        if found.problem and self.adapted and "SyntaxError" not in found.text:
+            other = await self._collect(self.adapted, adapted=True)
+            return other if other.beats(found) else found
+        return found
+
+    async def _collect(self, spec: BoxSpec, *, adapted: bool) -> Collection:
+        # the verbosity is set, not lowered: a -q of the project's own would hide the count
+        argv = [f"{ENV}/bin/python", "-m", "pytest", "--collect-only", "--verbosity=-1"]
+        argv += ["-p", "no:cacheprovider"]
+        box = await self.provider.create(spec)
+        try:
+            done = await box.exec([*argv, *self.suite.command.args], timeout=_SECONDS)
+            text = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
+            counts = [int(one) for one in _COUNT.findall(text[-2000:])] or _listed(text)
+            if done.exit_code in {0, 5}:
+                told = (counts[-1] if counts else 1) if done.exit_code == 0 else 0
+                return Collection(told, "", text, adapted, await self._bytecode(box))
+        finally:
+            await box.close()
+        lines = [line for line in text.splitlines() if line.startswith(("E ", "ERROR", "Error"))]
+        last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+        reason = " ".join((lines[0] if lines else last).split())
+        if done.timed_out:
+            reason = f"it took longer than {_SECONDS:.0f} s"
+        problem = f"collection fails: {reason[:300] or f'exit status {done.exit_code}'}"
+        return Collection(counts[-1] if counts else 0, problem, text, adapted)
+
+    async def _bytecode(self, box: Sandbox) -> Layer:
+        upper = await box.snapshot(TESTBED, self.store)
+        staged = self.store.stage()
+        for folder in upper.path.rglob("__pycache__"):
+            shutil.copytree(folder, staged / folder.relative_to(upper.path), dirs_exist_ok=True)
+        return self.store.commit(staged)
+
+
+def _listed(text: str) -> list[int]:
+    """How many tests are named; before pytest 7 their number is not told with them."""
+    names = sum("::" in line and not line.startswith(("E ", "ERROR")) for line in text.splitlines())
+    return [names] if names else []
