@@ -18,7 +18,7 @@ from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.requirements import REQUIREMENT_FILES
 
-__all__ = ["needs_digest"]
+__all__ = ["kin_digest", "needs_digest"]
 
 _IDLE = {
     *("version", "description", "long_description", "long_description_content_type", "readme"),
@@ -51,6 +51,17 @@ def needs_digest(tree: Path, suite: Suite) -> str:
         "native": _native(tree, suite),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def kin_digest(tree: Path, suite: Suite) -> str:
+    """SHA-256 over what two trees must share for one environment to have a chance with both.
+
+    Args:
+        tree: the repository's files.
+        suite: its tests, which are not compiled.
+    """
+    parts = [Project(tree).name, package_roots(tree), _native(tree, suite)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _pyproject(project: Project) -> dict[str, Any]:  # TOML edge

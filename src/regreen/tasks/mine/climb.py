@@ -6,12 +6,13 @@ A failure that speaks of the ground sends it to the next; one that speaks of the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from regreen.core.errors import InfrastructureError, TaskError
 from regreen.core.task import Task
 from regreen.tasks.mine.change import Change
 from regreen.tasks.mine.examine import Patience, Proof, examine
-from regreen.tasks.mine.ground import Ground, Grounds, Rung, lay_out
+from regreen.tasks.mine.ground import Ground, GroundKey, Grounds, lay_out
 from regreen.tasks.mine.history import History
 from regreen.tasks.mine.journal import Entry
 from regreen.tasks.mine.objects import Missing
@@ -39,10 +40,10 @@ class _Attempt:
     built: bool = False
     validated: bool = False
 
-    def failed(self, rung: Rung, exc: Rejected) -> bool:
+    def failed(self, key: GroundKey, exc: Rejected) -> bool:
         """Note a failure; True when another ground cannot change it."""
         self.failures.append(exc)
-        self.rungs.append(f"{rung.name}: {exc.reason}: {exc.what}")
+        self.rungs.append(f"{key.name}: {exc.reason}: {exc.what}")
         if exc.reason in _OF_THE_GROUND:
             self.built = self.built or exc.reason is Reason.ENVIRONMENT_FAILS
             return False
@@ -107,11 +108,14 @@ class Climber:
         """
         base = self.history.objects.tree(plan.change.base)
         after = self.history.objects.tree(plan.change.commit)
-        for rung in plan.rungs:
+        for key in plan.grounds:
+            newest = self.planner.newest(key)
+            if not key.shared and self._same_as_shared(plan, key):
+                continue
             try:
-                ground = await self._ground(plan, rung)
+                ground = await self.grounds.get(key, partial(self._checkout, newest.change))
             except TaskError as exc:
-                attempt.failed(rung, Rejected(Reason.ENVIRONMENT_BUILD, exc.what))
+                attempt.failed(key, Rejected(Reason.ENVIRONMENT_BUILD, exc.what))
                 continue
             given = states(ground, base, after, survey.split, self.history.objects)
             try:
@@ -124,10 +128,10 @@ class Climber:
                     spent=attempt.spent,
                 )
                 task = self._row(survey, proof, ground)
-                attempt.rungs.append(f"{rung.name}: verified")
+                attempt.rungs.append(f"{key.name}: verified")
                 return task
             except Rejected as exc:
-                if attempt.failed(rung, exc):
+                if attempt.failed(key, exc):
                     break
         raise attempt.verdict
 
@@ -138,9 +142,10 @@ class Climber:
             pass_to_pass=self.settings.pass_to_pass,
         )
 
-    async def _ground(self, plan: Plan, rung: Rung) -> Ground:
-        key = plan.key(rung)
-        return await self.grounds.get(key, lambda: self._checkout(self.planner.newest(key)))
+    def _same_as_shared(self, plan: Plan, key: GroundKey) -> bool:
+        """Whether the ground that was shared was made on a change of the same needs."""
+        shared = next(one for one in plan.grounds if one.shared and one.rung == key.rung)
+        return self.planner.newest(shared).needs == plan.needs
 
     def _checkout(self, change: Change) -> Checkout:
         objects = self.history.objects

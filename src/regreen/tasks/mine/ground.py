@@ -64,6 +64,14 @@ class GroundKey:
     """The strategy."""
     options: tuple[str, ...] = ()
     """Options of pytest that the trees need."""
+    shared: bool = False
+    """Whether ``needs`` is only what cannot differ on one ground, so that changes try it first
+    whose own needs may be others."""
+
+    @property
+    def name(self) -> str:
+        """For records."""
+        return f"{self.rung.name}, shared" if self.shared else self.rung.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ run of the job decided, so that the same history gives the same environments.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from regreen.tasks.build.interpreters import Interpreter
@@ -37,15 +37,8 @@ class Plan:
     """The step of the history."""
     needs: str
     """Digest of what its environment depends on."""
-    options: tuple[str, ...]
-    """Options of pytest that its tree needs."""
-    rungs: tuple[Rung, ...]
-    """Strategies to try, in order."""
-
-    def key(self, rung: Rung) -> GroundKey:
-        """What decides its ground for one strategy."""
-        date = dated(self.change.date, rung.interpreter)
-        return GroundKey(self.needs, date, rung, self.options)
+    grounds: tuple[GroundKey, ...]
+    """Where to try it, in order."""
 
 
 def entry(name: str, change: Change, **fields: object) -> Entry:
@@ -57,6 +50,18 @@ def entry(name: str, change: Change, **fields: object) -> Entry:
         "date": change.date.isoformat(),
     }
     return Entry.model_validate({**told, **fields})
+
+
+def _keys(survey: Survey, rung: Rung) -> Iterator[GroundKey]:
+    """Grounds of one strategy: the one its kin share, then one for its own needs.
+
+    Where an adapted one is asked for, the first is all there is: what it lacks, an environment of
+    its own lacked as well.
+    """
+    date = dated(survey.change.date, rung.interpreter)
+    yield GroundKey(survey.kin, date, rung, survey.options, shared=True)
+    if not rung.adapted:
+        yield GroundKey(survey.needs, date, rung, survey.options)
 
 
 @dataclass(slots=True)
@@ -107,14 +112,14 @@ class Planner:
             out = self._out(Rejected(Reason.UNREADABLE, exc.what))
             self._note(entry(name, change, **out))
 
-    def newest(self, key: GroundKey) -> Change:
+    def newest(self, key: GroundKey) -> Plan:
         """The change that a ground is made on."""
-        return self._newest[key].change
+        return self._newest[key]
 
     def order(self) -> list[Plan]:
         """The plans, those of one ground next to each other."""
         place = {key: number for number, key in enumerate(self._newest)}
-        return sorted(self.plans, key=lambda plan: place[plan.key(plan.rungs[0])])
+        return sorted(self.plans, key=lambda plan: place[plan.grounds[0]])
 
     def _plan(self, name: str, survey: Survey) -> None:
         running, *others = self.interpreters
@@ -125,11 +130,11 @@ class Planner:
             foreign=survey.foreign,
             installed=self.installed,
         )
-        plan = Plan(name, survey.change, survey.needs, survey.options, ladder)
+        keys = [key for rung in ladder for key in _keys(survey, rung)]
+        plan = Plan(name, survey.change, survey.needs, tuple(keys))
         self.candidates += 1
         self.plans.append(plan)
-        for rung in ladder:
-            self._newest[plan.key(rung)] = plan
+        self._newest.update(dict.fromkeys(keys, plan))
 
     def _refuse_twice(self, survey: Survey) -> None:
         """A backport or a change merged twice is one task.

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from regreen.core.errors import TaskError, UsageError
 from regreen.sandbox.layers import LayerStore, tree_digest
-from regreen.tasks.build.needs import needs_digest
+from regreen.tasks.build.needs import kin_digest, needs_digest
 from regreen.tasks.mine.change import Change
 from regreen.tasks.mine.objects import Objects, Tree
 from regreen.tasks.mine.reasons import Reason, Rejected
@@ -46,6 +46,8 @@ class Survey:
     """The tests of the state after it."""
     needs: str
     """Digest of what its environment depends on."""
+    kin: str
+    """Digest of what no environment can make up for: its packages' places and what is compiled."""
     options: tuple[str, ...]
     """Options of pytest that its tree needs, whatever the environment."""
     foreign: bool
@@ -101,6 +103,7 @@ class Surveyor:
                 suite=suite,
                 needs=needs_digest(staged, suite),
                 foreign=_foreign(staged, source_files(staged, suite), made),
+                kin=kin_digest(staged, suite),
                 options=IMPORTLIB if _clash(after, suite) else (),
                 others=self._others(after, suite, made),
                 name=project.name,
