@@ -178,9 +178,6 @@ class Grounds:
         rung = key.rung
         self.note(f"{rung.name} as of {key.date:%Y-%m-%d}, on {checkout.commit[:10]}")
         built = await self._built(key, checkout)
-        if rung.adapted and built.adapted:
-            what = "the environment is adapted already"
-            raise TaskError(what, where=rung.name)
         shim = None
         if rung.adapted or built.adapted:
             shim = shim_layer(rung.interpreter, self.store)
