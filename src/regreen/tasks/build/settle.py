@@ -7,18 +7,27 @@ was written by foreign code, so no link is followed.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
 
-__all__ = ["keep_changes", "settle_environment"]
+from packaging.utils import canonicalize_name
+
+__all__ = ["keep_changes", "keep_headers", "settle_environment"]
 
 _JUNK_FOLDERS = {"__pycache__", ".pytest_cache", ".git", ".eggs", ".mypy_cache", ".ruff_cache"}
 _JUNK_FILES = {"uv_cache.json", ".lock", "CACHEDIR.TAG"}
 
 
-def settle_environment(root: Path) -> None:
-    """Remove bytecode, locks and times below an environment, and order its RECORD files."""
+def settle_environment(root: Path, *, own: str = "") -> None:
+    """Remove bytecode, locks and times below an environment, and order its RECORD files.
+
+    Args:
+        root: of the environment.
+        own: name of the project it is for; the long description in its metadata is left out, for
+            it may tell of changes that are still to be made.
+    """
     for folder, names, files in os.walk(root):
         for name in [one for one in names if one in _JUNK_FOLDERS]:
             names.remove(name)
@@ -29,6 +38,20 @@ def settle_environment(root: Path) -> None:
                 path.unlink()
             elif name == "RECORD" and not path.is_symlink():
                 _order_record(path)
+            elif name == "METADATA" and _is_of(path, own):
+                keep_headers(path)
+
+
+def _is_of(path: Path, own: str) -> bool:
+    """Whether metadata is a project's."""
+    name = path.parent.name.rpartition(".")[0].partition("-")[0]
+    return bool(own) and canonicalize_name(name) == canonicalize_name(own)
+
+
+def keep_headers(path: Path) -> None:
+    """Leave the long description out of metadata: a header of old formats, else what follows."""
+    headers = path.read_bytes().partition(b"\n\n")[0].rstrip(b"\n") + b"\n"
+    path.write_bytes(re.sub(rb"(?m)^Description:.*\n(?:[ \t].*\n)*", b"", headers))
 
 
 def _order_record(path: Path) -> None:
@@ -74,6 +97,8 @@ def keep_changes(changes: Path, tree: Path, target: Path) -> bool:
             if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
                 (target / here).mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, target / here / name, follow_symlinks=False)
+                if name == "PKG-INFO" and stat.S_ISREG(mode):
+                    keep_headers(target / here / name)
                 found = True
     return found
 

@@ -200,7 +200,7 @@ async def inject(
             repository,
             baseline,
             bench=bench,
-            gate=SealGate(repository, store),
+            gate=SealGate.of_repository(repository, store),
             findings=memory,
             wanted=settings.limit,
             report=report,

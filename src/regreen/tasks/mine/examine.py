@@ -169,6 +169,9 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
     if any(expected != score for _, expected, score in controls):
         wrong = next(name for name, expected, score in controls if expected != score)
         raise Rejected(Reason.CONTROL, wrong)
+    base = {path: old.data for path, (old, _) in trial.split.source.items() if old}
+    if leaks := trial.ground.gate.leaks(trial.split.patch, base):
+        raise Rejected(Reason.LEAKED, leaks[0])
     records = {test: before.tests[test] for test in fail_to_pass if test in before.tests}
     return Proof(
         fail_to_pass=tuple(fail_to_pass),
@@ -190,6 +193,8 @@ def _check_collection(run: SuiteRun, split: Split) -> None:
     Raises:
         Rejected: it does not.
     """
+    if "time limit of the run" in run.problem:
+        raise Rejected(Reason.TOO_SLOW, f"{len(run.tests)} of {len(run.collected)} tests had ended")
     errors = [run.collect_errors[path] for path in split.test_files if path in run.collect_errors]
     errors += run.collect_errors.values()
     own = [test for test in run.collected if test.partition("::")[0] in split.test_files]

@@ -24,6 +24,7 @@ from regreen.tasks.build.interpreters import Interpreter
 from regreen.tasks.build.shims import Adaptation, shim_layer
 from regreen.tasks.mine.objects import Objects, Tree
 from regreen.tasks.prove.bench import Bench
+from regreen.tasks.prove.sealing import SealGate
 from regreen.tasks.repo.sources import Checkout
 from regreen.tasks.repo.tree import Entry, write_tree
 
@@ -92,6 +93,8 @@ class Ground:
     """The commit it was made on."""
     bench: Bench
     """Warm runners there."""
+    gate: SealGate
+    """Knows what the environment holds."""
 
     @property
     def rung(self) -> str:
@@ -199,6 +202,7 @@ class Grounds:
             place=place,
             anchor=self.objects.tree(checkout.commit),
             anchor_commit=checkout.commit,
+            gate=SealGate((*env, *((built.build.path,) if built.build else ())), self.store),
             bench=Bench(self.provider, place, workers=self.workers, warm=("regreen_box.warm",)),
         )
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Literal
 
-__all__ = ["Meaning", "changed_tests", "meaning", "parsed"]
+__all__ = ["Meaning", "changed_tests", "definitions", "meaning", "parsed"]
 
 Meaning = Literal["none", "version", "program"]
 _VERSION = re.compile(r"__version(?:_info)?__|version(?:_info|_tuple)?|__date__|__build__", re.I)
@@ -100,6 +100,15 @@ def changed_tests(before: bytes | None, after: bytes | None) -> tuple[str, ...] 
     if _rest(old) != _rest(new):
         return tuple(found)
     return tuple(name for name, text in found.items() if known.get(name) != text)
+
+
+def definitions(module: ast.Module) -> tuple[int, int]:
+    """How many tests a module defines, and how many functions and classes that are none."""
+    tests = len(list(_tests(module)))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    holders = {name.partition("::")[0] for name, _ in _tests(module)}
+    others = sum(isinstance(node, kinds) and node.name not in holders for node in module.body)
+    return tests, others
 
 
 def _tests(module: ast.Module) -> Iterator[tuple[str, str]]:

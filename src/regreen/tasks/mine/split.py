@@ -13,7 +13,7 @@ from regreen.grading.patch import FileState, patch_between
 from regreen.tasks.mine.change import Change, FileChange
 from regreen.tasks.mine.objects import Objects
 from regreen.tasks.mine.reasons import Reason, Rejected
-from regreen.tasks.mine.semantics import changed_tests, meaning
+from regreen.tasks.mine.semantics import changed_tests, definitions, meaning, parsed
 from regreen.tasks.mine.sides import Side, maybe_test, side_of
 from regreen.tasks.repo.discovery import Suite
 
@@ -115,6 +115,8 @@ def split(
     sides = {"source": {}, "test": {}, "aside": {}}
     for one in change.files:
         side = side_of(one.path, suite, library)
+        if side == "test" and one.path.endswith(".py") and not suite.is_plainly_test(one.path):
+            side = _inside(one, objects)
         if _SUBMODULE in (one.old_mode, one.new_mode):
             if side != "aside":
                 raise Rejected(Reason.SUBMODULE, one.path)
@@ -140,6 +142,19 @@ def split(
     )
     _check_size(made, limits)
     return made
+
+
+def _inside(one: FileChange, objects: Objects) -> Side:
+    """The side of a module that pytest collects whatever its name: what it holds decides.
+
+    Raises:
+        Rejected: it holds tests and what they test; hidden tests are placed file by file.
+    """
+    module = parsed(objects.read(one.new_blob if one.new_mode != "000000" else one.old_blob))
+    tests, others = definitions(module) if module else (1, 0)
+    if tests and others:
+        raise Rejected(Reason.TESTS_IN_SOURCE, one.path)
+    return "test" if tests else "source"
 
 
 def _states(one: FileChange, objects: Objects) -> tuple[FileState | None, FileState | None]:

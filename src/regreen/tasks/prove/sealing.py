@@ -8,6 +8,7 @@ exclude is scanned in earnest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,18 +29,35 @@ _LARGEST = 1 << 22
 
 
 class SealGate:
-    """Checks tasks of one repository.
+    """Checks tasks that share their layers; what these hold is indexed when first asked.
 
     Args:
-        repository: made ready.
+        layers: what lies in a task's box besides its own tree.
         store: keeps the indices of layers.
+        tree: the tree whose other files may hold a copy; None where a copy is the project's own
+            doing, as in a real change.
     """
 
-    def __init__(self, repository: Repository, store: LayerStore) -> None:
-        root = repository.checkout.tree.path
-        self._layers = (*repository.place.env, *repository.place.tree[:-1])
-        self._index = joined(_indexed(layer, store) for layer in self._layers)
-        self._texts = dict(_texts(root))
+    def __init__(
+        self, layers: Iterable[Path], store: LayerStore, *, tree: Path | None = None
+    ) -> None:
+        self._layers = tuple(layers)
+        self._store = store
+        self._tree = tree
+
+    @classmethod
+    def of_repository(cls, repository: Repository, store: LayerStore) -> SealGate:
+        """For bugs put into a repository's tree."""
+        layers = (*repository.place.env, *repository.place.tree[:-1])
+        return cls(layers, store, tree=repository.checkout.tree.path)
+
+    @cached_property
+    def _index(self) -> LineIndex:
+        return joined(_indexed(layer, self._store) for layer in self._layers)
+
+    @cached_property
+    def _texts(self) -> dict[str, bytes]:
+        return dict(_texts(self._tree)) if self._tree else {}
 
     def leaks(self, patch: str, base: Mapping[str, bytes]) -> tuple[str, ...]:
         """Places other than the repaired files themselves that hold the repair.

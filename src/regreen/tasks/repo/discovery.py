@@ -53,6 +53,12 @@ class Suite:
         """Whether pytest would take this module for a test file."""
         return path.endswith(".py") and any(_matches(path, one) for one in self.python_files)
 
+    def is_plainly_test(self, path: str) -> bool:
+        """Whether a file is on the test side by its place or by a name that is given to tests."""
+        below = any(path.startswith(f"{folder}/") for folder in self.folders)
+        named = any(_matches(path, one) for one in self.python_files if "test" in one)
+        return below or Path(path).name == "conftest.py" or named
+
     def is_test_file(self, path: str) -> bool:
         """Whether a file, relative to the root, is on the test side: tests, helpers, data."""
         below = any(path.startswith(f"{folder}/") for folder in self.folders)

@@ -266,7 +266,7 @@ async def write(
             repository,
             baseline,
             bench=bench,
-            gate=SealGate(repository, store),
+            gate=SealGate.of_repository(repository, store),
             findings=memory,
             wanted=settings.limit,
             report=report,
