@@ -138,6 +138,25 @@ def test_tests_that_cannot_be_imported_before_are_green_after(tasks):
     assert tasks["imports"].FAIL_TO_PASS == ("tests/test_triple.py::test_triple",)
 
 
+def test_a_task_tells_its_change_and_the_names_that_its_tests_need(tasks, entries):
+    plain = tasks["plain"].problem_statement
+    assert plain.startswith("Add numbers instead of subtracting them\n\nadd(2, 3) gave -1.\n")
+    assert "    -1 == 5\n" in plain
+    assert tasks["imports"].interface == "# abacus.core\ndef triple(number): ..."
+    assert tasks["imports"].interface in tasks["imports"].problem_statement
+    assert {entries[name].told_by for name in VERIFIED} == {"commit"}
+    assert tasks["hang"].problem_statement.startswith("Stop when halving\n\nIt hung.")
+
+
+def test_a_task_has_its_labels(tasks):
+    for task in tasks.values():
+        assert task.quality
+        assert task.quality.environment == "adapted"  # years younger than the change
+        assert task.difficulty
+        assert task.difficulty.level == ("medium" if len(task.FAIL_TO_PASS) > 5 else "easy")
+        assert task.license == "MIT"
+
+
 def test_controls_scored_as_they_must(tasks):
     for task in tasks.values():
         assert task.validation

@@ -16,12 +16,14 @@ from regreen.tasks.mine.ground import Ground, GroundKey, Grounds, lay_out
 from regreen.tasks.mine.history import History
 from regreen.tasks.mine.journal import Entry
 from regreen.tasks.mine.objects import Missing
+from regreen.tasks.mine.outside import Outside
 from regreen.tasks.mine.plan import Plan, Planner, entry
 from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.row import Origin, row
 from regreen.tasks.mine.settings import MineSettings
 from regreen.tasks.mine.states import states
 from regreen.tasks.mine.survey import Survey, Surveyor
+from regreen.tasks.mine.words import in_words, told_of
 from regreen.tasks.repo.git import describe
 from regreen.tasks.repo.sources import Checkout, described_version
 
@@ -39,6 +41,7 @@ class _Attempt:
     spent: list[float] = field(default_factory=list)
     built: bool = False
     validated: bool = False
+    told: dict[str, object] = field(default_factory=dict)
 
     def failed(self, key: GroundKey, exc: Rejected) -> bool:
         """Note a failure; True when another ground cannot change it."""
@@ -71,6 +74,7 @@ class Climber:
         planner: knows on which change a ground is made.
         grounds: environments and runners.
         settings: how much is run.
+        outside: lists to keep clear of.
     """
 
     history: History
@@ -79,6 +83,7 @@ class Climber:
     planner: Planner
     grounds: Grounds
     settings: MineSettings
+    outside: Outside = field(default_factory=Outside)
 
     async def climb(self, plan: Plan) -> Entry:
         """Decide one change."""
@@ -88,6 +93,7 @@ class Climber:
             survey = self.surveyor.read(plan.change)
             task = await self._task(plan, survey, attempt)
             fields = {"status": "verified", "task": task, "built": True, "validated": True}
+            fields |= attempt.told
         except Rejected as exc:
             fields = {"status": "rejected", "reason": exc.reason, "detail": exc.what}
             fields |= {"built": attempt.built, "validated": attempt.validated}
@@ -127,7 +133,7 @@ class Climber:
                     patience=self._patience(),
                     spent=attempt.spent,
                 )
-                task = self._row(survey, proof, ground)
+                task = self._row(plan, survey, proof, ground, attempt)
                 attempt.rungs.append(f"{key.name}: verified")
                 return task
             except Rejected as exc:
@@ -160,25 +166,44 @@ class Climber:
             tree=lay_out(
                 objects.tree(change.commit), objects, self.surveyor.store, where=self.origin.spec
             ),
-            version=self._version(change.commit),
+            version=self.version(change.commit),
             license=survey.license,
         )
 
-    def _version(self, commit: str) -> str:
+    def version(self, commit: str) -> str:
+        """The release line of a commit."""
         return described_version(describe(self.history.objects.repository, commit)) or "0.0.0"
 
-    def _row(self, survey: Survey, proof: Proof, ground: Ground) -> Task:
-        change = self.history.with_messages(survey.change)
-        task = row(
+    def _row(
+        self, plan: Plan, survey: Survey, proof: Proof, ground: Ground, attempt: _Attempt
+    ) -> Task:
+        made = row(
             survey,
             proof,
             ground,
             self.origin,
             repaired=self.surveyor.digest(survey),
-            version=self._version(change.base),
-            statement=f"{change.subject}\n\n{change.body}".strip() + "\n",
-            hints="",
+            version=self.version(survey.change.base),
         )
+        task, told = in_words(
+            made,
+            self.history.with_messages(survey.change),
+            plan.pull,
+            survey.split,
+            messages=list(proof.messages.values()),
+            library=survey.name or self.origin.repo.rpartition("/")[2],
+            tree=self.history.objects.tree(survey.change.commit),
+        )
+        attempt.told = told_of(told, plan.pull)
+        self.outside.refuse_listed_task(task)
+        return self.fitting(task)
+
+    def fitting(self, task: Task) -> Task:
+        """The row, with as many tests that must stay green as it has room for.
+
+        Raises:
+            Rejected: it is too large without them.
+        """
         while (size := len(task.model_dump_json())) > self.settings.row_bytes:
             kept = task.PASS_TO_PASS[: len(task.PASS_TO_PASS) // 2]
             if not kept:

@@ -23,7 +23,9 @@ from regreen.tasks.mine.climb import Climber
 from regreen.tasks.mine.ground import Grounds
 from regreen.tasks.mine.history import History
 from regreen.tasks.mine.journal import Entry, Journal
+from regreen.tasks.mine.outside import Outside
 from regreen.tasks.mine.plan import Plan, Planner
+from regreen.tasks.mine.rebased import lay
 from regreen.tasks.mine.row import Origin
 from regreen.tasks.mine.settings import MineSettings
 from regreen.tasks.mine.split import Limits
@@ -71,6 +73,7 @@ async def mine(
     resume: bool = False,
     report: Callable[[Progress], None] = lambda _: None,
     note: Callable[[str], None] = lambda _: None,
+    outside: Outside | None = None,
 ) -> Mined:
     """Make verified tasks of the changes of a history.
 
@@ -88,34 +91,46 @@ async def mine(
         resume: go on with what the file holds.
         report: told after every candidate.
         note: told about each environment, one line at a time.
+        outside: pull requests, and lists to keep clear of.
 
     Raises:
-        UsageError: the journal is of another job.
+        UsageError: the journal is of another job, or the pull requests are of another repository.
         PrerequisiteError: no package index can be reached.
     """
     before = _cpu_seconds()
+    outside = outside or Outside()
+    laid = lay(history, commits, outside.pulls, repo=outside.repo, join=not listed)
     header = {
         "source": origin.spec,
         "interpreters": [one.version for one in interpreters],
         "settings": settings.model_dump(mode="json"),
+        "outside": dict(outside.identity),
     }
     memory = Journal(journal, header=header, resume=resume)
     limits = Limits(files=settings.max_files, lines=settings.max_lines)
     surveyor = Surveyor(history.objects, store, limits, settings.pass_to_pass, origin.spec)
     planner = Planner(
-        history, surveyor, memory, interpreters, installed=settings.installed, listed=listed
+        history,
+        surveyor,
+        memory,
+        interpreters,
+        installed=settings.installed,
+        listed=listed,
+        laid=laid,
+        outside=outside,
+        repo=origin.repo,
     )
     grounds = Grounds(provider, store, history.objects, workers=workers, note=note)
-    climber = Climber(history, origin, surveyor, planner, grounds, settings)
+    climber = Climber(history, origin, surveyor, planner, grounds, settings, outside)
     try:
-        for name in commits:
+        for name in laid.names:
             planner.read(name)
         await _climb_all(climber, memory, workers, report)
     finally:
         await grounds.close()
         memory.close()
-    entries = tuple(memory.entries[name] for name in commits if name in memory.entries)
-    tasks = _distinct(memory.tasks(commits))
+    entries = tuple(memory.entries[name] for name in laid.names if name in memory.entries)
+    tasks = _distinct(memory.tasks(laid.names))
     spent = _cpu_seconds() - before + grounds.cpu
     return Mined(tasks=tasks, entries=entries, cpu_seconds=round(spent, 3))
 

@@ -51,6 +51,12 @@ class Entry(BaseModel):
     """Spent on this change alone; environments are counted for the whole job."""
     task: Task | None = None
     """The task it became."""
+    told_by: str = ""
+    """Whose words its statement is: ``issue``, ``pull``, ``commit`` or ``symptom``."""
+    issues: tuple[str, ...] = ()
+    """Issues its pull request closes, as ``owner/name#7``."""
+    model: str = ""
+    """Model that was asked to tell and to judge it; empty when none was."""
 
 
 class Journal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from regreen.tasks.build.interpreters import Interpreter
 from regreen.tasks.mine.change import Change
@@ -17,14 +17,17 @@ from regreen.tasks.mine.history import History
 from regreen.tasks.mine.journal import Entry, Journal
 from regreen.tasks.mine.ladder import dated, rungs
 from regreen.tasks.mine.objects import Missing
+from regreen.tasks.mine.outside import Outside
+from regreen.tasks.mine.pulls import PullRequest
 from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.mine.rebased import Laid
 from regreen.tasks.mine.split import screened
 from regreen.tasks.mine.survey import Survey, Surveyor
 
 __all__ = ["Plan", "Planner", "entry"]
 
 _NO_CANDIDATE = (Reason.FIRST_COMMIT, Reason.NO_SOURCE, Reason.NO_TESTS, Reason.SYNC_MERGE,
-                 Reason.TOO_MANY_FILES)  # fmt: skip
+                 Reason.JOINED, Reason.TOO_MANY_FILES)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,13 @@ class Plan:
     """Digest of what its environment depends on."""
     grounds: tuple[GroundKey, ...]
     """Where to try it, in order."""
+    pull: PullRequest | None = None
+    """Its pull request, when one is known."""
 
 
 def entry(name: str, change: Change, **fields: object) -> Entry:
     """An entry of the journal about a change."""
-    told = {
+    told: dict[str, object] = {
         "commit": name,
         "number": change.number,
         "subject": change.subject[:200],
@@ -75,6 +80,9 @@ class Planner:
         interpreters: the running Python, then others of this machine.
         installed: copy environments from this installation.
         listed: whether the changes were named one by one: then none is left out as no candidate.
+        laid: the pull requests of changes, and which commits are tried together.
+        outside: lists to keep clear of.
+        repo: name of the repository, for those lists.
     """
 
     history: History
@@ -83,6 +91,9 @@ class Planner:
     interpreters: Sequence[Interpreter]
     installed: bool = False
     listed: bool = False
+    laid: Laid = field(default_factory=lambda: Laid(names=()))
+    outside: Outside = field(default_factory=Outside)
+    repo: str = ""
     candidates: int = 0
     plans: list[Plan] = field(default_factory=list)
     _newest: dict[GroundKey, Plan] = field(default_factory=dict)
@@ -95,22 +106,37 @@ class Planner:
             self.candidates += known.status == "rejected"
             return
         try:
-            change = self.history.change(name)
+            change = self.change(name)
         except Missing as exc:
             reason = Reason.FIRST_COMMIT if exc.first else Reason.UNREADABLE
             out = self._out(Rejected(reason, exc.what))
             self._note(Entry.model_validate({"commit": name, **out}))
             return
         try:
+            if name in self.laid.joined:
+                raise Rejected(Reason.JOINED, f"as {self.laid.joined[name]}")
             screened(change, limits=self.surveyor.limits, all_kinds=self.listed)
             survey = self.surveyor.read(change)
-            self._refuse_twice(survey)
+            self.refuse_twice(change, survey.split.patch)
+            self.outside.refuse_listed_change(
+                change, self.laid.pulls.get(name), self.repo, survey.split.patch
+            )
             self._plan(name, survey)
         except Rejected as exc:
             self._note(entry(name, change, **self._out(exc)))
         except Missing as exc:
             out = self._out(Rejected(Reason.UNREADABLE, exc.what))
             self._note(entry(name, change, **out))
+
+    def change(self, name: str) -> Change:
+        """A change, with the number of its pull request where only that tells it.
+
+        Raises:
+            Missing: a commit or tree of it is not there, or there is nothing before it.
+        """
+        change = self.history.change(name)
+        pull = self.laid.pulls.get(name)
+        return replace(change, number=pull.number) if pull and not change.number else change
 
     def newest(self, key: GroundKey) -> Plan:
         """The change that a ground is made on."""
@@ -131,21 +157,21 @@ class Planner:
             installed=self.installed,
         )
         keys = [key for rung in ladder for key in _keys(survey, rung)]
-        plan = Plan(name, survey.change, survey.needs, tuple(keys))
+        plan = Plan(name, survey.change, survey.needs, tuple(keys), self.laid.pulls.get(name))
         self.candidates += 1
         self.plans.append(plan)
         self._newest.update(dict.fromkeys(keys, plan))
 
-    def _refuse_twice(self, survey: Survey) -> None:
+    def refuse_twice(self, change: Change, patch: str) -> None:
         """A backport or a change merged twice is one task.
 
         Raises:
             Rejected: the same lines were changed before.
         """
-        lines = [line for line in survey.split.patch.splitlines() if line[:1] in "+-"]
+        lines = [line for line in patch.splitlines() if line[:1] in "+-"]
         key = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-        first = self._seen.setdefault(key, survey.change.commit)
-        if first != survey.change.commit:
+        first = self._seen.setdefault(key, change.commit)
+        if first != change.commit:
             raise Rejected(Reason.DUPLICATE, f"of {first[:10]}")
 
     def _out(self, exc: Rejected) -> dict[str, object]:
@@ -155,4 +181,5 @@ class Planner:
 
     def _note(self, found: Entry) -> None:
         self.candidates += found.status == "rejected"
-        self.journal.add(found)
+        if found.commit not in self.journal.entries:  # the agent may have decided otherwise
+            self.journal.add(found)

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     NO_SOURCE = "no_source"
     NO_TESTS = "no_tests"
     SYNC_MERGE = "sync_merge"
+    JOINED = "joined"
     TOO_MANY_FILES = "too_many_files"
     TOO_LARGE = "too_large"
     SUBMODULE = "submodule"
@@ -52,6 +53,7 @@ REASONS = {
     Reason.NO_SOURCE: "no source file differs: documentation, packaging, settings or tests only",
     Reason.NO_TESTS: "no test file differs, or tests were only removed",
     Reason.SYNC_MERGE: "it merges one main line into another; its changes are counted where made",
+    Reason.JOINED: "it is tried together with the other commits of its pull request",
     Reason.TOO_MANY_FILES: "it touches too many source files",
     Reason.TOO_LARGE: "its patch, or the row it would make, is too large",
     Reason.SUBMODULE: "it moves a submodule, whose content is not in this repository",

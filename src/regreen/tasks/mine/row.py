@@ -39,10 +39,8 @@ def row(
     *,
     repaired: str,
     version: str,
-    statement: str,
-    hints: str,
 ) -> Task:
-    """Put a row together.
+    """Put a row together, all but its words and labels.
 
     Args:
         survey: the change, read.
@@ -51,8 +49,6 @@ def row(
         origin: the repository.
         repaired: digest of the repaired tree.
         version: release line at the base.
-        statement: what the agent is told.
-        hints: discussion before the change.
     """
     change, split = survey.change, survey.split
     return Task(
@@ -61,8 +57,7 @@ def row(
         base_commit=change.base,
         patch=split.patch,
         test_patch=split.test_patch,
-        problem_statement=statement,
-        hints_text=hints,
+        problem_statement="",
         created_at=change.date.isoformat(),
         version=version,
         FAIL_TO_PASS=proof.fail_to_pass,
