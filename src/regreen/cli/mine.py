@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from regreen.cli.mine_outside import OutsideFlags, check_outside, look_outside
 from regreen.cli.shared import Work, check_writable, interrupted, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.errors import PrerequisiteError, UsageError
@@ -25,13 +26,14 @@ from regreen.tasks.mine.objects import Objects
 from regreen.tasks.mine.reasons import REASONS, Reason
 from regreen.tasks.mine.settings import MineSettings
 from regreen.tasks.mine.source import open_source
+from regreen.tasks.mine.split import Limits
 
 __all__ = ["mine"]
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class MineFlags(Work):
+class MineFlags(OutsideFlags, Work):
     """Flags of the verb."""
 
     out: Annotated[Path, Parameter(alias="-o")] = Path("mined.jsonl")
@@ -125,6 +127,7 @@ def _check(flags: MineFlags, journal: Path) -> None:
     if flags.commits and (flags.limit or flags.since):
         msg = "the list of commits says already which changes to try"
         raise UsageError(msg, where="--commits", mend="leave out --limit and --since")
+    check_outside(flags)
     check_writable(flags.out, "the taskset")
     check_writable(journal, "the journal")
 
@@ -153,6 +156,15 @@ async def _mine(
     try:
         history = History(objects, head=flags.head, where=source)
         commits = wanted if wanted is not None else history.line(since=since)[-(flags.limit or 0) :]
+        outside = await look_outside(
+            flags,
+            history,
+            found.origin.repo,
+            commits,
+            cache=flags.out.with_name(f"{flags.out.name}.pulls.jsonl"),
+            limits=Limits(files=settings.max_files, lines=settings.max_lines),
+            console=console,
+        )
         interpreters = [find_interpreter()]
         if flags.interpreters == "found" and not settings.installed:
             interpreters += [one for one in discover() if not _same(one.version, interpreters)]
@@ -172,6 +184,7 @@ async def _mine(
                 resume=flags.resume,
                 report=lambda state: _report(state, display),
                 note=console.note,
+                outside=outside,
             )
     finally:
         objects.close()

@@ -104,7 +104,7 @@ class _Fetch:
             pulls = [one for one in page.answer if _is_pull(one)]
             self._rename(pulls)
             wanted = [one for one in pulls if _wanted(one, numbers)]
-            await self._ask_closed([one["number"] for one in wanted if not self._is_settled(one)])
+            await self._ask_closed([one["number"] for one in wanted if not self._is_told(one)])
             for one in wanted:
                 await self._pull(one)
         if self.failed:
@@ -122,6 +122,10 @@ class _Fetch:
 
     def _is_settled(self, pull: dict[str, Any]) -> bool:
         return self.settled.get(pull["number"]) == str(pull.get("updated_at"))
+
+    def _is_told(self, pull: dict[str, Any]) -> bool:
+        """Whether an earlier fetch asked what it closes: one may have wanted other numbers."""
+        return self._is_settled(pull) and pull["number"] in self.closed
 
     def _rename(self, pulls: list[dict[str, Any]]) -> None:
         names = [str((one["base"].get("repo") or {}).get("full_name") or "") for one in pulls]

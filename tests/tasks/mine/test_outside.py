@@ -1,0 +1,229 @@
+"""A history mined with what others know of it: pull requests, issues, and lists to avoid."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from story import Story
+from tests.tasks.mine.github_server import TOKEN, GitHub, rest_commit, rest_pull
+
+from regreen.core.task import Task
+from regreen.store.taskset import load_tasks
+from regreen.tasks.mine.journal import Entry
+
+REPO = "ada/bag"
+CORE = '''\
+"""Bags."""
+
+
+def take(items):
+    return items.pop(1)
+
+
+def size(items):
+    return len(items) + 1
+
+
+def last(items):
+    return items[0]
+
+
+def first(items):
+    return items[-1]
+'''
+HOLDS = "import bag\n\n\ndef test_holds():\n    assert bag.__doc__\n\n\n"
+SIZE, TESTED = "Count without the bag", "Show what a count is\n\nThe bag itself is no item."
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """One squashed pull request, one that was rebased, and two plain changes."""
+    story = Story(tmp_path_factory.mktemp("bag") / "bag")
+    core = CORE
+    story.commit("root", "Begin", {"bag.py": core, "tests/test_none.py": HOLDS})
+
+    def change(label: str, message: str, old: str, new: str, test: str) -> None:
+        nonlocal core
+        assert old in core
+        core = core.replace(old, new)
+        files = {"bag.py": core}
+        if test:
+            files[f"tests/test_{label}.py"] = HOLDS + test
+        story.commit(label, message, files)
+
+    take = "def test_take():\n    assert bag.take([1, 2]) == 1\n"
+    change("take", "take: index (#1)", "pop(1)", "pop(0)", take)
+    change("size", SIZE, "len(items) + 1", "len(items)", "")
+    size = "def test_size():\n    assert bag.size([5, 6]) == 2\n"
+    story.commit("tested", TESTED, {"tests/test_size.py": HOLDS + size})
+    last = "def test_last():\n    assert bag.last([7, 8]) == 8\n"
+    change(
+        "last",
+        "Give the last item, not the first",
+        "items[0]",
+        "items[len(items) - 1 if items else -1]",
+        last,
+    )
+    first = "def test_first():\n    assert bag.first([7, 8, 9]) == 7\n"
+    change("first", "Give the first item", "first(items):\n    return items[-1]",
+           "first(items):\n    return items[0]", first)  # fmt: skip
+    return story
+
+
+def pulls(story: Story) -> list[dict[str, Any]]:
+    when = {"merged_at": "2023-11-18T12:00:00Z", "created_at": "2023-11-10T10:00:00Z"}
+    one = {"title": "Take the first item", "body": "It took another.", **when}
+    two = {"title": "Count the items only", "body": "Sizes were off by one, see below.", **when}
+    return [
+        rest_pull(REPO, 1, merge_commit_sha=story.names["take"], **one),
+        rest_pull(REPO, 2, merge_commit_sha=story.names["tested"], **two),
+    ]
+
+
+def mine(story: Story, out: Path, *flags: str, **env: str) -> dict[str, Any]:
+    words = ["regreen", "tasks", "mine", str(story.root), "-o", str(out), "--installed", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", *words, *(() if "--repo" in flags else ("--repo", REPO)), *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **env},
+    )
+    assert done.returncode == 0, done.stderr
+    return {**json.loads(done.stdout), "notes": done.stderr}
+
+
+def journal(out: Path, story: Story) -> dict[str, Entry]:
+    labels = {commit: label for label, commit in story.names.items()}
+    lines = out.with_name(f"{out.name}.journal.jsonl").read_text().splitlines()[1:]
+    found = [Entry.model_validate_json(line) for line in lines]
+    return {labels.get(one.commit, one.commit): one for one in found}
+
+
+@pytest.fixture
+def hub(bag: Story) -> Iterator[GitHub]:
+    made = GitHub(REPO)
+    for pull in pulls(bag):
+        made.add_pull(pull["number"])
+        made.lists["pulls"][-1] = pull
+    made.lists["pulls/2/commits"] = [
+        rest_commit(REPO, f"{number:040x}", message)
+        for number, message in enumerate((SIZE, TESTED))
+    ]
+    for number in range(3, 9):
+        made.add_pull(number)
+    made.closing[1] = [(REPO, 10)]
+    issue = {"title": "take() gives the second item", "body": "I called `take([1, 2])` and got 2."}
+    made.add_issue(10, ("2023-11-09T08:00:00Z", "Only for lists of two or more."), **issue)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fetched(bag: Story, hub: GitHub, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    listed = tmp_path / "listed.txt"
+    listed.write_text(f"{REPO}@{bag.names['first'][:12]}\n")
+    out = tmp_path / "tasks.jsonl"
+    flags = ("--github", "--github-url", hub.url, "--decontaminate", str(listed))
+    return out, mine(bag, out, *flags, GITHUB_TOKEN=TOKEN)
+
+
+def by_name(out: Path) -> dict[str, Task]:
+    return {task.instance_id: task for task in load_tasks(out)}
+
+
+def test_texts_are_fetched_for_what_may_be_a_task(
+    bag: Story, hub: GitHub, fetched: tuple[Path, dict[str, Any]]
+) -> None:
+    out, said = fetched
+    tasks, entries = by_name(out), journal(out, bag)
+    task = tasks["ada__bag-1"]
+    assert task.problem_statement.startswith("take() gives the second item\n\nI called `take([1,")
+    assert task.hints_text == "Only for lists of two or more."
+    assert (entries["take"].told_by, entries["take"].issues) == ("issue", ("ada/bag#10",))
+    assert entries["last"].told_by == "commit"
+    assert said["verified"] == 3
+    parts = [path for path in hub.asked if "/commits" in path]
+    assert [path.split("/")[5] for path in parts] == ["1", "2"]
+
+    joined = tasks["ada__bag-2"]
+    assert joined.base_commit == bag.names["take"]
+    assert joined.FAIL_TO_PASS == ("tests/test_size.py::test_size",)
+    assert joined.problem_statement.startswith("Count the items only\n\nSizes were off by one")
+    assert {entries[name].reason for name in ("size", "tested")} == {"joined"}
+    assert said["dropped"]["joined"] == 2
+
+    assert (entries["first"].reason, entries["first"].rungs) == ("contaminated", ())
+    assert "same commit as ada/bag@" in entries["first"].detail
+
+
+def test_a_dump_tells_the_same(
+    bag: Story, hub: GitHub, fetched: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    out, _ = fetched
+    again = tmp_path / "again.jsonl"
+    cache = out.with_name(f"{out.name}.pulls.jsonl")
+    flags = ("--prs", str(cache), "--decontaminate", str(tmp_path / "listed.txt"))
+    mine(bag, again, *flags, "-j", "1")
+    assert again.read_bytes() == out.read_bytes()
+    asked = len(hub.asked)
+    mine(bag, again, *flags, "-j", "1", "--resume")
+    assert again.read_bytes() == out.read_bytes()
+    assert len(hub.asked) == asked
+
+
+def test_a_resumed_job_keeps_to_its_texts(bag: Story, tmp_path: Path) -> None:
+    dump = tmp_path / "pulls.json"
+    dump.write_text(json.dumps(pulls(bag)))
+    out, names = tmp_path / "tasks.jsonl", tmp_path / "names.txt"
+    names.write_text(bag.names["take"])
+    only = ("--commits", str(names), "--prs", str(dump))
+    mine(bag, out, *only)
+    assert by_name(out)["ada__bag-1"].problem_statement.startswith("Take the first item\n")
+    dump.write_text(json.dumps(pulls(bag)[:1]))
+    with pytest.raises(AssertionError, match="outside differ"):
+        mine(bag, out, *only, "--resume")
+
+
+def test_a_list_may_hold_the_same_words_or_the_same_repair(bag: Story, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text(f"{bag.names['take']}\n{bag.names['last']}\n")
+    mine(bag, tmp_path / "free.jsonl", "--commits", str(names))
+    take, last = load_tasks(tmp_path / "free.jsonl")
+    rows = [
+        {"instance_id": "other__bag-8", "repo": "other/bag", "patch": last.patch},
+        {"instance_id": "other__bag-9", "problem_statement": take.problem_statement},
+    ]
+    known = tmp_path / "rows.jsonl"
+    known.write_text("\n".join(map(json.dumps, rows)))
+    out = tmp_path / "tasks.jsonl"
+    mine(bag, out, "--commits", str(names), "--decontaminate", str(known))
+    entries = journal(out, bag)
+    assert [entries[name].reason for name in ("take", "last")] == ["contaminated"] * 2
+    assert entries["last"].rungs == ()
+    assert entries["last"].detail == "same patch as other__bag-8"
+    assert entries["take"].detail == "same statement as other__bag-9"
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (("--prs", "a.json", "--github"), "leave one of them out"),
+        (("--github-url", "http://127.0.0.1:1"), "add --github"),
+        (("--github", "--repo", "bag"), "OWNER/NAME"),
+        (("--prs", "none.json"), "none.json"),
+    ],
+)
+def test_flags_that_cannot_be_used(
+    bag: Story, tmp_path: Path, flags: tuple[str, ...], word: str
+) -> None:
+    with pytest.raises(AssertionError, match=word) as raised:
+        mine(bag, tmp_path / "tasks.jsonl", *flags)
+    assert "Traceback" not in str(raised.value)
