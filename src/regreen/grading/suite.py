@@ -25,6 +25,9 @@ class TestRequest:
     """Further arguments of pytest."""
     files: Mapping[str, bytes | None] = field(default_factory=dict)
     """Files put into the tree first, relative to its root; None deletes."""
+    modes: Mapping[str, str] = field(default_factory=dict)
+    """Git's modes of files put in that are no plain ones: ``100755`` a program, ``120000`` a link,
+    whose content is its target; ``100644`` takes the executable bit away."""
     select: Mapping[str, tuple[int, ...]] | None = None
     """Items by test function (node id without parameters) and position, in the place of ``tests``:
     node ids made of parameters may tell what is expected."""

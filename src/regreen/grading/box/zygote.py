@@ -8,6 +8,7 @@ those, and this process, forked off before anything was read, only imports, fork
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import gc
 import json
@@ -22,6 +23,7 @@ from typing import Any, NoReturn
 WORKER_FD = 250
 SCRATCH = ("/tmp", "/home/agent", "/dev/shm")
 ORDER_LIMIT = 1 << 16
+LINK, PROGRAM = "120000", "100755"
 
 
 def serve(control: socket.socket) -> NoReturn:
@@ -113,7 +115,7 @@ def become_worker(
         else:
             isolate.dumpable()
             os.setsid()
-        place_files(request.pop("files", None) or {})
+        place_files(request.pop("files", None) or {}, request.pop("modes", None) or {})
         if isolated:
             isolate.drop_privileges(seccomp)
             become_child()
@@ -176,26 +178,39 @@ def become_child() -> None:
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
-def place_files(files: dict[str, str | None]) -> None:
+def place_files(files: dict[str, str | None], modes: dict[str, str]) -> None:
     """Write, or delete for None, files relative to the tree; latin-1 keeps every byte.
+
+    Deletions come first, and take the directories along that they leave empty: what was a
+    directory may become a file. Links come last, so that nothing is written through one.
 
     Raises:
         OSError: a directory on the way is a link, which a submitted tree may hold.
     """
     here = os.getcwd()  # noqa: PTH109
-    for name, text in files.items():
+    for name in [name for name, text in files.items() if text is None]:
+        os.unlink(name)  # noqa: PTH108
+        with contextlib.suppress(OSError):  # not empty, or the tree's root
+            os.removedirs(os.path.dirname(name))  # noqa: PTH120
+    links = [name for name in files if modes.get(name) == LINK]
+    for name in (*(one for one in files if one not in links), *links):
+        text = files[name]
         if text is None:
-            os.unlink(name)  # noqa: PTH108
             continue
         folder = os.path.dirname(name)  # noqa: PTH120
         if folder:
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         if os.path.realpath(folder) != os.path.join(here, folder).rstrip("/"):  # noqa: PTH118
             raise OSError(errno.ELOOP, "a directory of the tests is a link", folder)
-        if os.path.islink(name):  # noqa: PTH114
+        if os.path.islink(name) or (name in links and os.path.exists(name)):  # noqa: PTH110, PTH114
             os.unlink(name)  # noqa: PTH108
+        if name in links:
+            os.symlink(text.encode("latin-1"), name.encode())  # noqa: PTH211
+            continue
         with open(name, "wb") as handle:  # noqa: PTH123
             handle.write(text.encode("latin-1"))
+        if name in modes:
+            os.chmod(name, 0o755 if modes[name] == PROGRAM else 0o644)  # noqa: PTH101
 
 
 def descendants(pid: int) -> list[int]:

@@ -100,6 +100,7 @@ class _Trial:
             paths=tuple(paths),
             args=self.ground.place.args,
             files=own if files is None else files,
+            modes=self.states.modes,
             order_seed=perturbation.order_seed,
             clock_offset=perturbation.clock_offset,
             test_timeout=limit,

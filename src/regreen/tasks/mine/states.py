@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from regreen.grading.patch import FileState
 from regreen.tasks.mine.ground import Ground
 from regreen.tasks.mine.objects import Objects, Tree
 from regreen.tasks.mine.split import Split
 
 __all__ = ["States", "repaired_tree", "states"]
 
-_SUBMODULE = "160000"
+_SUBMODULE, _PLAIN = "160000", "100644"
 Files = dict[str, bytes | None]
 
 
@@ -24,8 +23,8 @@ class States:
     """The base with the tests of the change."""
     after: Mapping[str, bytes | None]
     """The same, repaired."""
-    special: tuple[str, ...]
-    """Links and programs that differ: a runner's request cannot carry them."""
+    modes: Mapping[str, str]
+    """Git's modes of those that are links or programs, or were in the ground's tree."""
 
 
 def repaired_tree(base: Tree, after: Tree, split: Split) -> Tree:
@@ -50,7 +49,7 @@ def states(ground: Ground, base: Tree, after: Tree, split: Split, objects: Objec
         broken.pop(path, None)
         if old is not None:
             broken[path] = base[path]
-    special: set[str] = set()
+    modes: dict[str, str] = {}
     sides = []
     for tree in (broken, repaired):
         files: Files = {}
@@ -58,18 +57,8 @@ def states(ground: Ground, base: Tree, after: Tree, split: Split, objects: Objec
             wanted, there = tree.get(path), ground.anchor.get(path)
             if wanted == there or _SUBMODULE in (wanted or there or ("",)):
                 continue
-            if wanted is None:
-                files[path] = None
-            elif there and there[1] == wanted[1]:
-                special.add(path)
-            else:
-                files[path] = objects.read(wanted[1])
-                if wanted[0] != "100644":
-                    special.add(path)
+            files[path] = objects.read(wanted[1]) if wanted else None
+            if wanted and {wanted[0], there[0] if there else _PLAIN} != {_PLAIN}:
+                modes[path] = wanted[0]
         sides.append(dict(sorted(files.items())))
-    return States(before=sides[0], after=sides[1], special=tuple(sorted(special)))
-
-
-def with_text(files: Mapping[str, bytes | None], extra: Mapping[str, FileState]) -> Files:
-    """Files with some of them replaced."""
-    return {**files, **{path: state.data for path, state in extra.items()}}
+    return States(before=sides[0], after=sides[1], modes=modes)
