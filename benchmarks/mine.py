@@ -70,14 +70,14 @@ def sample(repository: Path, count: int) -> list[str]:
 
 def mined(repository: Path, name: str, commits: list[str], out: Path, interpreters: str) -> Any:
     """What regreen makes of a sample, as its ``--json`` tells."""
-    picked = out.with_suffix(".txt")
+    picked, journal = out.with_suffix(".txt"), out.with_name(f"{out.name}.journal.jsonl")
     picked.write_text("\n".join(commits) + "\n")
     begin = time.monotonic()
     done = subprocess.run(
         [
             *(sys.executable, "-m", "regreen", "tasks", "mine", str(repository)),
             *("--commits", str(picked), "--repo", name, "-o", str(out), "--json"),
-            *("--interpreters", interpreters, "-q", *(["--resume"] if out.exists() else [])),
+            *("--interpreters", interpreters, "-q", *(["--resume"] if journal.exists() else [])),
         ],
         capture_output=True,
         text=True,
@@ -85,7 +85,12 @@ def mined(repository: Path, name: str, commits: list[str], out: Path, interprete
     )
     if done.returncode:
         sys.exit(f"{name}: {done.stderr}")
-    return {**json.loads(done.stdout), "seconds": round(time.monotonic() - begin, 1)}
+    told = {**json.loads(done.stdout), "seconds": round(time.monotonic() - begin, 1)}
+    entries = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    own = f"python {sys.version_info.major}.{sys.version_info.minor}"
+    decided = [one.get("rungs", [""])[-1] for one in entries if one["status"] == "verified"]
+    # the ladder begins with the running Python, so what it decides is what it would do alone
+    return {**told, "by_running": sum(rung.startswith(own) for rung in decided)}
 
 
 def naive(repository: Path, commits: list[str], python: Path) -> dict[str, Any]:
@@ -198,7 +203,7 @@ def main() -> None:
             each = row["cpu_seconds"] / max(1, row["candidates"])
             print(
                 f"{short:16} {miner:8} {row['verified']:3}/{row['candidates']:3} "
-                f"{each:6.2f} CPU s each  {row['rejected']}",
+                f"{each:6.2f} CPU s each  {row.get('by_running', '')} {row['rejected']}",
                 flush=True,
             )
     for miner in ("naive", "running", "found"):
