@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uv
+from packaging.utils import canonicalize_name
 
 from regreen.core.errors import InfrastructureError, PrerequisiteError
 from regreen.grading.place import ENV, TESTBED
@@ -44,6 +45,12 @@ _OFFLINE = re.compile(
     r"dns error|error sending request|Could not connect|Connection refused|Network is unreachable"
     r"|Temporary failure in name resolution|failed to lookup address|Failed to fetch.*onnect"
 )
+
+
+_ONCE_USED = {"attrs", "py", "more-itertools", "six", "atomicwrites", "importlib-metadata", "toml"}
+_OUTGROWN = "2023-06-01T00:00:00Z"
+"""By then pytest had given up all of these; attrs was the last, in 7.3 of April 2023. An old state
+of one of them cannot carry the pytest of its time on a Python that came later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,8 @@ class BuildBox:
     box: Sandbox
     date: str
     """Latest upload time of any package, ISO 8601."""
+    project: str = ""
+    """What the environment is for; one that pytest itself once used gets a pytest that does not."""
     commands: list[str] = field(default_factory=list)
     """What made the environment so far, for a reader."""
 
@@ -150,6 +159,8 @@ class BuildBox:
         dated = ["--exclude-newer", self.date]
         if self.date < _EDITABLE_SINCE:
             dated += ["--exclude-newer-package", f"setuptools={_EDITABLE_SINCE}"]
+        if self.date < _OUTGROWN and canonicalize_name(self.project) in _ONCE_USED:
+            dated += ["--exclude-newer-package", f"pytest={_OUTGROWN}"]
         return await self.uv("pip", "install", "--python", f"{ENV}/bin/python", *dated, *arguments)
 
     async def freeze(self) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ async def open_builder(
     date: str,
     target: Path,
     store: LayerStore,
+    project: str,
 ) -> AsyncIterator[Builder]:
     """The builder for an interpreter, its box closed at the end of the block.
 
@@ -64,6 +65,7 @@ async def open_builder(
         date: latest upload time of any package, ISO 8601.
         target: what the box shows as /opt/env.
         store: takes what can be shared by builds.
+        project: name of what the environment is for.
     """
     if interpreter.numbers < _OLDEST_FOR_UV:
         from regreen.tasks.build.pip_install import pip_box
@@ -75,6 +77,6 @@ async def open_builder(
         return
     box = await provider.create(spec)
     try:
-        yield BuildBox(box, date)
+        yield BuildBox(box, date, project)
     finally:
         await box.close()

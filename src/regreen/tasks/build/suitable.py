@@ -16,14 +16,14 @@ from regreen.grading.place import ENV
 from regreen.tasks.build.builder import Builder
 from regreen.tasks.build.collect import Collection, Collector
 from regreen.tasks.repo.discovery import Suite
-from regreen.tasks.repo.imports import distribution_of, imported_modules, plugins
+from regreen.tasks.repo.imports import distribution_of, importable, imported_modules, plugins
 from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.requirements import declared_names
 
 __all__ = ["add_missing", "settle_runner"]
 
-_ABSENT = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?(\w+)")
+_ABSENT = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?([\w.]+)")
 _RUNNER = re.compile(r"pytest|pluggy|conftest|INTERNALERROR|hook|fixture")
 _OLDEST_MAJOR = 6
 _VERSION = """
@@ -47,6 +47,8 @@ for module, name in json.loads(sys.argv[1]).items():
     try:
         if find_spec(module) is None:
             absent.append(name)
+    except ImportError:
+        absent.append(name)
     except Exception:
         pass
 for name in json.loads(sys.argv[2]):
@@ -109,7 +111,8 @@ async def settle_runner(
     local = {Path(one).stem for one in package_roots(tree)} | sys.stdlib_module_names
     best = await collector.look()
     for _ in range(3):
-        absent = {name for name in _ABSENT.findall(best.text) if name not in local}
+        named = {importable(name) for name in _ABSENT.findall(best.text)}
+        absent = {name for name in named if name.partition(".")[0] not in local}
         names = sorted({distribution_of(one, declared) for one in absent})
         if not names or await _install_each(builder, names, note):
             break

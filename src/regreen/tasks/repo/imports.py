@@ -18,7 +18,7 @@ from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project, inside
 from regreen.tasks.repo.requirements import declared_names
 
-__all__ = ["distribution_of", "imported_modules", "plugins"]
+__all__ = ["distribution_of", "importable", "imported_modules", "plugins"]
 
 _DISTRIBUTIONS = {
     **{"yaml": "PyYAML", "PIL": "Pillow", "cv2": "opencv-python-headless", "bs4": "beautifulsoup4"},
@@ -34,6 +34,8 @@ _DISTRIBUTIONS = {
     **{"google.protobuf": "protobuf", "ruamel": "ruamel.yaml", "slugify": "python-slugify"},
     **{"freezegun": "freezegun", "_pytest": "pytest", "pythonjsonlogger": "python-json-logger"},
 }
+_NAMESPACES = {"zope", "google", "ruamel", "backports", "jaraco", "azure", "paste", "repoze"}
+"""Packages that several distributions share, each named like its part."""
 _FIXTURES = {
     **{"mocker": "pytest-mock", "benchmark": "pytest-benchmark", "freezer": "pytest-freezer"},
     **{"httpserver": "pytest-httpserver", "httpbin": "pytest-httpbin", "datadir": "pytest-datadir"},
@@ -106,7 +108,9 @@ def distribution_of(module: str, declared: Iterable[str] = ()) -> str:
     names = sorted({canonicalize_name(one) for one in declared}, key=len)
     if module in _DISTRIBUTIONS and plain not in names:
         return _DISTRIBUTIONS[module]
-    close = [one for one in names if plain in {one, *one.split("-")}]
+    close = [one for one in names if plain in {one, *one.split("-")}] or [
+        one for one in names if "." in module and one.startswith(f"{plain}-")
+    ]
     return close[0] if close else plain
 
 
@@ -152,6 +156,12 @@ def _test_modules(tree: Path, suite: Suite) -> Iterator[tuple[Path, ast.Module]]
 def _top_imports(module: ast.Module) -> Iterator[str]:
     for node in module.body:
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (importable(alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+            yield importable(node.module)
+
+
+def importable(module: str) -> str:
+    """The part of a dotted name that a distribution stands for: two of a shared namespace."""
+    parts = module.split(".")
+    return ".".join(parts[: 2 if parts[0] in _NAMESPACES else 1])
