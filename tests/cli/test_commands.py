@@ -18,6 +18,7 @@ VERBS = [
     ("quickstart",),
     ("learn",),
     ("tasks", "inject"),
+    ("tasks", "mine"),
     ("tasks", "build"),
     ("tasks", "validate"),
     ("tasks", "show"),
