@@ -11,13 +11,22 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from regreen.cli.mine_model import ModelFlags, agent_job, check_model
 from regreen.cli.mine_outside import OutsideFlags, check_outside, look_outside
-from regreen.cli.shared import Work, check_writable, interrupted, layer_store, run_async
+from regreen.cli.shared import (
+    Work,
+    chat_client,
+    check_writable,
+    interrupted,
+    layer_store,
+    run_async,
+)
 from regreen.core.console import Console
 from regreen.core.errors import PrerequisiteError, UsageError
 from regreen.core.progress import Progress as Display
 from regreen.store.taskset import taskset_digest, write_tasks
 from regreen.tasks.build.interpreters import discover, find_interpreter
+from regreen.tasks.builder.settings import BuilderSettings
 from regreen.tasks.mine.history import History, read_list
 from regreen.tasks.mine.job import Mined, Progress
 from regreen.tasks.mine.job import mine as run_mining
@@ -33,7 +42,7 @@ __all__ = ["mine"]
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class MineFlags(OutsideFlags, Work):
+class MineFlags(ModelFlags, OutsideFlags, Work):
     """Flags of the verb."""
 
     out: Annotated[Path, Parameter(alias="-o")] = Path("mined.jsonl")
@@ -128,6 +137,7 @@ def _check(flags: MineFlags, journal: Path) -> None:
         msg = "the list of commits says already which changes to try"
         raise UsageError(msg, where="--commits", mend="leave out --limit and --since")
     check_outside(flags)
+    check_model(flags)
     check_writable(flags.out, "the taskset")
     check_writable(journal, "the journal")
 
@@ -147,6 +157,8 @@ async def _mine(
     source: str, settings: MineSettings, flags: MineFlags, journal: Path, console: Console
 ) -> Mined:
     store, provider = layer_store(), flags.provider()
+    client = chat_client(flags.base_url, flags.model)
+    builder = flags.settings(BuilderSettings, "builder")
     since = _since(flags.since)
     wanted = read_list(flags.commits) if flags.commits else None
     found = open_source(source, store=store, repo=flags.repo)
@@ -154,6 +166,8 @@ async def _mine(
         console.note(line)
     objects = Objects(found.repository)
     try:
+        if client:
+            await client.check()
         history = History(objects, head=flags.head, where=source)
         commits = wanted if wanted is not None else history.line(since=since)[-(flags.limit or 0) :]
         outside = await look_outside(
@@ -185,10 +199,14 @@ async def _mine(
                 report=lambda state: _report(state, display),
                 note=console.note,
                 outside=outside,
+                client=client,
+                agent=agent_job(flags, client, builder, flags.out),
             )
     finally:
         objects.close()
         await provider.close()
+        if client:
+            await client.close()
 
 
 def _same(version: str, others: Sequence[Any]) -> bool:

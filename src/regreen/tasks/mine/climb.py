@@ -115,11 +115,10 @@ class Climber:
         base = self.history.objects.tree(plan.change.base)
         after = self.history.objects.tree(plan.change.commit)
         for key in plan.grounds:
-            newest = self.planner.newest(key)
             if not key.shared and self._same_as_shared(plan, key):
                 continue
             try:
-                ground = await self.grounds.get(key, partial(self._checkout, newest.change))
+                ground = await self.ground(key)
             except TaskError as exc:
                 attempt.failed(key, Rejected(Reason.ENVIRONMENT_BUILD, exc.what))
                 continue
@@ -140,6 +139,15 @@ class Climber:
                 if attempt.failed(key, exc):
                     break
         raise attempt.verdict
+
+    async def ground(self, key: GroundKey) -> Ground:
+        """The ground of a key, made on the newest change that asked for it.
+
+        Raises:
+            TaskError: it cannot be made.
+        """
+        newest = self.planner.newest(key)
+        return await self.grounds.get(key, partial(self._checkout, newest.change))
 
     def _patience(self) -> Patience:
         return Patience(

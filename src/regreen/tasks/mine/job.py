@@ -19,8 +19,10 @@ from regreen.core.together import together
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 from regreen.tasks.build.interpreters import Interpreter
+from regreen.tasks.mine.asking import Asking
 from regreen.tasks.mine.climb import Climber
 from regreen.tasks.mine.ground import Grounds
+from regreen.tasks.mine.handing import AgentJob, Handing
 from regreen.tasks.mine.history import History
 from regreen.tasks.mine.journal import Entry, Journal
 from regreen.tasks.mine.outside import Outside
@@ -30,6 +32,7 @@ from regreen.tasks.mine.row import Origin
 from regreen.tasks.mine.settings import MineSettings
 from regreen.tasks.mine.split import Limits
 from regreen.tasks.mine.survey import Surveyor
+from regreen.tasks.tell.retell import Teller
 
 __all__ = ["Mined", "Progress", "mine"]
 
@@ -74,6 +77,8 @@ async def mine(
     report: Callable[[Progress], None] = lambda _: None,
     note: Callable[[str], None] = lambda _: None,
     outside: Outside | None = None,
+    client: Teller | None = None,
+    agent: AgentJob | None = None,
 ) -> Mined:
     """Make verified tasks of the changes of a history.
 
@@ -92,6 +97,8 @@ async def mine(
         report: told after every candidate.
         note: told about each environment, one line at a time.
         outside: pull requests, and lists to keep clear of.
+        client: model that tells and judges what was verified.
+        agent: what is handed to the building agent; None hands over nothing.
 
     Raises:
         UsageError: the journal is of another job, or the pull requests are of another repository.
@@ -125,7 +132,13 @@ async def mine(
     try:
         for name in laid.names:
             planner.read(name)
-        await _climb_all(climber, memory, workers, report)
+        asking = Asking(client, climber.fitting) if client else None
+        await _climb_all(climber, memory, asking, workers=workers, report=report)
+        if agent:
+            handing = Handing(climber, agent, note)
+            await _hand_over(handing, memory, asking, names=laid.names, workers=workers)
+        for line in asking.summary() if asking else ():
+            note(line)
     finally:
         await grounds.close()
         memory.close()
@@ -136,7 +149,12 @@ async def mine(
 
 
 async def _climb_all(
-    climber: Climber, journal: Journal, workers: int, report: Callable[[Progress], None]
+    climber: Climber,
+    journal: Journal,
+    asking: Asking | None,
+    *,
+    workers: int,
+    report: Callable[[Progress], None],
 ) -> None:
     """Try what is planned and not yet decided, several changes at once."""
     slots = asyncio.Semaphore(workers)
@@ -151,9 +169,42 @@ async def _climb_all(
         async with slots:
             journal.add(await climber.climb(plan))
             tell()
+        await _ask(asking, journal, plan.name)
 
     tell()
-    await together(one(plan) for plan in planner.order() if plan.name not in journal.entries)
+    known = list(journal.entries)
+    await together(one(plan) for plan in planner.order() if plan.name not in known)
+    await together(_ask(asking, journal, name) for name in known)
+
+
+async def _ask(asking: Asking | None, journal: Journal, name: str) -> None:
+    """Have the model tell and judge what was verified, if it was not asked before."""
+    entry = journal.entries[name]
+    asked = await asking.ask(entry) if asking else entry
+    if asked != entry:
+        journal.add(asked)
+
+
+async def _hand_over(
+    handing: Handing,
+    journal: Journal,
+    asking: Asking | None,
+    *,
+    names: Sequence[str],
+    workers: int,
+) -> None:
+    """Give what rules left undecided to the building agent, several changes at once."""
+    slots = asyncio.Semaphore(workers)
+
+    async def one(entry: Entry) -> None:
+        async with slots:
+            made = await handing.hand_over(entry)
+        if made != entry:
+            journal.add(made)
+            await _ask(asking, journal, entry.commit)
+
+    entries = [journal.entries[name] for name in names if name in journal.entries]
+    await together(one(entry) for entry in handing.chosen(entries))
 
 
 def _distinct(tasks: Sequence[Task]) -> tuple[Task, ...]:

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from regreen.core.errors import ModelError
 from regreen.core.task import Quality, Task
-from regreen.inference import ChatClient, Message
+from regreen.inference import Message
 from regreen.tasks.mine.quality import CODES, rate
+from regreen.tasks.tell.retell import Teller
 
 __all__ = ["Opinion", "combined", "judge", "read_opinion"]
 
@@ -92,7 +93,7 @@ _AGAIN = "This is not usable: {fault}. Answer with the JSON object alone."
 
 async def judge(
     tasks: Iterable[Task],
-    client: ChatClient,
+    client: Teller,
     *,
     workers: int = 8,
     note: Callable[[str], None] = lambda _: None,
@@ -182,7 +183,7 @@ def read_opinion(text: str) -> Opinion:
         raise ValueError(msg) from exc
 
 
-async def _asked(task: Task, rules: Quality, client: ChatClient) -> tuple[Opinion | None, str]:
+async def _asked(task: Task, rules: Quality, client: Teller) -> tuple[Opinion | None, str]:
     """The model's opinion, or None and why there is none."""
     messages: list[Message] = [
         {"role": "system", "content": _SYSTEM},

@@ -96,7 +96,13 @@ def _is_plainly_test(path: str) -> bool:
 
 
 def split(
-    change: Change, objects: Objects, suite: Suite, library: tuple[str, ...], *, limits: Limits
+    change: Change,
+    objects: Objects,
+    suite: Suite,
+    library: tuple[str, ...],
+    *,
+    limits: Limits,
+    tests_needed: bool = True,
 ) -> Split:
     """Divide a change.
 
@@ -106,6 +112,7 @@ def split(
         suite: of the state after it.
         library: top-level packages and modules of that state.
         limits: how large it may be.
+        tests_needed: whether a change without new or changed tests is refused.
 
     Raises:
         Rejected: with the reason.
@@ -124,12 +131,10 @@ def split(
         sides[side][one.path] = _states(one, objects) if side != "aside" else (None, None)
     source, empty = _programs(sides["source"])
     tests = {path: pair for path, pair in sides["test"].items() if pair[0] != pair[1]}
-    _check_sides(source, empty, tests, sides["test"])
+    _check_source(source, empty)
     touched = _touched(tests, suite)
-    if not touched:
-        raise Rejected(Reason.NO_TESTS, "test files are only removed, or only their data differs")
-    if all(found == () for found in touched.values()) and not _data(tests, suite):
-        raise Rejected(Reason.TESTS_UNCHANGED)
+    if tests_needed:
+        _check_tests(tests, sides["test"], touched, suite)
     _check_files(source, tests, limits)
     made = Split(
         source=source,
@@ -186,19 +191,26 @@ def _programs(
     return kept, empty
 
 
-def _check_sides(
-    source: Mapping[str, object],
-    empty: Mapping[str, str],
-    tests: Mapping[str, object],
-    all_tests: Mapping[str, object],
-) -> None:
+def _check_source(source: Mapping[str, object], empty: Mapping[str, str]) -> None:
     if not any(path.endswith((".py", ".pyx", ".c", ".h", ".cpp", ".rs")) for path in source):
         if not empty:
             raise Rejected(Reason.NO_SOURCE)
         only = set(empty.values())
         raise Rejected(Reason.VERSION_ONLY if "version" in only else Reason.FORMATTING_ONLY)
+
+
+def _check_tests(
+    tests: Mapping[str, object],
+    all_tests: Mapping[str, object],
+    touched: Mapping[str, tuple[str, ...] | None],
+    suite: Suite,
+) -> None:
     if not tests:
         raise Rejected(Reason.NO_TESTS if not all_tests else Reason.TESTS_UNCHANGED)
+    if not touched:
+        raise Rejected(Reason.NO_TESTS, "test files are only removed, or only their data differs")
+    if all(found == () for found in touched.values()) and not _data(tests, suite):
+        raise Rejected(Reason.TESTS_UNCHANGED)
 
 
 def _touched(

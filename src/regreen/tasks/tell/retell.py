@@ -25,6 +25,7 @@ __all__ = ["STYLE", "Teller", "faults", "retell"]
 
 MAX_CHARACTERS = 6000
 _MAX_TOKENS = 4096
+_REAL = ("mined", "built")
 _PATIENCE = 3  # failures in a row after which nothing more is asked
 Fate = Literal["retold", "refused", "failed"]
 
@@ -103,7 +104,7 @@ def faults(text: str, task: Task) -> list[str]:
     # What the rules let through once is no fault of the model.
     allowed = task.problem_statement
     found = _given_away(text, task)
-    if task.source == "mined":
+    if task.source in _REAL:
         known = _given_away(allowed, task)
         found = [one for one in found if one not in known]
         if fix_lines(task.patch).shown_by(text):
@@ -128,7 +129,7 @@ def _given_away(text: str, task: Task) -> list[str]:
         text,
         tests=task.FAIL_TO_PASS,
         paths=[*changed_paths(task.patch), *changed_paths(task.test_patch)],
-        secrets=() if task.source == "mined" else changed_lines(task.patch),
+        secrets=() if task.source in _REAL else changed_lines(task.patch),
     )
 
 
@@ -176,7 +177,7 @@ async def retell(
 
 
 def _opening(task: Task) -> list[Message]:
-    mined = task.source == "mined"
+    mined = task.source in _REAL
     kind = "What is known" if mined else "Automatic report"
     text = unspecified(task.problem_statement)
     user = _USER.format(library=task.repo, kind=kind, statement=text)
