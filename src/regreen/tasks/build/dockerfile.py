@@ -49,6 +49,7 @@ def dockerfile(
     variables: Mapping[str, str] | None = None,
     apt: Sequence[str] = (),
     uv: str | None = None,
+    tree: str = "",
 ) -> str:
     """The text of a Dockerfile that makes an environment anew.
 
@@ -59,18 +60,19 @@ def dockerfile(
         variables: what a build back end has to be told, for example its version.
         apt: Debian packages the installation needs.
         uv: version of uv; the installed one when None.
+        tree: instructions that put the tree at /testbed; those of its source when empty.
 
     Raises:
         TaskError: the record holds a line break, which would end an instruction early.
     """
     _require_lines(environment)
-    cloned = environment.source.startswith(("https://", "http://"))
+    cloned = not tree and environment.source.startswith(("https://", "http://"))
     packages = sorted({*apt, *(("ca-certificates", "git") if cloned else ())})
     parts = [
         _head(environment),
         _base(environment, uv or installed_version("uv")),
         _apt(packages),
-        _tree(environment, cloned=cloned),
+        tree or _tree(environment, cloned=cloned),
         _install(environment, {**_QUIET, **(variables or {})}),
         *(_file(f"{ENV}/{name}", text) for name, text in sorted((files or {}).items())),
         _settings(environment),

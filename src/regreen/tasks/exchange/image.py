@@ -1,20 +1,24 @@
 """A container's recipe for a task that leaves us: its tree at /testbed as a one-commit repository.
 
+What is installed follows from the environment's record, as in ``regreen tasks build --dockerfile``.
 The commit has the author, date and message of the one our own boxes make, so that for a task whose
 base is not in any history its id is the task's ``base_commit``.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
 
 from regreen.core.errors import TaskError
 from regreen.core.task import BASE_AUTHOR, Task, base_message
+from regreen.grading.place import TESTBED
+from regreen.tasks.build.dockerfile import dockerfile as environment_file
 from regreen.tasks.exchange.sections import flipped, sections
 from regreen.tasks.repo.git import is_git_url
 
 __all__ = ["dockerfile"]
+
+_APT = ("build-essential", "ca-certificates", "git")
 
 
 def dockerfile(task: Task) -> tuple[str, dict[str, str]]:
@@ -29,55 +33,39 @@ def dockerfile(task: Task) -> tuple[str, dict[str, str]]:
             raise TaskError(msg, where="attach one: regreen tasks convert --build")
         link = 'RUN [ -e /testbed ] || ln -s "$PWD" /testbed'
         return f"FROM {task.image}\n{link}\nWORKDIR /testbed\n", {}
-    environment = task.environment
     files: dict[str, str] = {}
-    lines = [
-        f"FROM python:{environment.python}-slim",
-        "RUN apt-get update && apt-get install -y --no-install-recommends build-essential"
-        " ca-certificates git && rm -rf /var/lib/apt/lists/* && pip install --no-cache-dir uv",
-        *_tree(task, environment.source),
-        "WORKDIR /testbed",
-    ]
-    if not environment.patched:
+    tree = [_source(task, task.environment.source), f"WORKDIR {TESTBED}"]
+    if not task.environment.patched:
         files["base.patch"] = _base_patch(task)
-        lines += [
+        tree += [
             "COPY base.patch /tmp/base.patch",
             "RUN git apply --whitespace=nowarn /tmp/base.patch && rm /tmp/base.patch",
         ]
-    lines += [
-        f"RUN {_commit(task)}",
-        *(f"RUN {_portable(command, environment.python)}" for command in environment.install),
-        "RUN git ls-files --others --exclude-standard >>.git/info/exclude",
-        "ENV PATH=/opt/env/bin:$PATH VIRTUAL_ENV=/opt/env PYTHONDONTWRITEBYTECODE=1",
-    ]
-    return "\n".join(lines) + "\n", files
+    tree.append(f"RUN {_commit(task)}\n")
+    text = environment_file(task.environment, apt=_APT, tree="\n".join(tree))
+    return f"{text}RUN git ls-files --others --exclude-standard >>.git/info/exclude\n", files
 
 
-def _portable(command: str, python: str) -> str:
-    """A command without the path of this machine's interpreter."""
-    version = ".".join(python.split(".")[:2])
-    return re.sub(r"--python (?!/opt/env/)/\S+", f"--python {version}", command)
-
-
-def _tree(task: Task, source: str) -> list[str]:
+def _source(task: Task, source: str) -> str:
+    """The instruction that brings the source's tree, without its history."""
     assert task.environment is not None
     if source.startswith("pypi:"):
         name = shlex.quote(source.removeprefix("pypi:"))
-        return [
+        return (
             "RUN mkdir /tmp/s /testbed"
             f" && pip download --no-deps --no-binary :all: -d /tmp/s {name}"
             " && tar -xzf /tmp/s/*.tar.gz --strip-components=1 -C /testbed && rm -r /tmp/s"
-        ]
+        )
     if not is_git_url(source):
         if task.repo.count("/") != 1:
             msg = "its source is a path of this machine"
             raise TaskError(msg, where=source)
         source = f"https://github.com/{task.repo}.git"
     commit = shlex.quote(task.environment.commit)
-    return [
+    return (
         f"RUN git clone -q {shlex.quote(source)} /testbed && git -C /testbed checkout -q {commit}"
         " && rm -rf /testbed/.git"
-    ]
+    )
 
 
 def _base_patch(task: Task) -> str:
