@@ -15,7 +15,8 @@ from typing import Any
 from regreen.tasks.repo.discovery import Suite
 from regreen.tasks.repo.imports import imported_modules, plugins
 from regreen.tasks.repo.packages import package_roots
-from regreen.tasks.repo.project import Project
+from regreen.tasks.repo.parsing import dumped, parsed
+from regreen.tasks.repo.project import Project, inside
 from regreen.tasks.repo.requirements import REQUIREMENT_FILES
 
 __all__ = ["kin_digest", "needs_digest"]
@@ -89,9 +90,8 @@ def _setup_cfg(project: Project) -> dict[str, dict[str, str]]:
 
 def _setup_py(text: str) -> str:
     """The program of ``setup.py`` without what only describes; the text where it does not parse."""
-    try:
-        module = ast.parse(text)
-    except (SyntaxError, ValueError):
+    module = parsed(text)
+    if module is None:
         return text
     for node in ast.walk(module):
         if isinstance(node, ast.Call):
@@ -102,7 +102,7 @@ def _setup_py(text: str) -> str:
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
         and not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant))
     ]
-    return ast.dump(module)
+    return dumped(module) or text
 
 
 def _native(tree: Path, suite: Suite) -> list[tuple[str, str]]:
@@ -110,6 +110,6 @@ def _native(tree: Path, suite: Suite) -> list[tuple[str, str]]:
     found = []
     for path in sorted(tree.rglob("*")):
         name = path.relative_to(tree).as_posix()
-        if path.suffix in _NATIVE and path.is_file() and not suite.is_test_file(name):
+        if path.suffix in _NATIVE and inside(tree, path) and not suite.is_test_file(name):
             found.append((name, hashlib.sha256(path.read_bytes()).hexdigest()))
     return found

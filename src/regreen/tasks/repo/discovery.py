@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from regreen.core.errors import TaskError
 from regreen.tasks.repo.packages import package_roots
+from regreen.tasks.repo.parsing import parsed
 from regreen.tasks.repo.project import Project, inside
 
 __all__ = ["Suite", "TestCommand", "find_suite", "source_files", "test_arguments"]
@@ -185,21 +187,24 @@ def _existing(project: Project, words: tuple[str, ...], found_in: str) -> TestCo
         plain = word.partition("::")[0].strip("/").removeprefix("./") or "."
         if plain.startswith("-") or ".." in plain.split("/") or plain.startswith("/"):
             continue
-        if any(mark in plain for mark in "*?["):
-            paths += sorted(
-                one.relative_to(project.tree).as_posix() for one in project.tree.glob(plain)
-            )
-        elif (project.tree / plain).exists():
-            paths.append(plain)
-        elif (project.tree / plain.replace(".", "/")).is_dir():  # after --pyargs
-            paths.append(plain.replace(".", "/"))
+        with suppress(OSError, ValueError):  # no file is named so, and no pattern written so
+            paths += _matching(project.tree, plain)
     return TestCommand(tuple(dict.fromkeys(paths)), found_in) if paths else None
+
+
+def _matching(tree: Path, plain: str) -> list[str]:
+    if any(mark in plain for mark in "*?["):
+        return sorted(one.relative_to(tree).as_posix() for one in tree.glob(plain))
+    if (tree / plain).exists():
+        return [plain]
+    dotted = plain.replace(".", "/")  # after --pyargs
+    return [dotted] if (tree / dotted).is_dir() else []
 
 
 def _from_tox(project: Project) -> TestCommand | None:
     tox = project.ini("tox.ini")
     commands = tox.get("testenv", "commands", fallback="")
-    inner = project.ini_text(project.table("tool", "tox").get("legacy_tox_ini", ""))
+    inner = project.ini_text(str(project.table("tool", "tox").get("legacy_tox_ini", "")))
     commands = commands or inner.get("testenv", "commands", fallback="")
     text = re.sub(r"\{posargs:?([^}]*)\}", r"\1", commands.replace("\\\n", " "))
     text = text.replace("{toxinidir}/", "").replace("{tox_root}/", "")
@@ -224,11 +229,8 @@ def _from_lines(project: Project, lines: list[str], found_in: str) -> TestComman
 
 
 def _from_nox(project: Project) -> TestCommand | None:
-    try:
-        module = ast.parse(project.text("noxfile.py"))
-    except (SyntaxError, ValueError):
-        return None
-    for call in ast.walk(module):
+    module = parsed(project.text("noxfile.py"))
+    for call in ast.walk(module) if module else ():
         if isinstance(call, ast.Call):
             constants = [one.value for one in call.args if isinstance(one, ast.Constant)]
             words = [str(one) for one in constants]

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from regreen.tasks.repo.discovery import Suite, pytest_options
 from regreen.tasks.repo.packages import package_roots
+from regreen.tasks.repo.parsing import parsed
 from regreen.tasks.repo.project import Project, inside
 from regreen.tasks.repo.requirements import declared_names
 
@@ -147,10 +148,9 @@ def _test_modules(tree: Path, suite: Suite) -> Iterator[tuple[Path, ast.Module]]
     for path in sorted(tree.rglob("*.py")):
         known = path.name == "conftest.py" or suite.collects(path.relative_to(tree).as_posix())
         if known and inside(tree, path):
-            try:
-                yield path, ast.parse(path.read_bytes())
-            except (SyntaxError, ValueError):
-                continue
+            module = parsed(path.read_bytes())
+            if module:
+                yield path, module
 
 
 def _top_imports(module: ast.Module) -> Iterator[str]:

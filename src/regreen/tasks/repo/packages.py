@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from regreen.tasks.repo.project import Project
+from regreen.tasks.repo.project import Project, inside
 
 __all__ = ["package_roots"]
 
@@ -27,7 +27,7 @@ def package_roots(tree: Path) -> tuple[str, ...]:
         Directories (``src/attr``) and files (``six.py``). Empty when nothing looks like a library.
     """
     project = Project(tree)
-    bases = [base for base in _declared_bases(project) if (tree / base).is_dir()]
+    bases = [base for base in _declared_bases(project) if _is_folder(tree, base)]
     declared = {
         place
         for name in _declared_names(project)
@@ -45,14 +45,23 @@ def package_roots(tree: Path) -> tuple[str, ...]:
 def _place(tree: Path, base: str, name: str) -> str:
     """Where a package or module named ``name`` lies below ``base``; empty when it does not."""
     stem = "/".join([*([base] if base != "." else []), name])
-    if (tree / stem).is_dir():
+    if _is_folder(tree, stem):
         return stem
-    return f"{stem}.py" if (tree / f"{stem}.py").is_file() else ""
+    return f"{stem}.py" if inside(tree, tree / f"{stem}.py") else ""
+
+
+def _is_folder(tree: Path, path: str) -> bool:
+    """Whether a folder lies in the tree; what a project declares may lead anywhere."""
+    try:
+        found = (tree / path).resolve()
+        return found.is_dir() and found.is_relative_to(tree.resolve())
+    except (OSError, ValueError, RuntimeError):  # too long, no path at all, a link to itself
+        return False
 
 
 def _laid_out(project: Project, base: str) -> set[str]:
     root = project.tree / base
-    if not root.is_dir():
+    if not _is_folder(project.tree, base):
         return set()
     prefix = "" if base == "." else f"{base}/"
     own = re.sub(r"[-.]+", "_", project.name).lower()
@@ -61,9 +70,10 @@ def _laid_out(project: Project, base: str) -> set[str]:
         stem = path.stem if path.suffix == ".py" else path.name
         if not stem.isidentifier() or (_NOT_LIBRARY.fullmatch(stem) and stem.lower() != own):
             continue
-        regular = path.is_dir() and (path / "__init__.py").is_file()
-        namespace = path.is_dir() and (base != "." or stem.lower() == own) and _has_modules(path)
-        if regular or namespace or (path.suffix == ".py" and path.is_file()):
+        folder = _is_folder(project.tree, f"{prefix}{path.name}")
+        regular = folder and (path / "__init__.py").is_file()
+        namespace = folder and (base != "." or stem.lower() == own) and _has_modules(path)
+        if regular or namespace or (path.suffix == ".py" and inside(project.tree, path)):
             found.add(f"{prefix}{path.name}")
     packages = {one for one in found if not one.endswith(".py")}
     # loose files beside packages at the root are set-up scripts more often than library

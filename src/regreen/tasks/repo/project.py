@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from regreen.tasks.repo.license import expression
+from regreen.tasks.repo.parsing import parsed
 
 __all__ = ["Project", "inside"]
 
@@ -25,7 +26,10 @@ _LICENSE_FILE = re.compile(r"(?:UN)?(?:LICEN[CS]E|COPYING)(?:[.-](?!py$).*)?", r
 
 def inside(tree: Path, path: Path) -> bool:
     """Whether ``path`` is a file that really lies in the tree."""
-    return path.is_file() and path.resolve().is_relative_to(tree.resolve())
+    try:
+        return path.is_file() and path.resolve().is_relative_to(tree.resolve())
+    except (OSError, ValueError, RuntimeError):  # a name too long, no path, a link to itself
+        return False
 
 
 class Project:
@@ -50,7 +54,7 @@ class Project:
         """A TOML file; empty when absent or broken."""
         try:
             return tomllib.loads(self.text(name))
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             return {}
 
     def table(self, *path: str) -> dict[str, Any]:  # TOML edge
@@ -83,9 +87,8 @@ class Project:
     @cached_property
     def setup_py(self) -> dict[str, Any]:
         """The literal keyword arguments of ``setup()`` in ``setup.py``."""
-        try:
-            module = ast.parse(self.text("setup.py"))
-        except (SyntaxError, ValueError):
+        module = parsed(self.text("setup.py"))
+        if module is None:
             return {}
         found: dict[str, Any] = {}
         for call in (node for node in ast.walk(module) if isinstance(node, ast.Call)):
@@ -93,7 +96,7 @@ class Project:
                 for keyword in call.keywords:
                     try:
                         found[keyword.arg or ""] = ast.literal_eval(keyword.value)
-                    except ValueError:
+                    except (ValueError, TypeError, RecursionError):
                         continue
         return found
 
@@ -112,6 +115,8 @@ class Project:
         found = self.table("project").get("dependencies")
         found = found or self.setup_cfg.get("options", "install_requires", fallback="").splitlines()
         found = found or self.setup_py.get("install_requires") or ()
+        if not isinstance(found, str | list | tuple | set):
+            return ()
         listed = found.splitlines() if isinstance(found, str) else found
         return tuple(str(one).strip() for one in listed if str(one).strip())
 

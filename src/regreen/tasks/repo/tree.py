@@ -23,6 +23,7 @@ EPOCH = 315_532_800
 """Every file's time, 1980-01-01: the earliest a zip archive can hold, so wheels still build."""
 MAX_FILES = 200_000
 MAX_BYTES = 4 << 30
+MAX_DEPTH = 200
 _SKIPPED = {
     *(".git", ".hg", ".svn", "__pycache__", ".tox", ".nox", ".venv", "venv", "node_modules"),
     *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"),
@@ -67,6 +68,9 @@ def write_tree(entries: Iterable[Entry], target: Path, *, where: str) -> dict[st
             _write_file(entry, target, where=where)
     for entry in links:
         place = target / entry.path
+        if b"\0" in entry.data:
+            what = f"the source holds a link to no path: {entry.path!r}"
+            raise UsageError(what, where=where, mend="repair the source")
         if any((target / above).is_symlink() for above in PurePosixPath(entry.path).parents):
             raise _contradiction(entry.path, where)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -93,15 +97,15 @@ def _contradiction(path: str, where: str) -> UsageError:
 
 
 def check_path(path: str, *, where: str) -> None:
-    """Refuse a path that is absolute, climbs, or hides a git directory.
+    """Refuse a path that is absolute, climbs, hides a git directory, or is nested without end.
 
     Raises:
         UsageError: it does.
     """
     parts = path.split("/")
     bad = any(part in {"", ".", ".."} or part.lower() == ".git" for part in parts)
-    if bad or "\0" in path or "\\" in parts[0]:
-        what = f"the source holds an unsafe path: {path!r}"
+    if bad or "\0" in path or "\\" in parts[0] or len(parts) > MAX_DEPTH:
+        what = f"the source holds an unsafe path: {path[:200]!r}"
         raise UsageError(what, where=where, mend="do not trust this source")
 
 
