@@ -48,8 +48,11 @@ def open_source(spec: str, *, store: LayerStore, repo: str | None = None) -> Sou
         found = _local(spec)
         exact, remote = str(found), _remote(found)
     name = repo or owner_and_name(remote) or plain_name(Path(exact).name)
+    _check_hashes(found)
     if git(found, "rev-parse", "--is-shallow-repository") == "true":
         notes += ("the clone is shallow: changes at its edge are left out (git fetch --unshallow)",)
+    if _config(found, "extensions.partialClone"):
+        notes += ("the clone is partial: changes whose files were not fetched are left out",)
     return Source(repository=found, origin=Origin(exact, name), notes=notes)
 
 
@@ -64,12 +67,40 @@ def _local(spec: str) -> Path:
     except RegreenError as exc:
         if "safe.directory" in exc.mend:
             raise
+        if _is_repository(root):
+            what = "its HEAD names no commit that can be read: it is empty, or it is damaged"
+            mend = "commit something first, check it with git fsck, or make a full clone"
         raise UsageError(what, where=str(root), mend=mend) from exc
     return root
 
 
-def _remote(repository: Path) -> str:
+def _is_repository(root: Path) -> bool:
     try:
-        return redact(git(repository, "config", "--get", "remote.origin.url"))
+        git(root, "rev-parse", "--git-dir")
+    except RegreenError:
+        return False
+    return True
+
+
+def _check_hashes(repository: Path) -> None:
+    """Rows, records and trees name objects by SHA-1, as the formats they are written in do.
+
+    Raises:
+        UsageError: the repository names its objects otherwise.
+    """
+    kind = git(repository, "rev-parse", "--show-object-format")
+    if kind != "sha1":
+        what = f"the repository names its objects by {kind}, and rows name them by sha1"
+        mend = "convert a copy: git fast-export --all, into git fast-import of a new repository"
+        raise UsageError(what, where=str(repository), mend=mend)
+
+
+def _remote(repository: Path) -> str:
+    return redact(_config(repository, "remote.origin.url"))
+
+
+def _config(repository: Path, name: str) -> str:
+    try:
+        return git(repository, "config", "--get", name)
     except RegreenError:
         return ""

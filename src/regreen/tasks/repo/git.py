@@ -76,8 +76,9 @@ def git(repository: Path, *arguments: str, network: bool = False) -> str:
     if done.returncode:
         said = redact(done.stderr.decode(errors="replace").strip())
         last = said.splitlines()[-1] if said else f"exit status {done.returncode}"
-        mend = "run the git command by hand to see more"
+        mend = "run the git command by hand to see more; git fsck finds damage"
         if "dubious ownership" in said:
+            last = "the repository belongs to another user"
             mend = f"git config --global --add safe.directory {repository}"
         what = f"git {arguments[0]} failed: {last}"
         raise RegreenError(what, where=str(repository), mend=mend)
@@ -90,6 +91,7 @@ def _environment(*, network: bool) -> dict[str, str]:
     return kept | {
         "GIT_ALLOW_PROTOCOL": _PROTOCOLS if network else "none",
         "GIT_ASKPASS": "true",
+        "GIT_GRAFT_FILE": os.devnull,
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
