@@ -15,12 +15,13 @@ from pathlib import Path
 from regreen.core.errors import RegreenError, UsageError
 from regreen.tasks.mine.change import Change, FileChange, Kind
 from regreen.tasks.mine.messages import read_message
-from regreen.tasks.mine.objects import FOLDER, Commit, Missing, Objects
+from regreen.tasks.mine.objects import FOLDER, Commit, Missing, Objects, bounded
 from regreen.tasks.repo.git import git, resolve_commit
 
 __all__ = ["History", "differing", "read_list"]
 
 _ABSENT = ("000000", "0" * 40)
+_YEARS = (1900, 9999)
 _RANGE = re.compile(r"(\S+?)\.\.(\S+)")
 
 
@@ -83,7 +84,7 @@ class History:
             subject=told.subject,
             body=told.body,
             messages=(),
-            date=_date(read),
+            date=_date(read, commit),
             files=self._files(read.parents[0], commit),
         )
 
@@ -98,7 +99,7 @@ class History:
             subject=told.subject,
             body=told.body,
             messages=(),
-            date=_date(last),
+            date=_date(last, commit),
             files=self._files(base, commit),
         )
 
@@ -128,38 +129,36 @@ class History:
 
     def _files(self, base: str, commit: str) -> tuple[FileChange, ...]:
         before, after = self.objects.commit(base).tree, self.objects.commit(commit).tree
-        return tuple(sorted(differing(self.objects, before, after), key=lambda one: one.path))
+        found = bounded(differing(self.objects, before, after), where=commit)
+        return tuple(sorted(found, key=lambda one: one.path))
 
 
-def differing(
-    objects: Objects, before: str | None, after: str | None, prefix: str = ""
-) -> Iterator[FileChange]:
+def differing(objects: Objects, before: str, after: str) -> Iterator[FileChange]:
     """What differs between two tree objects; equal folders are not opened.
 
     Raises:
         Missing: a tree is not there.
     """
-    old = objects.folder(before) if before else {}
-    new = objects.folder(after) if after else {}
-    for name in {*old, *new}:
-        one, other = old.get(name, _ABSENT), new.get(name, _ABSENT)
-        if one == other:
-            continue
-        folders = [entry[1] if entry[0] == FOLDER else None for entry in (one, other)]
-        if any(folders):
-            yield from differing(objects, folders[0], folders[1], f"{prefix}{name}/")
-        if folders[0]:
-            one = _ABSENT
-        if folders[1]:
-            other = _ABSENT
-        if one != other:
-            yield FileChange(
-                path=prefix + name,
-                old_mode=one[0],
-                new_mode=other[0],
-                old_blob=one[1],
-                new_blob=other[1],
-            )
+    waiting: list[tuple[str, str | None, str | None]] = [("", before, after)]
+    while waiting:
+        prefix, *trees = waiting.pop()
+        old, new = (objects.folder(tree) if tree else {} for tree in trees)
+        for name in {*old, *new}:
+            one, other = old.get(name, _ABSENT), new.get(name, _ABSENT)
+            if one == other:
+                continue
+            left, right = (entry[1] if entry[0] == FOLDER else None for entry in (one, other))
+            if left or right:
+                waiting.append((f"{prefix}{name}/", left, right))
+            one, other = (_ABSENT if entry[0] == FOLDER else entry for entry in (one, other))
+            if one != other:
+                yield FileChange(
+                    path=prefix + name,
+                    old_mode=one[0],
+                    new_mode=other[0],
+                    old_blob=one[1],
+                    new_blob=other[1],
+                )
 
 
 def read_list(path: Path) -> list[str]:
@@ -181,5 +180,17 @@ def read_list(path: Path) -> list[str]:
     return names
 
 
-def _date(commit: Commit) -> datetime:
-    return datetime.fromtimestamp(commit.time, UTC)
+def _date(commit: Commit, name: str) -> datetime:
+    """When it was committed.
+
+    Raises:
+        Missing: in a year that no package index knows and no calendar counts on from.
+    """
+    try:
+        found = datetime.fromtimestamp(commit.time, UTC)
+        if found.year in range(*_YEARS):
+            return found
+    except (OverflowError, ValueError, OSError):
+        pass
+    what = f"its date is out of range: {commit.time} seconds after 1970"
+    raise Missing(what, where=name)

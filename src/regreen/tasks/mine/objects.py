@@ -1,30 +1,34 @@
 """Commits, trees and files of a repository, read through one git process that stays open.
 
 A job asks for tens of thousands of objects; a process for each would cost more than the tests.
-Nothing is checked out, and an object that is not there is an answer, not a crash.
+Nothing is checked out, and an object that is absent or says nothing that git would write is an
+answer, not a crash.
 """
 
 from __future__ import annotations
 
 import subprocess
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from regreen.core.errors import TaskError
 from regreen.tasks.repo.git import reading
+from regreen.tasks.repo.tree import EXECUTABLE, FILE, MAX_FILES
 
-__all__ = ["FOLDER", "Commit", "Missing", "Objects", "Tree"]
+__all__ = ["FOLDER", "Commit", "Missing", "Objects", "Tree", "bounded"]
 
 Tree = dict[str, tuple[str, str]]
 """Path -> (git's mode, object id); submodules have mode ``160000``."""
 FOLDER = "40000"
 _CACHE_BYTES = 64 << 20
+_Item = TypeVar("_Item")
 
 
 class Missing(TaskError):
-    """An object that the repository should hold and does not: a shallow or damaged clone.
+    """What the repository should hold and does not: a shallow clone, or damaged objects.
 
     Args:
         what: which.
@@ -85,46 +89,51 @@ class Objects:
         """A commit.
 
         Raises:
-            Missing: it is not there.
+            Missing: it is not there, or malformed.
         """
         kind, data = self._ask(identity)
         if kind != "commit":
             what = f"{identity[:12]} is a {kind}, not a commit"
             raise Missing(what, where=str(self.repository))
-        head, _, message = data.partition(b"\n\n")
-        fields = [line.partition(b" ")[::2] for line in head.split(b"\n")]
-        encoding = dict(fields).get(b"encoding", b"utf-8").decode("ascii", "replace")
-        return Commit(
-            tree=dict(fields)[b"tree"].decode(),
-            parents=tuple(value.decode() for name, value in fields if name == b"parent"),
-            time=int(dict(fields)[b"committer"].rsplit(b" ", 2)[1]),
-            message=_decoded(message, encoding),
-        )
+        try:
+            return _commit(data)
+        except (LookupError, ValueError) as exc:
+            raise self._malformed(identity) from exc
 
     def folder(self, identity: str) -> Tree:
         """Entries of one tree object, folders among them.
 
         Raises:
-            Missing: it is not there.
+            Missing: it is not there, or is none.
         """
-        return {name: (mode, entry) for mode, name, entry in _entries(self.read(identity))}
+        try:
+            found = _entries(self.read(identity))
+        except ValueError as exc:
+            raise self._malformed(identity) from exc
+        return {name: (mode, entry) for mode, name, entry in found}
 
     def tree(self, commit: str) -> Tree:
         """Every file, link and submodule of a commit, sorted by path.
 
         Raises:
-            Missing: a part of it is not there.
+            Missing: a part of it is not there, or it holds more than any tree may.
         """
-        found: Tree = {}
-        waiting = [("", self.commit(commit).tree)]
+        where = str(self.repository)
+        return dict(sorted(bounded(self._files(self.commit(commit).tree), where=where)))
+
+    def _files(self, root: str) -> Iterator[tuple[str, tuple[str, str]]]:
+        waiting = [("", root)]
         while waiting:
             prefix, tree = waiting.pop()
             for name, (mode, entry) in self.folder(tree).items():
                 if mode == FOLDER:
                     waiting.append((f"{prefix}{name}/", entry))
                 else:
-                    found[prefix + name] = (mode, entry)
-        return dict(sorted(found.items()))
+                    yield prefix + name, (mode, entry)
+
+    def _malformed(self, identity: str) -> Missing:
+        what = f"object {identity[:12]} is malformed"
+        return Missing(what, where=str(self.repository), mend="git fsck")
 
     def _ask(self, identity: str) -> tuple[str, bytes]:
         process = self._running()
@@ -167,6 +176,31 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
     return data
 
 
+def bounded(entries: Iterator[_Item], *, where: str) -> Iterator[_Item]:
+    """Entries, as long as a tree may have so many: equal folders make 10^10 files of 11 objects.
+
+    Raises:
+        Missing: there are more.
+    """
+    for count, one in enumerate(entries):
+        if count == MAX_FILES:
+            what = f"a tree of it holds more than {MAX_FILES} files"
+            raise Missing(what, where=where)
+        yield one
+
+
+def _commit(data: bytes) -> Commit:
+    head, _, message = data.partition(b"\n\n")
+    fields = [line.partition(b" ")[::2] for line in head.split(b"\n")]
+    encoding = dict(fields).get(b"encoding", b"utf-8").decode("ascii", "replace")
+    return Commit(
+        tree=dict(fields)[b"tree"].decode(),
+        parents=tuple(value.decode() for name, value in fields if name == b"parent"),
+        time=int(dict(fields)[b"committer"].rsplit(b" ", 2)[1]),
+        message=_decoded(message, encoding),
+    )
+
+
 def _entries(data: bytes) -> list[tuple[str, str, str]]:
     """Mode, name and id of each entry of a tree object."""
     found, start = [], 0
@@ -174,13 +208,24 @@ def _entries(data: bytes) -> list[tuple[str, str, str]]:
         space = data.index(b" ", start)
         end = data.index(b"\0", space)
         name = data[space + 1 : end].decode("utf-8", "surrogateescape")
-        found.append((data[start:space].decode(), name, data[end + 1 : end + 21].hex()))
+        found.append((_mode(data[start:space]), name, data[end + 1 : end + 21].hex()))
         start = end + 21
+        if start > len(data):
+            raise ValueError
     return found
+
+
+def _mode(text: bytes) -> str:
+    """The mode that git takes it for: old tools wrote ``040000`` and ``100664``."""
+    bits = int(text, 8)
+    if bits >> 12 == 0o10:
+        return EXECUTABLE if bits & 0o100 else FILE
+    return f"{bits & 0o170000:o}"
 
 
 def _decoded(message: bytes, encoding: str) -> str:
     try:
-        return message.decode(encoding)
-    except (LookupError, UnicodeDecodeError):
-        return message.decode("utf-8", "replace")
+        text = message.decode(encoding)
+    except (LookupError, ValueError):
+        text = message.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode()  # some encodings spell halves of a character
