@@ -11,13 +11,13 @@ from dataclasses import dataclass
 __all__ = ["Told", "is_sync", "read_message"]
 
 _MERGES = (
-    re.compile(r"Merge pull request #(?P<number>\d+)(?: from \S+)?(?P<title>:? .*)?$"),
-    re.compile(r"Merged in .* \(pull request #(?P<number>\d+)\)$"),
-    re.compile(r"Merge (?:PR )?#(?P<number>\d+)(?P<title>:? .*)?$"),
-    re.compile(r"Auto merge of #(?P<number>\d+)\b.*$"),
+    re.compile(r"Merge pull request #(?P<number>[0-9]{1,10})(?: from \S+)?(?P<title>:? .*)?$"),
+    re.compile(r"Merged in .* \(pull request #(?P<number>[0-9]{1,10})\)$"),
+    re.compile(r"Merge (?:PR )?#(?P<number>[0-9]{1,10})(?P<title>:? .*)?$"),
+    re.compile(r"Auto merge of #(?P<number>[0-9]{1,10})\b.*$"),
 )
-_REQUEST = re.compile(r"^See merge request \S*!(\d+)\s*$", re.MULTILINE)
-_SQUASH = re.compile(r"\s*\((?:PR )?#(\d+)\)\s*$")
+_REQUEST = re.compile(r"^See merge request \S*!([0-9]{1,10})[ \t]*$", re.MULTILINE)
+_SQUASH = re.compile(r"\((?:PR )?#([0-9]{1,10})\)$")
 _MAIN_LINE = (
     r"(?:main|master|develop(?:ment)?|devel|dev|trunk|default|stable|next|head"
     r"|v?\d+(?:\.\d+|\.x)*(?:[-_.]?(?:x|dev|stable|maint\w*|branch))?"
@@ -66,7 +66,7 @@ def read_message(message: str, *, merge: bool) -> Told:
         if found := _REQUEST.search(rest):
             return _titled(int(found[1]), "", _REQUEST.sub("", rest).strip(), first)
     if found := _SQUASH.search(first):
-        return Told(int(found[1]), _SQUASH.sub("", first), rest)
+        return Told(int(found[1]), first[: found.start()].rstrip(), rest)
     return Told(None, first, rest)
 
 
