@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator
 from typing import Literal
+
+from regreen.tasks.repo.parsing import dumped, parsed
 
 __all__ = ["Meaning", "changed_tests", "definitions", "meaning", "parsed"]
 
 Meaning = Literal["none", "version", "program"]
+_FIELD = ast.AnnAssign
 _VERSION = re.compile(r"__version(?:_info)?__|version(?:_info|_tuple)?|__date__|__build__", re.I)
-
-
-def parsed(data: bytes) -> ast.Module | None:
-    """The module, or None when the running Python cannot parse it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(data)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def meaning(before: bytes | None, after: bytes | None) -> Meaning:
@@ -33,13 +25,22 @@ def meaning(before: bytes | None, after: bytes | None) -> Meaning:
     old, new = parsed(before or b""), parsed(after or b"")
     if old is None or new is None:
         return "program"
-    _Bare().visit(old)
-    _Bare().visit(new)
-    if ast.dump(old) == ast.dump(new):
+    try:
+        _Bare().visit(old)
+        _Bare().visit(new)
+    except RecursionError:
+        return "program"
+    if _equal(old, new):
         return "none"
     for module in (old, new):
         module.body = [node for node in module.body if not _is_version(node)]
-    return "version" if ast.dump(old) == ast.dump(new) else "program"
+    return "version" if _equal(old, new) else "program"
+
+
+def _equal(one: ast.AST, other: ast.AST) -> bool:
+    """Whether two trees are known to be equal."""
+    text = dumped(one)
+    return text is not None and text == dumped(other)
 
 
 class _Bare(ast.NodeTransformer):
@@ -52,11 +53,16 @@ class _Bare(ast.NodeTransformer):
             node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
         return node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        """``x: int = 1`` means what ``x = 1`` does; without a value it means nothing here.
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Annotated fields stay as they are: data classes read them."""
+        fields = {place: one for place, one in enumerate(node.body) if isinstance(one, _FIELD)}
+        node.body = [ast.Pass() if place in fields else one for place, one in enumerate(node.body)]
+        self.generic_visit(node)
+        node.body += fields.values()
+        return node
 
-        Fields of classes are an exception: data classes read them.
-        """
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        """``x: int = 1`` means what ``x = 1`` does; without a value it means nothing here."""
         if node.value is None:
             return ast.copy_location(ast.Expr(node.target), node)
         self.generic_visit(node)
@@ -90,15 +96,21 @@ def changed_tests(before: bytes | None, after: bytes | None) -> tuple[str, ...] 
     """Test functions that are new or differ, as ``name`` or ``Class::name``.
 
     Returns:
-        None when the running Python cannot parse the file. Every test of the file when something
-        outside its tests differs, such as a fixture or a table.
+        None when that cannot be told: the running Python cannot parse the file, or what differs
+        in it stands beside no test that has a name. Every test of the file when something outside
+        its tests differs, such as a fixture or a table.
     """
     old, new = parsed(before or b""), parsed(after or b"")
     if old is None or new is None:
         return None
-    known, found = dict(_tests(old)), dict(_tests(new))
-    if _rest(old) != _rest(new):
-        return tuple(found)
+    try:
+        known, found = (
+            {name: ast.dump(one) for name, one in _tests(module)} for module in (old, new)
+        )
+        if _rest(old) != _rest(new):
+            return tuple(found) or None
+    except (RecursionError, ValueError):
+        return None
     return tuple(name for name, text in found.items() if known.get(name) != text)
 
 
@@ -111,14 +123,14 @@ def definitions(module: ast.Module) -> tuple[int, int]:
     return tests, others
 
 
-def _tests(module: ast.Module) -> Iterator[tuple[str, str]]:
+def _tests(module: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
     for node in module.body:
         if name := _test_name(node):
-            yield name, ast.dump(node)
+            yield name, node
         elif isinstance(node, ast.ClassDef):
             for inner in node.body:
                 if name := _test_name(inner):
-                    yield f"{node.name}::{name}", ast.dump(inner)
+                    yield f"{node.name}::{name}", inner
 
 
 def _test_name(node: ast.stmt) -> str:
