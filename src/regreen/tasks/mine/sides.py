@@ -61,7 +61,8 @@ def side_of(path: str, suite: Suite, library: tuple[str, ...]) -> Side:
     inside = any(path == root or path.startswith(f"{root}/") for root in library)
     pure = PurePosixPath(path)
     if inside:
-        return "aside" if _DOCUMENT_NAMES.fullmatch(pure.name) else "source"
+        document = _DOCUMENT_NAMES.fullmatch(pure.name) and pure.suffix != ".py"
+        return "aside" if document else "source"
     folders = {part.lower() for part in pure.parts[:-1]}
     if pure.parts[0].startswith(".") or folders & (_DOCUMENT_FOLDERS | BESIDE):
         return "aside"
