@@ -22,6 +22,8 @@ __all__ = ["Limits", "Split", "screened", "split"]
 _SUBMODULE, _LINK = "160000", "120000"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _BINARY_PROBE = 8000
+_MOST_BYTES = 8 << 20
+"""Of all states of a change's files: a difference of more takes minutes to find."""
 States = Mapping[str, FileState | None]
 
 
@@ -129,6 +131,7 @@ def split(
                 raise Rejected(Reason.SUBMODULE, one.path)
             continue
         sides[side][one.path] = _states(one, objects) if side != "aside" else (None, None)
+    _check_bytes({**sides["source"], **sides["test"]})
     source, empty = _programs(sides["source"])
     tests = {path: pair for path, pair in sides["test"].items() if pair[0] != pair[1]}
     _check_source(source, empty)
@@ -173,6 +176,12 @@ def _state(mode: str, blob: str, objects: Objects) -> FileState | None:
     if mode == "000000":
         return None
     return FileState(objects.read(blob), executable=mode == "100755", symlink=mode == _LINK)
+
+
+def _check_bytes(files: Mapping[str, tuple[FileState | None, FileState | None]]) -> None:
+    size = sum(len(state.data) for pair in files.values() for state in pair if state)
+    if size > _MOST_BYTES:
+        raise Rejected(Reason.TOO_LARGE, f"the files that differ hold {size} bytes")
 
 
 def _programs(

@@ -5,12 +5,13 @@ The tree after the change is laid out once, read, and removed; nothing of it is 
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from regreen.core.errors import TaskError, UsageError
+from regreen.core.errors import InfrastructureError, TaskError, UsageError
 from regreen.sandbox.layers import LayerStore, tree_digest
 from regreen.tasks.build.needs import kin_digest, needs_digest
 from regreen.tasks.mine.change import Change
@@ -22,7 +23,7 @@ from regreen.tasks.mine.split import Limits, Split, split
 from regreen.tasks.mine.states import repaired_tree
 from regreen.tasks.repo.discovery import Suite, find_suite, source_files
 from regreen.tasks.repo.packages import package_roots
-from regreen.tasks.repo.project import Project
+from regreen.tasks.repo.project import Project, inside
 from regreen.tasks.repo.tree import Entry, write_tree
 
 __all__ = ["Survey", "Surveyor"]
@@ -31,6 +32,7 @@ _SUBMODULE = "160000"
 IMPORTLIB = ("--import-mode=importlib",)
 """For test modules of one name in several folders that are no packages: by default pytest would
 import only the first of them."""
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _TEST = re.compile(rb"^\s*(?:async )?def test", re.MULTILINE)
 
 
@@ -85,6 +87,7 @@ class Surveyor:
         Raises:
             Rejected: it is none of those that tests can decide.
             Missing: an object of it is not there.
+            InfrastructureError: the disk is full.
         """
         after = self.objects.tree(change.commit)
         staged = self.store.stage()
@@ -131,8 +134,13 @@ class Surveyor:
         )
         try:
             write_tree(entries, staged, where=self.where)
-        except (UsageError, OSError) as exc:
-            raise Rejected(Reason.UNSAFE_PATH, str(exc)) from exc
+        except UsageError as exc:
+            raise Rejected(Reason.UNSAFE_PATH, exc.what) from exc
+        except OSError as exc:
+            if exc.errno in _OF_THE_DISK:
+                what, mend = f"a tree cannot be laid out: {exc.strerror}", "free some space"
+                raise InfrastructureError(what, where=str(staged), mend=mend) from exc
+            raise Rejected(Reason.UNSAFE_PATH, exc.strerror or str(exc)) from exc
 
     def _others(self, after: Tree, suite: Suite, made: Split) -> tuple[str, ...]:
         """Untouched test files, nearest first, until they hold enough tests."""
@@ -157,8 +165,8 @@ class Surveyor:
 
 def _foreign(tree: Path, library: tuple[str, ...], made: Split) -> bool:
     """Whether something that will be imported cannot be parsed."""
-    paths = (*library, *made.test_files)
-    return any(parsed((tree / path).read_bytes()) is None for path in paths)
+    paths = (tree / path for path in (*library, *made.test_files))
+    return any(parsed(path.read_bytes()) is None for path in paths if inside(tree, path))
 
 
 def _in_suite(path: str, suite: Suite) -> bool:
