@@ -1,4 +1,4 @@
-"""docs/explanation/mining.md: its reasons are the miner's, and its commands are there.
+"""The pages about mining: their reasons are the miner's, and what they show runs.
 
 Where reasons changed, REGREEN_WRITE_GOLDEN=1 writes the page's table anew.
 """
@@ -19,6 +19,7 @@ from regreen.tasks.mine.settings import MineSettings
 
 PATH = Path(__file__).parents[3] / "docs" / "explanation" / "mining.md"
 PAGE = PATH.read_text(encoding="utf-8")
+PLAN = PATH.with_name("mining-at-scale.md").read_text(encoding="utf-8")
 _TABLE = re.compile(r"(?<=<!-- reasons: begin -->\n).*?(?=<!-- reasons: end -->)", re.DOTALL)
 
 
@@ -63,3 +64,16 @@ def test_its_limits_are_the_settings() -> None:
     assert f"`max_lines` ({limits.max_lines:,})" in PAGE
     assert f"`row_bytes` ({limits.row_bytes:,})" in PAGE
     assert f"PASS_TO_PASS ends at {limits.pass_to_pass} tests" in PAGE
+
+
+def test_the_arithmetic_of_the_plan_holds() -> None:
+    (program,) = re.findall(r"^```python\n(.*?)^```", PLAN, re.MULTILINE | re.DOTALL)
+
+    exec(compile(program, "mining-at-scale.md", "exec"), {})
+
+
+def test_every_input_of_the_plan_says_where_it_is_from() -> None:
+    rows = re.findall(r"^\| (?!-|input)(.*) \|$", PLAN, re.MULTILINE)
+    origins = [row.split(" | ")[2].partition(":")[0].split()[0].rstrip(";,") for row in rows]
+    assert len(rows) > 10
+    assert set(origins) <= {"the", "measured", "counted", "sourced", "assumed"}
