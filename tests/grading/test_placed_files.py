@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def test_a_directory_becomes_a_file_and_a_file_a_directory(tree):
 def test_modes_are_as_git_has_them(tree):
     place_files({"tool": "new", "link": "tool"}, {"tool": "100755", "link": "120000"})
     assert (tree / "tool").stat().st_mode & stat.S_IXUSR
-    assert os.readlink("link") == "tool"
+    assert Path("link").readlink() == Path("tool")
     place_files({"tool": "again", "link": "plain"}, {"tool": "100644"})
     assert not (tree / "tool").stat().st_mode & stat.S_IXUSR
     assert (tree / "link").read_text() == "plain"
