@@ -119,6 +119,7 @@ class TestRunner:
                 name: None if data is None else data.decode("latin-1")
                 for name, data in request.files.items()
             },
+            "exclude": list(request.exclude),
             "modes": dict(request.modes),
             "order_of": list(request.order_of),
             "select": None

@@ -28,6 +28,8 @@ class TestRequest:
     modes: Mapping[str, str] = field(default_factory=dict)
     """Git's modes of files put in that are no plain ones: ``100755`` a program, ``120000`` a link,
     whose content is its target; ``100644`` takes the executable bit away."""
+    exclude: tuple[str, ...] = ()
+    """Test functions (node ids without parameters) that are collected and not run."""
     select: Mapping[str, tuple[int, ...]] | None = None
     """Items by test function (node id without parameters) and position, in the place of ``tests``:
     node ids made of parameters may tell what is expected."""

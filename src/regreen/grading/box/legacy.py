@@ -54,6 +54,7 @@ class Reporter(object):
         self.wanted = None
         if request.get("tests") is not None and request.get("select") is None:
             self.wanted = set(request["tests"])
+        self.excluded = set(request.get("exclude") or ())
         self.current = {}
         self.failures = 0
         self.config = None
@@ -92,6 +93,8 @@ class Reporter(object):
             if type(item).__name__ in ("DoctestItem", "DoctestTextfile"):
                 continue  # a doctest lives in the source itself and cannot be hidden
             name = node(item.nodeid)
+            if name.partition("[")[0] in self.excluded:
+                continue
             if self.wanted is not None and name not in self.wanted:
                 continue
             if name in kept:

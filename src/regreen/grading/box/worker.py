@@ -34,6 +34,7 @@ class Reporter:
         self.wanted = None
         if request.get("tests") is not None and request.get("select") is None:
             self.wanted = set(request["tests"])
+        self.excluded = frozenset(request.get("exclude") or ())
         self.current: dict[str, Any] = {}
         self.failures = 0
         self.config: Any = None
@@ -74,6 +75,8 @@ class Reporter:
         for item in items:
             if type(item).__name__ in ("DoctestItem", "DoctestTextfile"):
                 continue  # a doctest lives in the source itself and cannot be hidden
+            if item.nodeid.partition("[")[0] in self.excluded:
+                continue
             if self.wanted is None or item.nodeid in self.wanted:
                 if item.nodeid in kept:
                     duplicates.append(item.nodeid)

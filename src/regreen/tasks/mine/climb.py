@@ -131,6 +131,7 @@ class Climber:
                     survey.others,
                     patience=self._patience(),
                     spent=attempt.spent,
+                    spared=survey.spared,
                 )
                 task = self._row(plan, survey, proof, ground, attempt)
                 attempt.rungs.append(f"{key.name}: verified")

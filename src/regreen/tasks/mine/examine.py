@@ -76,6 +76,7 @@ class _Trial:
     states: States
     split: Split
     patience: Patience
+    spared: tuple[str, ...] = ()
     cpu: float = 0.0
     slowest: float = 0.0
     runs: dict[str, list[SuiteRun]] = field(default_factory=lambda: {"before": [], "after": []})
@@ -97,6 +98,7 @@ class _Trial:
             limit = min(limit, max(_MIN_SECONDS, 10 * self.slowest))
         request = TestRequest(
             tests=None if tests is None else tuple(tests),
+            exclude=self.spared if tests is None else (),
             paths=tuple(paths),
             args=self.ground.place.args,
             files=own if files is None else files,
@@ -122,6 +124,7 @@ async def examine(
     *,
     patience: Patience,
     spent: list[float],
+    spared: Sequence[str] = (),
 ) -> Proof:
     """Prove a change on a ground.
 
@@ -131,13 +134,14 @@ async def examine(
         split: the change, divided.
         others: test files of the repaired state that the change does not touch, nearest first.
         patience: how long and how much is run.
+        spared: test functions that are not worth their cost.
         spent: receives the CPU seconds of the runs, also when the change is rejected.
 
     Raises:
         Rejected: with the reason; those that begin with ``environment`` speak of the ground.
         InfrastructureError: the boxes failed.
     """
-    trial = _Trial(ground, states, split, patience)
+    trial = _Trial(ground, states, split, patience, tuple(spared))
     try:
         return await _examined(trial, others)
     finally:

@@ -70,6 +70,11 @@ class GroundKey:
     whose own needs may be others."""
 
     @property
+    def plain(self) -> GroundKey:
+        """The key of the same environment as it is: adapting puts something over it."""
+        return replace(self, rung=replace(self.rung, adapted=False))
+
+    @property
     def name(self) -> str:
         """For records."""
         return f"{self.rung.name}, shared" if self.shared else self.rung.name
@@ -99,7 +104,7 @@ class Ground:
     @property
     def rung(self) -> str:
         """The strategy and the rung of installation, for records."""
-        added = ", adapted" if self.built.adapted else ""
+        added = ", adapted" if self.shim and not self.key.rung.adapted else ""
         return f"{self.key.rung.name}{added}: {self.built.rung}"
 
 
@@ -150,6 +155,8 @@ class Grounds:
     most: int = 3
     note: Callable[[str], None] = lambda _: None
     _known: dict[GroundKey, Ground | TaskError] = field(default_factory=dict)
+    _builds: dict[GroundKey, BuiltEnvironment | TaskError] = field(default_factory=dict)
+    _making: dict[GroundKey, asyncio.Lock] = field(default_factory=dict)
     _locks: dict[GroundKey, asyncio.Lock] = field(default_factory=dict)
     _used: list[GroundKey] = field(default_factory=list)
 
@@ -163,7 +170,7 @@ class Grounds:
         Raises:
             TaskError: it cannot be made; the same error each time.
         """
-        async with self._locks.setdefault(key, asyncio.Lock()):
+        async with self._making.setdefault(key, asyncio.Lock()):
             if key not in self._known:
                 try:
                     self._known[key] = await self._make(key, checkout())
@@ -180,9 +187,9 @@ class Grounds:
     async def _make(self, key: GroundKey, checkout: Checkout) -> Ground:
         rung = key.rung
         self.note(f"{rung.name} as of {key.date:%Y-%m-%d}, on {checkout.commit[:10]}")
-        built = await self._built(key, checkout)
+        built = await self._built(key.plain, checkout)
         shim = None
-        if rung.adapted or built.adapted:
+        if rung.adapted or (built.adapted and not key.shared):
             shim = shim_layer(rung.interpreter, self.store)
         options = Adaptation(shim).options if shim else ()
         tools = await build_tools(
@@ -207,6 +214,23 @@ class Grounds:
         )
 
     async def _built(self, key: GroundKey, checkout: Checkout) -> BuiltEnvironment:
+        """The environment; one that could not be built is not tried again.
+
+        Raises:
+            TaskError: it cannot be built.
+        """
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            if key not in self._builds:
+                try:
+                    self._builds[key] = await self._build(key, checkout)
+                except TaskError as exc:
+                    self._builds[key] = exc
+        found = self._builds[key]
+        if isinstance(found, TaskError):
+            raise TaskError(found.what, where=found.where, mend=found.mend)
+        return found
+
+    async def _build(self, key: GroundKey, checkout: Checkout) -> BuiltEnvironment:
         """Built as of the quarter's first day; else, for what is younger, of the change's own."""
         store, provider = self.store, self.provider
         if key.rung.installed:

@@ -11,8 +11,9 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from regreen.core.task import Task
 from regreen.core.together import together
@@ -107,28 +108,15 @@ async def mine(
     before = _cpu_seconds()
     outside = outside or Outside()
     laid = lay(history, commits, outside.pulls, repo=outside.repo, join=not listed)
-    header = {
-        "source": origin.spec,
-        "interpreters": [one.version for one in interpreters],
-        "settings": settings.model_dump(mode="json"),
-        "outside": dict(outside.identity),
-    }
-    memory = Journal(journal, header=header, resume=resume)
-    limits = Limits(files=settings.max_files, lines=settings.max_lines)
-    surveyor = Surveyor(history.objects, store, limits, settings.pass_to_pass, origin.spec)
-    planner = Planner(
-        history,
-        surveyor,
-        memory,
-        interpreters,
-        installed=settings.installed,
-        listed=listed,
-        laid=laid,
-        outside=outside,
-        repo=origin.repo,
+    memory = Journal(
+        journal, header=_header(origin, interpreters, settings, outside), resume=resume
     )
     grounds = Grounds(provider, store, history.objects, workers=workers, note=note)
-    climber = Climber(history, origin, surveyor, planner, grounds, settings, outside)
+    planner = _planner(
+        history, origin, memory, settings=settings, interpreters=interpreters, store=store
+    )
+    planner = replace(planner, listed=listed, laid=laid, outside=outside)
+    climber = Climber(history, origin, planner.surveyor, planner, grounds, settings, outside)
     try:
         for name in laid.names:
             planner.read(name)
@@ -146,6 +134,40 @@ async def mine(
     tasks = _distinct(memory.tasks(laid.names))
     spent = _cpu_seconds() - before + grounds.cpu
     return Mined(tasks=tasks, entries=entries, cpu_seconds=round(spent, 3))
+
+
+def _planner(
+    history: History,
+    origin: Origin,
+    journal: Journal,
+    *,
+    settings: MineSettings,
+    interpreters: Sequence[Interpreter],
+    store: LayerStore,
+) -> Planner:
+    """What reads the changes of a history."""
+    limits = Limits(files=settings.max_files, lines=settings.max_lines)
+    surveyor = Surveyor(history.objects, store, limits, settings.pass_to_pass, origin.spec)
+    return Planner(
+        history,
+        surveyor,
+        journal,
+        interpreters,
+        installed=settings.installed,
+        repo=origin.repo,
+    )
+
+
+def _header(
+    origin: Origin, interpreters: Sequence[Interpreter], settings: MineSettings, outside: Outside
+) -> dict[str, Any]:  # JSON edge
+    """What a journal's entries depend on."""
+    return {
+        "source": origin.spec,
+        "interpreters": [one.version for one in interpreters],
+        "settings": settings.model_dump(mode="json"),
+        "outside": dict(outside.identity),
+    }
 
 
 async def _climb_all(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from regreen.tasks.build.interpreters import Interpreter
 from regreen.tasks.mine.change import Change
@@ -57,16 +58,18 @@ def entry(name: str, change: Change, **fields: object) -> Entry:
     return Entry.model_validate({**told, **fields})
 
 
-def _keys(survey: Survey, rung: Rung) -> Iterator[GroundKey]:
-    """Grounds of one strategy: the one its kin share, then one for its own needs.
+def _keys(survey: Survey, ladder: Sequence[Rung]) -> Iterator[GroundKey]:
+    """Where to try a change: for each Python on what its kin share, then on a ground of its own.
 
-    Where an adapted one is asked for, the first is all there is: what it lacks, an environment of
-    its own lacked as well.
+    What is shared is tried as it is and adapted. An environment of its own costs as much as trying
+    ten changes, so it comes last; it is adapted where its suite cannot be collected otherwise.
     """
-    date = dated(survey.change.date, rung.interpreter)
-    yield GroundKey(survey.kin, date, rung, survey.options, shared=True)
-    if not rung.adapted:
-        yield GroundKey(survey.needs, date, rung, survey.options)
+    for interpreter, several in groupby(ladder, key=lambda rung: rung.interpreter):
+        date = dated(survey.change.date, interpreter)
+        strategies = list(several)
+        for rung in strategies:
+            yield GroundKey(survey.kin, date, rung, survey.options, shared=True)
+        yield GroundKey(survey.needs, date, strategies[0], survey.options)
 
 
 @dataclass(slots=True)
@@ -140,12 +143,12 @@ class Planner:
 
     def newest(self, key: GroundKey) -> Plan:
         """The change that a ground is made on."""
-        return self._newest[key]
+        return self._newest[key.plain]
 
     def order(self) -> list[Plan]:
         """The plans, those of one ground next to each other."""
         place = {key: number for number, key in enumerate(self._newest)}
-        return sorted(self.plans, key=lambda plan: place[plan.grounds[0]])
+        return sorted(self.plans, key=lambda plan: place[plan.grounds[0].plain])
 
     def _plan(self, name: str, survey: Survey) -> None:
         running, *others = self.interpreters
@@ -156,11 +159,11 @@ class Planner:
             foreign=survey.foreign,
             installed=self.installed,
         )
-        keys = [key for rung in ladder for key in _keys(survey, rung)]
-        plan = Plan(name, survey.change, survey.needs, tuple(keys), self.laid.pulls.get(name))
+        keys = tuple(_keys(survey, ladder))
+        plan = Plan(name, survey.change, survey.needs, keys, self.laid.pulls.get(name))
         self.candidates += 1
         self.plans.append(plan)
-        self._newest.update(dict.fromkeys(keys, plan))
+        self._newest.update((key.plain, plan) for key in keys)
 
     def refuse_twice(self, change: Change, patch: str) -> None:
         """A backport or a change merged twice is one task.

@@ -13,7 +13,7 @@ from typing import Literal
 
 from regreen.tasks.repo.parsing import dumped, parsed
 
-__all__ = ["Meaning", "changed_tests", "definitions", "meaning", "parsed"]
+__all__ = ["Meaning", "changed_tests", "definitions", "meaning", "parsed", "property_tests"]
 
 Meaning = Literal["none", "version", "program"]
 _FIELD = ast.AnnAssign
@@ -112,6 +112,25 @@ def changed_tests(before: bytes | None, after: bytes | None) -> tuple[str, ...] 
     except (RecursionError, ValueError):
         return None
     return tuple(name for name, text in found.items() if known.get(name) != text)
+
+
+def property_tests(module: ast.Module) -> tuple[str, ...]:
+    """Tests that Hypothesis draws examples for, named like :func:`changed_tests` names them."""
+    found: list[str] = []
+    for node in module.body:
+        holders = node.body if isinstance(node, ast.ClassDef) else [node]
+        prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
+        found += [
+            f"{prefix}{name}"
+            for one in holders
+            if (name := _test_name(one)) and any(map(_draws, getattr(one, "decorator_list", ())))
+        ]
+    return tuple(found)
+
+
+def _draws(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return ast.unparse(called).rpartition(".")[2] == "given"
 
 
 def definitions(module: ast.Module) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from regreen.tasks.build.needs import kin_digest, needs_digest
 from regreen.tasks.mine.change import Change
 from regreen.tasks.mine.objects import Objects, Tree
 from regreen.tasks.mine.reasons import Reason, Rejected
-from regreen.tasks.mine.semantics import parsed
+from regreen.tasks.mine.semantics import parsed, property_tests
 from regreen.tasks.mine.sides import BESIDE
 from regreen.tasks.mine.split import Limits, Split, split
 from regreen.tasks.mine.states import repaired_tree
@@ -33,6 +33,7 @@ IMPORTLIB = ("--import-mode=importlib",)
 """For test modules of one name in several folders that are no packages: by default pytest would
 import only the first of them."""
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+_PROPERTIES = 5
 _TEST = re.compile(rb"^\s*(?:async )?def test", re.MULTILINE)
 
 
@@ -52,6 +53,9 @@ class Survey:
     """Digest of what no environment can make up for: its packages' places and what is compiled."""
     options: tuple[str, ...]
     """Options of pytest that its tree needs, whatever the environment."""
+    spared: tuple[str, ...]
+    """Property-based tests that the change does not touch, but for the first few: each runs a
+    hundred examples, and more of them would tell little."""
     foreign: bool
     """Whether a file of the library or of the changed tests is no Python to the running one."""
     others: tuple[str, ...]
@@ -100,6 +104,7 @@ class Surveyor:
             library = package_roots(staged)
             made = split(change, self.objects, suite, library, limits=self.limits)
             project = Project(staged)
+            others = self._others(after, suite, made)
             return Survey(
                 change=change,
                 split=made,
@@ -108,7 +113,8 @@ class Surveyor:
                 foreign=_foreign(staged, source_files(staged, suite), made),
                 kin=kin_digest(staged, suite),
                 options=IMPORTLIB if _clash(after, suite) else (),
-                others=self._others(after, suite, made),
+                others=others,
+                spared=_spared(staged, made, others),
                 name=project.name,
                 license=project.license,
             )
@@ -161,6 +167,17 @@ class Surveyor:
                 chosen.append(path)
                 count += found
         return tuple(chosen)
+
+
+def _spared(tree: Path, made: Split, others: tuple[str, ...]) -> tuple[str, ...]:
+    """Property-based tests that are not run."""
+    found = []
+    for path in (*made.test_files, *others):
+        module = parsed((tree / path).read_bytes())
+        touched = made.touched.get(path, ())
+        if module is not None and touched is not None:
+            found += [f"{path}::{name}" for name in property_tests(module) if name not in touched]
+    return tuple(found[_PROPERTIES:])
 
 
 def _foreign(tree: Path, library: tuple[str, ...], made: Split) -> bool:
