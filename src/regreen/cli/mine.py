@@ -77,13 +77,19 @@ def mine(source: str, /, *, flags: MineFlags | None = None) -> int:
     Merge commits, squashed pull requests and plain commits of the main line are read from the
     history alone and divided into the repair and its tests. A change is kept when its tests fail
     before it and pass after it, three times on each side under another hash seed, test order and
-    clock, in an environment of its time; patches that only cheat must score 0.
+    clock, in an environment of its time; patches that only cheat must score 0. With --prs or
+    --github its statement comes from the pull request and the issues it closes. A model (its key is
+    read from OPENAI_API_KEY) may write statements and judge tasks; one that gives the fix or the
+    tests away is refused, and the rules' text stays.
 
     For example:
 
         regreen tasks mine . -o tasks.jsonl
         regreen tasks mine https://github.com/pallets/itsdangerous -n 200 -o tasks.parquet
         regreen tasks mine ../ours --commits picked.txt --interpreters running --json
+        regreen tasks mine . --github --decontaminate swe-bench.parquet -o tasks.jsonl
+        regreen tasks mine . --prs pulls.jsonl --base-url URL/v1 --model NAME
+        regreen tasks mine . --agent --agent-changes 5 --base-url URL/v1 --model NAME
 
     Parameters
     ----------
@@ -101,6 +107,7 @@ def mine(source: str, /, *, flags: MineFlags | None = None) -> int:
     )
     journal = out.with_name(f"{out.name}.journal.jsonl")
     _check(flags, journal)
+    flags.settings(BuilderSettings, "builder")
     if flags.dry_run:
         failed = [one for one in flags.provider().check() if one.required and not one.ok]
         if failed:
@@ -158,7 +165,7 @@ async def _mine(
 ) -> Mined:
     store, provider = layer_store(), flags.provider()
     client = chat_client(flags.base_url, flags.model)
-    builder = flags.settings(BuilderSettings, "builder")
+    agent = agent_job(flags, client, flags.settings(BuilderSettings, "builder"), flags.out)
     since = _since(flags.since)
     wanted = read_list(flags.commits) if flags.commits else None
     found = open_source(source, store=store, repo=flags.repo)
@@ -200,7 +207,7 @@ async def _mine(
                 note=console.note,
                 outside=outside,
                 client=client,
-                agent=agent_job(flags, client, builder, flags.out),
+                agent=agent,
             )
     finally:
         objects.close()
@@ -228,6 +235,7 @@ def _counts(entries: Sequence[Entry]) -> dict[str, int]:
 
 def _summary(made: Mined, out: Path) -> dict[str, Any]:  # JSON edge
     candidates = [one for one in made.entries if one.status != "dropped"]
+    verified = [one for one in candidates if one.status == "verified"]
     return {
         "out": str(out),
         "changes": len(made.entries),
@@ -236,6 +244,8 @@ def _summary(made: Mined, out: Path) -> dict[str, Any]:  # JSON edge
         "validated": sum(one.validated for one in candidates),
         "verified": len(made.tasks),
         "rejected": _counts(candidates),
+        "statements": dict(sorted(Counter(one.told_by for one in verified).items())),
+        "by_agent": sum(task.source == "built" for task in made.tasks),
         "dropped": _counts([one for one in made.entries if one.status == "dropped"]),
         "cpu_seconds": made.cpu_seconds,
         "digest": taskset_digest(made.tasks),

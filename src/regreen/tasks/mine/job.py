@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from regreen.core.task import Task
 from regreen.core.together import together
@@ -122,9 +121,8 @@ async def mine(
             planner.read(name)
         asking = Asking(client, climber.fitting) if client else None
         await _climb_all(climber, memory, asking, workers=workers, report=report)
-        if agent:
-            handing = Handing(climber, agent, note)
-            await _hand_over(handing, memory, asking, names=laid.names, workers=workers)
+        handing = Handing(climber, agent, note) if agent else None
+        await _hand_over(handing, memory, asking, names=laid.names, workers=workers)
         for line in asking.summary() if asking else ():
             note(line)
     finally:
@@ -132,8 +130,23 @@ async def mine(
         memory.close()
     entries = tuple(memory.entries[name] for name in laid.names if name in memory.entries)
     tasks = _distinct(memory.tasks(laid.names))
-    spent = _cpu_seconds() - before + grounds.cpu
-    return Mined(tasks=tasks, entries=entries, cpu_seconds=round(spent, 3))
+    spent = round(_cpu_seconds() - before + grounds.cpu, 3)
+    return Mined(tasks=tasks, entries=entries, cpu_seconds=spent)
+
+
+def _header(
+    origin: Origin,
+    interpreters: Sequence[Interpreter],
+    settings: MineSettings,
+    outside: Outside,
+) -> dict[str, object]:
+    """What must be equal for a job to be gone on with; a model may come and go."""
+    return {
+        "source": origin.spec,
+        "interpreters": [one.version for one in interpreters],
+        "settings": settings.model_dump(mode="json"),
+        "outside": dict(outside.identity),
+    }
 
 
 def _planner(
@@ -156,18 +169,6 @@ def _planner(
         installed=settings.installed,
         repo=origin.repo,
     )
-
-
-def _header(
-    origin: Origin, interpreters: Sequence[Interpreter], settings: MineSettings, outside: Outside
-) -> dict[str, Any]:  # JSON edge
-    """What a journal's entries depend on."""
-    return {
-        "source": origin.spec,
-        "interpreters": [one.version for one in interpreters],
-        "settings": settings.model_dump(mode="json"),
-        "outside": dict(outside.identity),
-    }
 
 
 async def _climb_all(
@@ -208,7 +209,7 @@ async def _ask(asking: Asking | None, journal: Journal, name: str) -> None:
 
 
 async def _hand_over(
-    handing: Handing,
+    handing: Handing | None,
     journal: Journal,
     asking: Asking | None,
     *,
@@ -216,6 +217,8 @@ async def _hand_over(
     workers: int,
 ) -> None:
     """Give what rules left undecided to the building agent, several changes at once."""
+    if handing is None:
+        return
     slots = asyncio.Semaphore(workers)
 
     async def one(entry: Entry) -> None:
