@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +13,7 @@ from typing import Any
 
 from story import Story
 
+from regreen.cli.main import main
 from regreen.tasks.mine.journal import Entry
 
 REPO = "ada/bag"
@@ -82,6 +85,16 @@ def mine(story: Story, out: Path, *flags: str, **env: str) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr
     return {**json.loads(done.stdout), "notes": done.stderr}
+
+
+def refused(story: Story, out: Path, *flags: str) -> str:
+    """What the verb says to flags that it cannot use."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+        main(["tasks", "mine", str(story.root), "-o", str(out), "--installed", *flags])
+    assert not out.exists()
+    assert "Traceback" not in said.getvalue()
+    return said.getvalue()
 
 
 def journal(out: Path, story: Story) -> dict[str, Entry]:
