@@ -51,7 +51,7 @@ def open_source(spec: str, *, store: LayerStore, repo: str | None = None) -> Sou
     _check_hashes(found)
     if git(found, "rev-parse", "--is-shallow-repository") == "true":
         notes += ("the clone is shallow: changes at its edge are left out (git fetch --unshallow)",)
-    if _config(found, "extensions.partialClone"):
+    if _config(found, "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"):
         notes += ("the clone is partial: changes whose files were not fetched are left out",)
     return Source(repository=found, origin=Origin(exact, name), notes=notes)
 
@@ -96,11 +96,11 @@ def _check_hashes(repository: Path) -> None:
 
 
 def _remote(repository: Path) -> str:
-    return redact(_config(repository, "remote.origin.url"))
+    return redact(_config(repository, "--get", "remote.origin.url"))
 
 
-def _config(repository: Path, name: str) -> str:
+def _config(repository: Path, *asked: str) -> str:
     try:
-        return git(repository, "config", "--get", name)
+        return git(repository, "config", *asked)
     except RegreenError:
         return ""
