@@ -107,9 +107,8 @@ async def mine(
     before = _cpu_seconds()
     outside = outside or Outside()
     laid = lay(history, commits, outside.pulls, repo=outside.repo, join=not listed)
-    memory = Journal(
-        journal, header=_header(origin, interpreters, settings, outside), resume=resume
-    )
+    header = _header(origin, interpreters, settings, outside)
+    memory = Journal(journal, header=header, resume=resume)
     grounds = Grounds(provider, store, history.objects, workers=workers, note=note)
     planner = _planner(
         history, origin, memory, settings=settings, interpreters=interpreters, store=store
