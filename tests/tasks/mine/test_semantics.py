@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from regreen.tasks.mine.semantics import changed_tests, definitions, meaning, parsed
+from regreen.tasks.mine.semantics import (
+    changed_tests,
+    definitions,
+    meaning,
+    parsed,
+    property_tests,
+)
 
 DEEP = b"x = " + b" + ".join([b"a"] * 700) + b"\n"
 TOO_DEEP = b"x = " + b"-" * 100_000 + b"1\n"
@@ -90,3 +96,11 @@ def test_definitions_are_counted_in_deep_code(data):
     module = parsed(data + b"def test_a():\n    " + data + b"def f(): pass\n")
     assert module is not None
     assert definitions(module) == (1, 1)
+
+
+def test_property_tests_are_known_under_decorators_of_any_depth():
+    deep = b"@a" + b".b" * 700 + b"\n"
+    given = b"@given(x)\ndef test_a(): pass\n@h.given(x)\ndef test_b(): pass\n"
+    module = parsed(given + deep + b"def test_c(): pass\n")
+    assert module is not None
+    assert property_tests(module) == ("test_a", "test_b")

@@ -130,7 +130,8 @@ def property_tests(module: ast.Module) -> tuple[str, ...]:
 
 def _draws(decorator: ast.expr) -> bool:
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return ast.unparse(called).rpartition(".")[2] == "given"
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name == "given"
 
 
 def definitions(module: ast.Module) -> tuple[int, int]:

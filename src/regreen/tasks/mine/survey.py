@@ -173,7 +173,7 @@ def _spared(tree: Path, made: Split, others: tuple[str, ...]) -> tuple[str, ...]
     """Property-based tests that are not run."""
     found = []
     for path in (*made.test_files, *others):
-        module = parsed((tree / path).read_bytes())
+        module = parsed((tree / path).read_bytes()) if inside(tree, tree / path) else None
         touched = made.touched.get(path, ())
         if module is not None and touched is not None:
             found += [f"{path}::{name}" for name in property_tests(module) if name not in touched]
