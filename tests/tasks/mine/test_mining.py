@@ -214,3 +214,24 @@ def test_a_range_is_one_change(history, tmp_path):
     (task,) = load_tasks(tmp_path / "range.jsonl")
     assert task.base_commit == history.git("rev-parse", f"{history.names['work']}~1")
     assert task.FAIL_TO_PASS == ("tests/test_halve.py::test_halve",)
+
+
+def test_what_was_verified_is_not_lost_to_another_history(history, mined, tmp_path):
+    out = tmp_path / "other.jsonl"
+    journal = tmp_path / "other.jsonl.journal.jsonl"
+    journal.write_bytes((mined.parent / "tasks.jsonl.journal.jsonl").read_bytes())
+    (tmp_path / "mine.toml").write_text("[mine]\ntest_seconds = 1.0\n")
+    done = subprocess.run(
+        command(history.root, out, "--head", history.names["docs"], "--resume"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no longer" in done.stderr or "not among those asked for" in done.stderr
+    assert not out.exists()
+
+
+def test_the_script_for_other_harnesses_quotes_names(tasks):
+    script = tasks["ids"].eval_script
+    assert script.endswith(" ./tests/test_ids.py\n") or " ./tests/test_ids.py " in script

@@ -130,5 +130,5 @@ def _difficulty(candidate: Candidate, finding: Finding, patch: str) -> Difficult
 def _eval_script(finding: Finding, language: Language) -> str:
     """For other harnesses; ours names tests to its own runner and reads no output."""
     files = sorted({t.partition("::")[0] for t in (*finding.fail_to_pass, *finding.pass_to_pass)})
-    quoted = " ".join(f"'{name}'" for name in files)
+    quoted = " ".join("'" + name.replace("'", "'\"'\"'") + "'" for name in files)
     return f"#!/bin/sh\ncd /testbed && {language.command.format(files=quoted)}\n"

@@ -28,6 +28,12 @@ _FAILING = frozenset(
     (Outcome.FAILED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING)
 )
 _MIN_SECONDS = 5.0
+_STATUS = {
+    2: "pytest was interrupted while it collected",
+    3: "pytest failed by itself while it collected",
+    4: "pytest refuses its options, its settings or a conftest",
+}
+"""What pytest's exit status says where it gives no other reason."""
 _MESSAGES = 6
 _PRINT = b'\nprint("\\n1000 passed in 0.01s")\n'
 
@@ -204,7 +210,7 @@ def _check_collection(run: SuiteRun, split: Split) -> None:
     errors += run.collect_errors.values()
     own = [test for test in run.collected if test.partition("::")[0] in split.test_files]
     if not own:
-        words = next(iter(errors), run.problem) or f"status {run.status}"
+        words = next(iter(errors), run.problem) or _STATUS.get(run.status or 0, "no test is there")
         raise Rejected(Reason.ENVIRONMENT_COLLECT, _last_line(words))
     if run.problem and not any(run.outcome(test).passed for test in own):
         raise Rejected(Reason.ENVIRONMENT_COLLECT, _last_line(run.problem))

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from regreen.core.errors import UsageError
 from regreen.core.task import Task
 from regreen.core.together import together
 from regreen.sandbox.base import SandboxProvider
@@ -109,6 +110,7 @@ async def mine(
     laid = lay(history, commits, outside.pulls, repo=outside.repo, join=not listed)
     header = _header(origin, interpreters, settings, outside)
     memory = Journal(journal, header=header, resume=resume)
+    _refuse_other_history(memory, laid.names, origin.spec)
     grounds = Grounds(provider, store, history.objects, workers=workers, note=note)
     planner = _planner(
         history, origin, memory, settings=settings, interpreters=interpreters, store=store
@@ -128,9 +130,23 @@ async def mine(
         await grounds.close()
         memory.close()
     entries = tuple(memory.entries[name] for name in laid.names if name in memory.entries)
-    tasks = _distinct(memory.tasks(laid.names))
     spent = round(_cpu_seconds() - before + grounds.cpu, 3)
-    return Mined(tasks=tasks, entries=entries, cpu_seconds=spent)
+    return Mined(tasks=_distinct(memory.tasks(laid.names)), entries=entries, cpu_seconds=spent)
+
+
+def _refuse_other_history(journal: Journal, names: Collection[str], where: str) -> None:
+    """What was verified of changes that are no longer asked for would be lost without a word.
+
+    Raises:
+        UsageError: there is such a change.
+    """
+    known = set(names)
+    lost = [one for one in journal.entries.values() if one.task and one.commit not in known]
+    if lost:
+        journal.close()
+        what = f"{len(lost)} changes that this job verified are not among those asked for now"
+        mend = "ask for the same changes (--head, --limit, --commits), or give another --out"
+        raise UsageError(what, where=f"{where}: {lost[0].commit[:12]}", mend=mend)
 
 
 def _header(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import dataclass
 
 from regreen.core.task import Control, Difficulty, Environment, Task, Validation
@@ -114,6 +115,5 @@ def _difficulty(survey: Survey, proof: Proof) -> Difficulty:
 def _eval_script(proof: Proof, ground: Ground) -> str:
     """For other harnesses; ours names tests to its own runner and reads no output."""
     files = sorted({t.partition("::")[0] for t in (*proof.fail_to_pass, *proof.pass_to_pass)})
-    words = ["-p", "no:cacheprovider", "-rA", *ground.place.args]
-    quoted = " ".join(f"'{name}'" for name in files)
-    return f"#!/bin/sh\ncd /testbed && exec python -m pytest {' '.join(words)} {quoted}\n"
+    words = ["-p", "no:cacheprovider", "-rA", *ground.place.args, *(f"./{name}" for name in files)]
+    return f"#!/bin/sh\ncd /testbed && exec python -m pytest {shlex.join(words)}\n"
