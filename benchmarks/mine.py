@@ -29,9 +29,9 @@ from typing import Any
 
 import uv
 
-from regreen.tasks.mine.history import History
-from regreen.tasks.mine.messages import is_sync
-from regreen.tasks.mine.objects import Objects
+from regreen.tasks.history.line import History
+from regreen.tasks.history.messages import is_sync
+from regreen.tasks.history.objects import Objects
 
 LIBRARIES = (
     "python-attrs/attrs",

@@ -27,14 +27,14 @@ from regreen.core.progress import Progress as Display
 from regreen.store.taskset import taskset_digest, write_tasks
 from regreen.tasks.build.interpreters import discover, find_interpreter
 from regreen.tasks.builder.settings import BuilderSettings
-from regreen.tasks.mine.history import History, read_list
+from regreen.tasks.history.line import History, read_list
+from regreen.tasks.history.objects import Objects
+from regreen.tasks.history.source import open_source
 from regreen.tasks.mine.job import Mined, Progress
 from regreen.tasks.mine.job import mine as run_mining
 from regreen.tasks.mine.journal import Entry
-from regreen.tasks.mine.objects import Objects
 from regreen.tasks.mine.reasons import REASONS, Reason
 from regreen.tasks.mine.settings import MineSettings
-from regreen.tasks.mine.source import open_source
 from regreen.tasks.mine.split import Limits
 
 __all__ = ["mine"]

@@ -12,18 +12,18 @@ from cyclopts import Parameter
 
 from regreen.core.console import Console
 from regreen.core.errors import UsageError
-from regreen.tasks.mine.change import Change
-from regreen.tasks.mine.decontaminate import load_known
-from regreen.tasks.mine.dump import read_dump, read_pages
-from regreen.tasks.mine.github import API_URL, fetch_pulls, github_token
-from regreen.tasks.mine.history import History
-from regreen.tasks.mine.matching import match
+from regreen.tasks.history.change import Change
+from regreen.tasks.history.line import History
+from regreen.tasks.labels.decontaminate import load_known
 from regreen.tasks.mine.outside import Outside
-from regreen.tasks.mine.patient import RealClock
-from regreen.tasks.mine.pulls import PullRequest
 from regreen.tasks.mine.reasons import Rejected
-from regreen.tasks.mine.rebased import readable
 from regreen.tasks.mine.split import Limits, screened
+from regreen.tasks.pulls.dump import read_dump, read_pages
+from regreen.tasks.pulls.github import API_URL, fetch_pulls, github_token
+from regreen.tasks.pulls.matching import match
+from regreen.tasks.pulls.patient import RealClock
+from regreen.tasks.pulls.rebased import readable
+from regreen.tasks.pulls.request import PullRequest
 
 __all__ = ["OutsideFlags", "check_outside", "look_outside"]
 

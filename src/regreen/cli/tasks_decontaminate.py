@@ -14,7 +14,7 @@ from regreen.core.console import Console
 from regreen.core.errors import UsageError
 from regreen.core.task import Task
 from regreen.store.taskset import read_tasks, write_tasks
-from regreen.tasks.mine.decontaminate import Overlap, decontaminated, load_known
+from regreen.tasks.labels.decontaminate import Overlap, decontaminated, load_known
 
 __all__ = ["decontaminate"]
 

@@ -17,9 +17,9 @@ from regreen.core.task import Task
 from regreen.core.trajectory import Trajectory
 from regreen.store.run import RunDirectory
 from regreen.store.taskset import load_tasks, write_tasks
-from regreen.tasks.mine.difficulty import pass_rates, rated
-from regreen.tasks.mine.judge import judge
-from regreen.tasks.mine.quality import rate as rate_quality
+from regreen.tasks.labels.difficulty import pass_rates, rated
+from regreen.tasks.labels.judge import judge
+from regreen.tasks.labels.quality import rate as rate_quality
 
 __all__ = ["rate"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from bag import REPO, SIZE, TESTED, journal, mine, refused
+from github_server import TOKEN, GitHub, rest_commit, rest_pull
 from story import Story
-from tests.tasks.mine.github_server import TOKEN, GitHub, rest_commit, rest_pull
 
 from regreen.core.task import Task
 from regreen.store.taskset import load_tasks

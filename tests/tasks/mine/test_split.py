@@ -15,8 +15,8 @@ from story import Story
 
 from regreen.grading.patch import FileState, apply_patch
 from regreen.sandbox.layers import LayerStore
-from regreen.tasks.mine.history import History
-from regreen.tasks.mine.objects import Objects
+from regreen.tasks.history.line import History
+from regreen.tasks.history.objects import Objects
 from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.split import Limits, Split, screened
 from regreen.tasks.mine.states import repaired_tree

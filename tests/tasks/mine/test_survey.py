@@ -10,10 +10,10 @@ from story import Story
 
 from regreen.core.errors import UsageError
 from regreen.sandbox.layers import LayerStore
-from regreen.tasks.mine.history import History
-from regreen.tasks.mine.objects import Objects
+from regreen.tasks.history.line import History
+from regreen.tasks.history.objects import Objects
+from regreen.tasks.history.source import open_source
 from regreen.tasks.mine.reasons import Reason, Rejected
-from regreen.tasks.mine.source import open_source
 from regreen.tasks.mine.split import Limits
 from regreen.tasks.mine.survey import IMPORTLIB, Survey, Surveyor
 

@@ -15,10 +15,10 @@ from regreen.core.errors import ModelError
 from regreen.core.task import Task
 from regreen.inference import Endpoint, Message
 from regreen.inference.completion import Completion
+from regreen.tasks.labels.judge import judge
 from regreen.tasks.mine.journal import Entry
-from regreen.tasks.mine.judge import judge
 from regreen.tasks.mine.reasons import Rejected
-from regreen.tasks.mine.words import labelled
+from regreen.tasks.mine.told import labelled
 from regreen.tasks.tell.retell import Teller, retell
 
 __all__ = ["Asking"]

@@ -10,20 +10,21 @@ from functools import partial
 
 from regreen.core.errors import InfrastructureError, TaskError
 from regreen.core.task import Task
-from regreen.tasks.mine.change import Change
+from regreen.tasks.history.change import Change
+from regreen.tasks.history.line import History
+from regreen.tasks.history.objects import Missing
+from regreen.tasks.history.source import Origin
 from regreen.tasks.mine.examine import Patience, Proof, examine
 from regreen.tasks.mine.ground import Ground, GroundKey, Grounds, lay_out
-from regreen.tasks.mine.history import History
 from regreen.tasks.mine.journal import Entry
-from regreen.tasks.mine.objects import Missing
 from regreen.tasks.mine.outside import Outside
 from regreen.tasks.mine.plan import Plan, Planner, entry
 from regreen.tasks.mine.reasons import Reason, Rejected
-from regreen.tasks.mine.row import Origin, row
+from regreen.tasks.mine.row import row
 from regreen.tasks.mine.settings import MineSettings
 from regreen.tasks.mine.states import states
 from regreen.tasks.mine.survey import Survey, Surveyor
-from regreen.tasks.mine.words import in_words, told_of
+from regreen.tasks.mine.told import in_words, told_of
 from regreen.tasks.repo.git import describe
 from regreen.tasks.repo.sources import Checkout, described_version
 

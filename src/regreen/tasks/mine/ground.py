@@ -22,7 +22,7 @@ from regreen.tasks.build.environments import BuiltEnvironment, build, build_tool
 from regreen.tasks.build.installed import installed_environment
 from regreen.tasks.build.interpreters import Interpreter
 from regreen.tasks.build.shims import Adaptation, shim_layer
-from regreen.tasks.mine.objects import Objects, Tree
+from regreen.tasks.history.objects import Objects, Tree
 from regreen.tasks.prove.bench import Bench
 from regreen.tasks.prove.sealing import SealGate
 from regreen.tasks.repo.sources import Checkout

@@ -17,17 +17,17 @@ from regreen.sandbox.layers import Layer
 from regreen.tasks.builder.agent import Built, Refused, build_by_agent
 from regreen.tasks.builder.settings import BuilderSettings
 from regreen.tasks.builder.states import ChangeStates
-from regreen.tasks.mine.change import Change
+from regreen.tasks.history.change import Change
+from regreen.tasks.history.objects import Missing, Tree
 from regreen.tasks.mine.climb import Climber
 from regreen.tasks.mine.ground import lay_out
 from regreen.tasks.mine.journal import Entry
-from regreen.tasks.mine.objects import Missing, Tree
-from regreen.tasks.mine.pulls import PullRequest
 from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.row import instance_id
 from regreen.tasks.mine.split import Split, is_sync_merge, split
 from regreen.tasks.mine.states import repaired_tree
-from regreen.tasks.mine.words import in_words, labelled, told_of
+from regreen.tasks.mine.told import in_words, labelled, told_of
+from regreen.tasks.pulls.request import PullRequest
 from regreen.tasks.repo.discovery import Suite, TestCommand, find_suite
 from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project

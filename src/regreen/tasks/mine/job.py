@@ -20,19 +20,19 @@ from regreen.core.together import together
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import LayerStore
 from regreen.tasks.build.interpreters import Interpreter
+from regreen.tasks.history.line import History
+from regreen.tasks.history.source import Origin
 from regreen.tasks.mine.asking import Asking
 from regreen.tasks.mine.climb import Climber
 from regreen.tasks.mine.ground import Grounds
 from regreen.tasks.mine.handing import AgentJob, Handing
-from regreen.tasks.mine.history import History
 from regreen.tasks.mine.journal import Entry, Journal
 from regreen.tasks.mine.outside import Outside
 from regreen.tasks.mine.plan import Plan, Planner
-from regreen.tasks.mine.rebased import lay
-from regreen.tasks.mine.row import Origin
 from regreen.tasks.mine.settings import MineSettings
 from regreen.tasks.mine.split import Limits
 from regreen.tasks.mine.survey import Surveyor
+from regreen.tasks.pulls.rebased import lay
 from regreen.tasks.tell.retell import Teller
 
 __all__ = ["Mined", "Progress", "mine"]

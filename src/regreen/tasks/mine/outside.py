@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from regreen.core.task import Task
-from regreen.tasks.mine.change import Change
-from regreen.tasks.mine.decontaminate import Known
-from regreen.tasks.mine.pulls import PullRequest
+from regreen.tasks.history.change import Change
+from regreen.tasks.labels.decontaminate import Known
 from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.pulls.request import PullRequest
 
 __all__ = ["Outside"]
 

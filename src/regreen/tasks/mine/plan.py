@@ -12,18 +12,18 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from regreen.tasks.build.interpreters import Interpreter
-from regreen.tasks.mine.change import Change
+from regreen.tasks.history.change import Change
+from regreen.tasks.history.line import History
+from regreen.tasks.history.objects import Missing
 from regreen.tasks.mine.ground import GroundKey, Rung
-from regreen.tasks.mine.history import History
 from regreen.tasks.mine.journal import Entry, Journal
 from regreen.tasks.mine.ladder import dated, rungs
-from regreen.tasks.mine.objects import Missing
 from regreen.tasks.mine.outside import Outside
-from regreen.tasks.mine.pulls import PullRequest
 from regreen.tasks.mine.reasons import Reason, Rejected
-from regreen.tasks.mine.rebased import Laid
 from regreen.tasks.mine.split import screened
 from regreen.tasks.mine.survey import Survey, Surveyor
+from regreen.tasks.pulls.rebased import Laid
+from regreen.tasks.pulls.request import PullRequest
 
 __all__ = ["Plan", "Planner", "entry"]
 

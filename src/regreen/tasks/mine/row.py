@@ -5,25 +5,15 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from dataclasses import dataclass
 
 from regreen.core.task import Control, Difficulty, Environment, Task, Validation
+from regreen.tasks.history.source import Origin
 from regreen.tasks.mine.examine import Proof
 from regreen.tasks.mine.ground import Ground
 from regreen.tasks.mine.survey import Survey
 from regreen.tasks.prove.bench import PERTURBATIONS
 
-__all__ = ["Origin", "instance_id", "row"]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The repository that changes come from."""
-
-    spec: str
-    """Path or URL, exact."""
-    repo: str
-    """``owner/name``, or the name alone."""
+__all__ = ["instance_id", "row"]
 
 
 def instance_id(repo: str, number: int | None, commit: str) -> str:

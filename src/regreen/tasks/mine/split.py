@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regreen.grading.patch import FileState, patch_between
-from regreen.tasks.mine.change import Change, FileChange
-from regreen.tasks.mine.objects import Objects
+from regreen.tasks.history.change import Change, FileChange
+from regreen.tasks.history.objects import Objects
 from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.semantics import changed_tests, definitions, meaning, parsed
 from regreen.tasks.mine.sides import Side, maybe_test, side_of
@@ -88,7 +88,7 @@ def screened(change: Change, *, limits: Limits, all_kinds: bool = False) -> None
 
 def is_sync_merge(change: Change) -> bool:
     """Whether the change is a merge of one main line into another."""
-    from regreen.tasks.mine.messages import is_sync
+    from regreen.tasks.history.messages import is_sync
 
     return change.kind == "merge" and is_sync(change.subject)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from regreen.tasks.history.objects import Objects, Tree
 from regreen.tasks.mine.ground import Ground
-from regreen.tasks.mine.objects import Objects, Tree
 from regreen.tasks.mine.split import Split
 
 __all__ = ["States", "repaired_tree", "states"]

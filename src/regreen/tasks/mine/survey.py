@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from regreen.core.errors import InfrastructureError, TaskError, UsageError
 from regreen.sandbox.layers import LayerStore, tree_digest
 from regreen.tasks.build.needs import kin_digest, needs_digest
-from regreen.tasks.mine.change import Change
-from regreen.tasks.mine.objects import Objects, Tree
+from regreen.tasks.history.change import Change
+from regreen.tasks.history.objects import Objects, Tree
 from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.semantics import parsed, property_tests
 from regreen.tasks.mine.sides import BESIDE

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from regreen.sandbox.layers import LayerStore
-from regreen.tasks.mine.change import Change
-from regreen.tasks.mine.history import History
-from regreen.tasks.mine.objects import Missing, Objects
-from regreen.tasks.mine.source import open_source
+from regreen.tasks.history.change import Change
+from regreen.tasks.history.line import History
+from regreen.tasks.history.objects import Missing, Objects
+from regreen.tasks.history.source import open_source
 from regreen.tasks.repo.git import git
 from regreen.tasks.repo.sources import Checkout
 from regreen.tasks.written.mirror import Past

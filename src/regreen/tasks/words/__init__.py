@@ -1,0 +1,1 @@
+"""What people wrote about a change, made into a statement that gives nothing away."""

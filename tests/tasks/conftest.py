@@ -1,0 +1,6 @@
+"""Lets the suites below share ``story``, ``raw_objects`` and ``github_server``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

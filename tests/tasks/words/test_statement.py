@@ -1,0 +1,187 @@
+"""Statements come from the issue, the pull request, the commit or the symptom, in that order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from regreen.tasks.history.change import Change
+from regreen.tasks.tell.specified import LEAD, specified, unspecified
+from regreen.tasks.words.statement import Statement, statement
+
+PATCH = """\
+diff --git a/bag/core.py b/bag/core.py
+--- a/bag/core.py
++++ b/bag/core.py
+@@ -1,2 +1,2 @@
+ def take(items):
+-    return items.pop(1)
++    return list(items).pop(0)
+"""
+TEST_PATCH = """\
+diff --git a/tests/test_bag.py b/tests/test_bag.py
+--- a/tests/test_bag.py
++++ b/tests/test_bag.py
+@@ -1,1 +1,4 @@
+ from bag import take
++def test_take_from_tuple():
++    result = take((1, 2))
++    assert result == 1
+"""
+MESSAGE = """\
+    def test_take_from_tuple():
+        result = take((1, 2))
+>       assert result == 1
+E       assert 2 == 1
+
+tests/test_bag.py:4: AssertionError"""
+LONG = (
+    "Calling take with a tuple raises an attribute error although the manual promises that every "
+    "ordered collection is accepted and its first element comes back."
+)
+
+
+@dataclass(frozen=True)
+class Issue:
+    title: str = "take() fails for tuples"
+    body: str = LONG
+
+
+@dataclass(frozen=True)
+class Pull:
+    title: str = "Accept tuples in take"
+    body: str = f"{LONG}\n\nThis PR changes take to use a list. Fixes #3.\n\n- [x] Tests added"
+    commits: tuple[str, ...] = ("abcdef0123" * 4,)
+    messages: tuple[str, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    hints: str = ""
+
+
+def change(subject: str = "fix tests", body: str = "", *messages: str) -> Change:
+    return Change(
+        commit="12ab" * 10,
+        base="34cd" * 10,
+        kind="merge" if messages else "commit",
+        number=12,
+        subject=subject,
+        body=body,
+        messages=messages,
+        date=datetime(2020, 1, 2, tzinfo=UTC),
+        files=(),
+    )
+
+
+def told(
+    one: Change, pull: Pull | None = None, *, messages: tuple[str, ...] = (), interface: str = ""
+) -> Statement:
+    return statement(
+        one,
+        pull,
+        patch=PATCH,
+        test_patch=TEST_PATCH,
+        fail_to_pass=("tests/test_bag.py::test_take_from_tuple",),
+        messages=messages,
+        library="bag",
+        interface=interface,
+    )
+
+
+def test_the_issue_comes_first_title_and_body() -> None:
+    made = told(change(LONG), Pull(issues=(Issue(),)))
+    assert made.text == f"take() fails for tuples\n\n{LONG}\n"
+    assert (made.source, made.issues, made.supplemented) == ("issue", 1, False)
+
+
+def test_two_issues_are_both_quoted() -> None:
+    made = told(change(), Pull(issues=(Issue(), Issue("leave() too", "It loses the last one."))))
+    assert made.text.endswith(f"{LONG}\n\nleave() too\n\nIt loses the last one.\n")
+    assert made.issues == 2
+
+
+def test_an_empty_issue_gives_way_to_the_pull_request_without_its_solution() -> None:
+    made = told(change(), Pull(issues=(Issue("wip", ""),)))
+    assert made.text == f"Accept tuples in take\n\n{LONG}\n"
+    assert made.source == "pull"
+    assert made.cuts() == {"checklist": 1, "fix sentence": 1, "reference": 1}
+
+
+def test_an_empty_pull_request_gives_way_to_the_commit() -> None:
+    made = told(change("Accept tuples", LONG), Pull(title="WIP", body=""))
+    assert (made.text, made.source) == (f"Accept tuples\n\n{LONG}\n", "commit")
+
+
+def test_a_merge_with_a_thin_title_tells_what_was_merged_but_for_chores() -> None:
+    made = told(
+        change(
+            "Bag work",
+            "",
+            "Bag work\n\ntake accepts tuples",
+            "add tests for take",
+            "take gives the first item\n",
+            "leave keeps the last item",
+            "Merge branch 'main'",
+            "oops",
+        )
+    )
+    assert made.text == (
+        "Bag work\n\n- take accepts tuples\n- Take gives the first item\n"
+        "- Leave keeps the last item\n"
+    )
+
+
+def test_a_commit_that_says_nothing_gives_way_to_the_symptom() -> None:
+    made = told(change("fix tests"), messages=(MESSAGE,))
+    assert made.source == "symptom"
+    assert "take((1, 2))" in made.text
+    assert "test_take_from_tuple" not in made.text
+
+
+def test_a_thin_commit_is_followed_by_the_symptom() -> None:
+    made = told(change("take accepts tuples"), messages=(MESSAGE,))
+    assert made.text.startswith("Take accepts tuples\n\nbag: ")
+    assert "take((1, 2))" in made.text
+    assert (made.source, made.supplemented) == ("commit", True)
+
+
+@pytest.mark.parametrize("subject", ["", "12", "fix", "..."])
+def test_nothing_at_all_still_gives_a_statement(subject: str) -> None:
+    made = told(change(subject))
+    assert made.source == "symptom"
+    assert "no longer holds" in made.text
+
+
+LOST = """\
+ImportError while importing test module '/testbed/tests/test_bag.py'.
+tests/test_bag.py:1: in <module>
+    from bag import leave
+E   ImportError: cannot import name 'leave' from 'bag' (/testbed/bag/__init__.py)"""
+
+
+def test_what_cannot_be_imported_is_told_by_the_interface_not_by_an_empty_symptom() -> None:
+    made = told(change("Added leave"), messages=(LOST,), interface="# bag\ndef leave(): ...")
+    assert made.text.startswith(f"Added leave\n\n{LEAD}")
+    assert (made.source, made.supplemented) == ("commit", False)
+
+
+def test_hashes_of_the_change_go_wherever_they_stand() -> None:
+    made = told(change(), Pull(issues=(Issue(body=f"{LONG}\n\n```\nat abcdef0123 now\n```"),)))
+    assert "abcdef" not in made.text
+    assert made.cuts() == {"hash": 1}
+
+
+def test_hints_are_cut_by_the_same_rules() -> None:
+    made = told(change(LONG), Pull(hints="Try `list(items).pop(0)`. It also fails for sets."))
+    assert made.hints == "It also fails for sets."
+
+
+def test_the_interface_stands_last_and_can_be_taken_off() -> None:
+    made = told(change(LONG), interface="# bag\ndef leave(items): ...")
+    assert made.text.endswith(f"{LEAD}\n\n```python\n# bag\ndef leave(items): ...\n```\n")
+    assert unspecified(made.text) == told(change(LONG)).text
+    assert specified(made.text, "") == told(change(LONG)).text
+
+
+def test_the_same_input_gives_the_same_statement() -> None:
+    assert told(change(), Pull()) == told(replace(change()), Pull())
