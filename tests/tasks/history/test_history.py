@@ -168,3 +168,17 @@ def test_a_list_that_cannot_be_read_says_so(tmp_path, content):
         (tmp_path / "list").write_bytes(content)
     with pytest.raises(UsageError, match="cannot be read"):
         read_list(tmp_path / "list")
+
+
+def test_a_damaged_commit_ends_the_line_and_nothing_else(tmp_path):
+    story = Story(tmp_path / "repository")
+    names = [story.commit(str(n), f"Step {n}", {"a.py": f"x = {n}\n"}) for n in range(4)]
+    place = story.root / ".git" / "objects" / names[1][:2] / names[1][2:]
+    place.chmod(0o644)
+    place.write_bytes(b"no object")
+    objects = Objects(story.root)
+    history = History(objects, where="here")
+    assert history.line() == names[1:]
+    found = list(history.changes(history.line()))
+    objects.close()
+    assert [isinstance(one, tuple) for one in found] == [True, True, False]

@@ -44,11 +44,24 @@ class History:
         self.shallow = git(objects.repository, "rev-parse", "--is-shallow-repository") == "true"
 
     def line(self, *, since: datetime | None = None) -> list[str]:
-        """Commits of the main line, oldest first; all, or those since a date."""
-        asked = ["rev-list", "--first-parent", "--reverse"]
-        if since:
-            asked.append(f"--since={int(since.timestamp())}")
-        return git(self.objects.repository, *asked, self.head).split()
+        """Commits of the main line, oldest first; all, or those since a date.
+
+        Where a commit is damaged or missing the line begins with it: what came before cannot be
+        found any more. The edge of a shallow clone is no damage.
+        """
+        found: list[str] = []
+        name: str | None = self.head
+        while name:
+            try:
+                read = self.objects.commit(name)
+            except Missing:
+                found += [] if self.shallow else [name]
+                break
+            if since and read.time < since.timestamp():
+                break
+            found.append(name)
+            name = read.parents[0] if read.parents else None
+        return found[::-1]
 
     def changes(self, commits: Iterable[str]) -> Iterator[Change | tuple[str, Missing]]:
         """The change that each commit made; what cannot be read comes as its name and why."""
