@@ -194,6 +194,18 @@ def _pull_requests(story: Story, core: str) -> None:
             ),
         },
     )
+    chance = core + "\n\ndef pick(words):\n    return next(iter(set(words)))\n"
+    story.commit(
+        "chance",
+        "Pick the last word",
+        {
+            "abacus/core.py": chance,
+            "tests/test_pick.py": (
+                "def test_pick():\n    from abacus.core import pick\n\n"
+                f"    assert pick({_lucky()!r}) == {max(_lucky())!r}\n"
+            ),
+        },
+    )
     _oddities(story, core)
 
 

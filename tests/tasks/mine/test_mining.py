@@ -72,6 +72,7 @@ REASONS = {
     "submodule": "submodule",
     "network": "environment_fails",
     "again": "duplicate",
+    "chance": "unstable",
     "nothing": "no_fail_to_pass",
     "root": "first_commit",
 }

@@ -166,6 +166,7 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
     if not failing:
         plain, before, failing = await _other_seeds(trial, passed, before)
     if not failing:
+        await _refuse_luck(trial, after)
         _blame(after, trial.split)
     changed = set(trial.split.test_files)
     passing = [test for test in passed if before.outcome(test).passed]
@@ -260,6 +261,23 @@ async def _other_seeds(
         if failing:
             return plain, run, failing
     return PERTURBATIONS[0], first, []
+
+
+async def _refuse_luck(trial: _Trial, after: SuiteRun) -> None:
+    """A repair that is green under some hash seeds only is no fault of its environment.
+
+    Raises:
+        Rejected: some test that failed after the change passes under another seed.
+    """
+    lost = [test for test in after.collected if after.outcome(test) in _FAILING]
+    if not lost or not _depends_on_hash(trial.split):
+        return
+    for other in PERTURBATIONS[1:]:
+        plain = replace(PERTURBATIONS[0], hash_seed=other.hash_seed)
+        run = await trial.run("after", plain, tests=lost)
+        lucky = [test for test in lost if run.outcome(test).passed]
+        if lucky:
+            raise Rejected(Reason.UNSTABLE, f"{lucky[0]} passes under some hash seeds only")
 
 
 def _depends_on_hash(split: Split) -> bool:
