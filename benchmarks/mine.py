@@ -34,7 +34,7 @@ from regreen.tasks.history.messages import is_sync
 from regreen.tasks.history.objects import Objects
 
 LIBRARIES = (
-    "python-attrs/attrs",
+    "Suor/funcy",
     "pallets/click",
     "pytest-dev/pluggy",
     "pypa/packaging",
