@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from regreen.core.errors import UsageError
 from regreen.core.task import Twin
-from regreen.store.jsonl import JsonlWriter, read_jsonl
+from regreen.store.job_log import JobLog
 from regreen.tasks.inject.candidate import Candidate, Finding
 
 __all__ = ["Findings"]
@@ -34,27 +34,12 @@ class Findings:
 
     def __init__(self, path: Path | None, *, header: Mapping[str, Any], resume: bool) -> None:
         self._known: dict[str, Finding] = {}
-        self._writer: JsonlWriter | None = None
+        self._log: JobLog | None = None
         if path is None:
             return
         head = {**_SCHEMA, **header}
-        if path.exists() and path.stat().st_size > 0 and not resume:
-            msg = "findings of an earlier job are here"
-            raise UsageError(msg, where=str(path), mend="add --resume, or remove the file")
-        self._writer = JsonlWriter(path)  # cuts off a line that a kill left unfinished
-        if path.stat().st_size:
-            self._read(path, head)
-        else:
-            self._writer.append(head)
-
-    def _read(self, path: Path, head: Mapping[str, Any]) -> None:
-        rows = read_jsonl(path)
-        _, first = next(rows, (0, {}))
-        differing = sorted(key for key in {*head, *first} if first.get(key) != head.get(key))
-        if differing:
-            msg = f"these findings are of another job: {', '.join(differing)} differ"
-            raise UsageError(msg, where=str(path), mend="use the same settings, or another --out")
-        for number, row in rows:
+        self._log = JobLog(path, header=head, resume=resume, name="findings")
+        for where, row in self._log.rows():
             fields = {k: _frozen(v) for k, v in row.items() if k not in ("operators", "where")}
             try:
                 key = fields.pop("identity")
@@ -63,7 +48,7 @@ class Findings:
             except (KeyError, TypeError, ValidationError) as exc:
                 msg = "this row is no finding"
                 mend = "delete the row; its candidate is run again"
-                raise UsageError(msg, where=f"{path}:{number}", mend=mend) from exc
+                raise UsageError(msg, where=where, mend=mend) from exc
 
     def get(self, identity: str) -> Finding | None:
         """The finding of a candidate, when it is known."""
@@ -72,14 +57,14 @@ class Findings:
     def add(self, candidate: Candidate, finding: Finding) -> None:
         """Remember a finding."""
         self._known[candidate.identity] = finding
-        if self._writer:
+        if self._log:
             row = {
                 "identity": candidate.identity,
                 "operators": candidate.operators,
                 "where": candidate.where,
             }
             twins = [twin.model_dump() for twin in finding.twins]
-            self._writer.append({**row, **asdict(finding), "twins": twins})
+            self._log.append({**row, **asdict(finding), "twins": twins})
 
     def __enter__(self) -> Self:
         return self
@@ -90,8 +75,8 @@ class Findings:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._writer:
-            self._writer.close()
+        if self._log:
+            self._log.close()
 
 
 def _frozen(value: Any) -> Any:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from regreen.core.errors import UsageError
 from regreen.core.task import Task
-from regreen.store.jsonl import JsonlWriter, read_jsonl
+from regreen.store.job_log import JobLog
 from regreen.tasks.mine.reasons import Reason
 
 __all__ = ["Entry", "Journal"]
@@ -73,41 +73,26 @@ class Journal:
 
     def __init__(self, path: Path | None, *, header: Mapping[str, Any], resume: bool) -> None:
         self.entries: dict[str, Entry] = {}
-        self._writer: JsonlWriter | None = None
+        self._log: JobLog | None = None
         if path is None:
             return
         head = {**_SCHEMA, **header}
-        if path.exists() and path.stat().st_size > 0 and not resume:
-            msg = "the journal of an earlier job is here"
-            raise UsageError(msg, where=str(path), mend="add --resume, or remove the file")
-        self._writer = JsonlWriter(path)
-        if path.stat().st_size:
-            self._read(path, head)
-        else:
-            self._writer.append(head)
-
-    def _read(self, path: Path, head: Mapping[str, Any]) -> None:
-        rows = read_jsonl(path)
-        _, first = next(rows, (0, {}))
-        differing = sorted(key for key in {*head, *first} if first.get(key) != head.get(key))
-        if differing:
-            msg = f"this journal is of another job: {', '.join(differing)} differ"
-            raise UsageError(msg, where=str(path), mend="use the same settings, or another --out")
-        for number, row in rows:
+        self._log = JobLog(path, header=head, resume=resume, name="entries")
+        for where, row in self._log.rows():
             try:
                 entry = Entry.model_validate(row)
             except ValidationError as exc:
                 msg = "this row is no entry of a journal"
                 mend = "delete the row; its change is tried again"
-                raise UsageError(msg, where=f"{path}:{number}", mend=mend) from exc
+                raise UsageError(msg, where=where, mend=mend) from exc
             if entry.reason != Reason.INFRASTRUCTURE:  # the machine's failure is not the change's
                 self.entries[entry.commit] = entry
 
     def add(self, entry: Entry) -> None:
         """Write one entry and wait until the disk has it."""
         self.entries[entry.commit] = entry
-        if self._writer:
-            self._writer.append(entry.model_dump(mode="json", exclude_defaults=True))
+        if self._log:
+            self._log.append(entry.model_dump(mode="json", exclude_defaults=True))
 
     def tasks(self, order: Iterable[str]) -> list[Task]:
         """Tasks of the verified changes, in the order of the commits given."""
@@ -116,5 +101,5 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; calling it twice is harmless."""
-        if self._writer:
-            self._writer.close()
+        if self._log:
+            self._log.close()
