@@ -12,14 +12,16 @@ from cyclopts import Parameter
 from regreen.cli.inject_written import By, check_flags, inject_written
 from regreen.cli.shared import (
     Work,
+    boxes_are_fine,
     chat_client,
+    check_taskset_name,
     check_writable,
     interrupted,
     layer_store,
     run_async,
 )
 from regreen.core.console import Console
-from regreen.core.errors import PrerequisiteError, TaskError, UsageError
+from regreen.core.errors import TaskError, UsageError
 from regreen.core.funnel import Funnel
 from regreen.core.progress import Progress as Display
 from regreen.sandbox.base import SandboxProvider
@@ -117,12 +119,7 @@ def inject(source: str, /, *, flags: InjectFlags | None = None) -> int:
     if out.exists() and not _findings(out).exists():
         return _complete(out, flags, console)
     if flags.dry_run:
-        checks = flags.provider().check()
-        failed = [check for check in checks if check.required and not check.ok]
-        if failed:
-            raise PrerequisiteError(failed[0].detail, where=failed[0].name, mend=failed[0].mend)
-        console.note("the settings and the box provider are fine; nothing was run")
-        return 0
+        return boxes_are_fine(flags, console)
     try:
         made = run_async(_inject(source, settings, flags, console))
     except KeyboardInterrupt:
@@ -195,9 +192,7 @@ def _check(settings: InjectSettings | WrittenSettings, out: Path, *, resume: boo
     if settings.limit < 1:
         msg = f"--limit {settings.limit} asks for no task"
         raise UsageError(msg, where="-n", mend="give 1 or more")
-    if out.suffix not in (".jsonl", ".parquet"):
-        msg = f"unknown kind of taskset {out.suffix!r}"
-        raise UsageError(msg, where=str(out), mend="end the name in .jsonl or .parquet")
+    check_taskset_name(out)
     if out.exists() and not resume:
         msg = "the taskset is already there"
         raise UsageError(msg, where=str(out), mend="give another --out, or remove it")

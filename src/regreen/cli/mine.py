@@ -15,14 +15,16 @@ from regreen.cli.mine_model import ModelFlags, agent_job, check_model
 from regreen.cli.mine_outside import OutsideFlags, check_outside, look_outside
 from regreen.cli.shared import (
     Work,
+    boxes_are_fine,
     chat_client,
+    check_taskset_name,
     check_writable,
     interrupted,
     layer_store,
     run_async,
 )
 from regreen.core.console import Console
-from regreen.core.errors import PrerequisiteError, UsageError
+from regreen.core.errors import UsageError
 from regreen.core.progress import Progress as Display
 from regreen.store.taskset import taskset_digest, write_tasks
 from regreen.tasks.build.interpreters import discover, find_interpreter
@@ -109,11 +111,7 @@ def mine(source: str, /, *, flags: MineFlags | None = None) -> int:
     _check(flags, journal)
     flags.settings(BuilderSettings, "builder")
     if flags.dry_run:
-        failed = [one for one in flags.provider().check() if one.required and not one.ok]
-        if failed:
-            raise PrerequisiteError(failed[0].detail, where=failed[0].name, mend=failed[0].mend)
-        console.note("the settings and the box provider are fine; nothing was run")
-        return 0
+        return boxes_are_fine(flags, console)
     try:
         made = run_async(_mine(source, settings, flags, journal, console))
     except KeyboardInterrupt:
@@ -131,9 +129,7 @@ def _check(flags: MineFlags, journal: Path) -> None:
     if flags.limit is not None and flags.limit < 1:
         msg = f"--limit {flags.limit} asks for no change"
         raise UsageError(msg, where="-n", mend="give 1 or more")
-    if flags.out.suffix not in (".jsonl", ".parquet"):
-        msg = f"unknown kind of taskset {flags.out.suffix!r}"
-        raise UsageError(msg, where=str(flags.out), mend="end the name in .jsonl or .parquet")
+    check_taskset_name(flags.out)
     if flags.out.exists() and not flags.resume:
         msg = "the taskset is already there"
         raise UsageError(msg, where=str(flags.out), mend="give another --out, or remove it")

@@ -19,7 +19,7 @@ from pydantic import BaseModel, SecretStr
 
 from regreen.core.config import resolve_config
 from regreen.core.console import Console
-from regreen.core.errors import InfrastructureError, UsageError
+from regreen.core.errors import InfrastructureError, PrerequisiteError, UsageError
 from regreen.core.trajectory import Sampling
 from regreen.sandbox import provider
 from regreen.sandbox.base import SandboxProvider
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Output",
     "Work",
+    "boxes_are_fine",
     "chat_client",
     "check_run",
+    "check_taskset_name",
     "check_writable",
     "home",
     "interrupted",
@@ -131,6 +133,30 @@ def interrupted(console: Console, *, resume: bool) -> NoReturn:
     again = command_line() if resume else f"{command_line()} --resume"
     console.note(f"interrupted; what is finished is kept; go on with:\n{again}")
     raise SystemExit(130)
+
+
+def check_taskset_name(path: Path) -> None:
+    """Refuse a name that says no kind of taskset.
+
+    Raises:
+        UsageError: it ends in neither .jsonl nor .parquet.
+    """
+    if path.suffix not in (".jsonl", ".parquet"):
+        msg = f"unknown kind of taskset {path.suffix!r}"
+        raise UsageError(msg, where=str(path), mend="end the name in .jsonl or .parquet")
+
+
+def boxes_are_fine(work: Work, console: Console) -> int:
+    """What a dry run of a verb that makes boxes comes to: the exit status.
+
+    Raises:
+        PrerequisiteError: boxes cannot be made here.
+    """
+    failed = [one for one in work.provider().check() if one.required and not one.ok]
+    if failed:
+        raise PrerequisiteError(failed[0].detail, where=failed[0].name, mend=failed[0].mend)
+    console.note("the settings and the box provider are fine; nothing was run")
+    return 0
 
 
 def check_writable(path: Path, what: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from regreen.cli.shared import Output, check_writable
+from regreen.cli.shared import Output, check_taskset_name, check_writable
 from regreen.core.console import Console
 from regreen.core.errors import UsageError
 from regreen.core.task import Task
@@ -51,9 +51,7 @@ def decontaminate(
     """
     output = output or Output()
     console = output.console()
-    if out.suffix not in (".jsonl", ".parquet"):
-        msg = f"unknown kind of taskset {out.suffix!r}"
-        raise UsageError(msg, where=str(out), mend="end the name in .jsonl or .parquet")
+    check_taskset_name(out)
     if out.exists() and tasks.exists() and out.samefile(tasks):
         msg = "the result would replace its own source"
         raise UsageError(msg, where=str(out), mend="give another --out")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from regreen.cli.shared import Output, chat_client, check_writable, run_async
+from regreen.cli.shared import Output, chat_client, check_taskset_name, check_writable, run_async
 from regreen.core.console import Console
 from regreen.core.errors import UsageError
 from regreen.core.task import Task
@@ -80,9 +80,7 @@ def rate(tasks: Path, /, *, flags: RateFlags | None = None) -> int:
 
 
 def _check(flags: RateFlags) -> None:
-    if flags.out.suffix not in (".jsonl", ".parquet"):
-        msg = f"unknown kind of taskset {flags.out.suffix!r}"
-        raise UsageError(msg, where=str(flags.out), mend="end the name in .jsonl or .parquet")
+    check_taskset_name(flags.out)
     if flags.workers < 1:
         msg = f"--workers {flags.workers} is none"
         raise UsageError(msg, where="-j", mend="give 1 or more")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from regreen.cli.shared import Work, check_writable, layer_store, run_async
+from regreen.cli.shared import Work, check_taskset_name, check_writable, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.errors import RegreenError, UsageError
 from regreen.core.task import Task
@@ -115,10 +115,8 @@ def _check(out: Path | None, *, limit: int | None, repeats: int) -> None:
         if value is not None and value < 1:
             msg = f"{name} {value} proves nothing"
             raise UsageError(msg, where=name, mend="give 1 or more")
-    if out and out.suffix not in (".jsonl", ".parquet"):
-        msg = f"unknown kind of taskset {out.suffix!r}"
-        raise UsageError(msg, where=str(out), mend="end the name in .jsonl or .parquet")
     if out:
+        check_taskset_name(out)
         check_writable(out, "the taskset")
 
 
