@@ -10,7 +10,7 @@ import pytest
 from regreen.core.errors import UsageError
 from regreen.tasks.language import LANGUAGES, language
 from regreen.tasks.language.python import Python
-from regreen.tasks.mine.semantics import meaning
+from regreen.tasks.repo.semantics import meaning
 
 PYTHON = Python()
 TEXT = '''\

@@ -20,6 +20,7 @@ from regreen.tasks.language.base import Fault, Function, Sources
 from regreen.tasks.language.pynames import unknown_names
 from regreen.tasks.prove.bench import Bench, SuiteRunner
 from regreen.tasks.repo.discovery import find_suite, source_files
+from regreen.tasks.repo.semantics import meaning
 
 __all__ = ["Python"]
 
@@ -97,11 +98,11 @@ class Python:
     def faults(self, path: str, before: str, after: str) -> tuple[Fault, ...]:
         """See the protocol; a name that nothing binds is a fault, too."""
         try:
-            new = _parsed(path, after)
-            old = _parsed(path, before)
+            for text in (after, before):
+                _parsed(path, text)
         except UsageError as error:
             return (Fault("unreadable", error.what),)
-        if _meaning(old) == _meaning(new):
+        if meaning(before.encode(), after.encode()) == "none":
             return (Fault("unchanged", "nothing but comments, docs or layout is changed"),)
         unknown = sorted(unknown_names(after) - unknown_names(before))
         return tuple(Fault("unknown_name", f"nothing defines {name}") for name in unknown)
@@ -212,25 +213,6 @@ def _def_at(text: str, function: Function) -> _Def:
                 return node
     msg = f"{function.name} does not stand in this text"
     raise UsageError(msg, where=f"line {function.line}", mend="list the text's functions again")
-
-
-def _meaning(tree: ast.Module) -> str:
-    """A dump without docstrings and the annotations of functions."""
-    for node in ast.walk(tree):
-        if isinstance(node, (_Def, ast.ClassDef, ast.Module)) and _has_docs(node):
-            node.body = node.body[1:] or [ast.Pass()]
-        if isinstance(node, _Def):
-            node.returns = None
-        if isinstance(node, ast.arg):
-            node.annotation = None
-    return ast.dump(tree)
-
-
-def _has_docs(node: ast.AST) -> bool:
-    body = getattr(node, "body", None) or [None]
-    first = body[0]
-    constant = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    return constant and isinstance(first.value.value, str)
 
 
 def _body(node: ast.AST | None) -> list[ast.stmt]:

@@ -13,9 +13,9 @@ from regreen.grading.patch import FileState, patch_between
 from regreen.tasks.history.change import Change, FileChange
 from regreen.tasks.history.objects import Objects
 from regreen.tasks.mine.reasons import Reason, Rejected
-from regreen.tasks.mine.semantics import changed_tests, definitions, meaning, parsed
 from regreen.tasks.mine.sides import Side, maybe_test, side_of
 from regreen.tasks.repo.discovery import Suite
+from regreen.tasks.repo.semantics import changed_tests, definitions, meaning, parsed
 
 __all__ = ["Limits", "Split", "screened", "split"]
 

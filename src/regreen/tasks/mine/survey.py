@@ -17,13 +17,13 @@ from regreen.tasks.build.needs import kin_digest, needs_digest
 from regreen.tasks.history.change import Change
 from regreen.tasks.history.objects import Objects, Tree
 from regreen.tasks.mine.reasons import Reason, Rejected
-from regreen.tasks.mine.semantics import parsed, property_tests
 from regreen.tasks.mine.sides import BESIDE
 from regreen.tasks.mine.split import Limits, Split, split
 from regreen.tasks.mine.states import repaired_tree
 from regreen.tasks.repo.discovery import Suite, find_suite, source_files
 from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project, inside
+from regreen.tasks.repo.semantics import parsed, property_tests
 from regreen.tasks.repo.tree import Entry, write_tree
 
 __all__ = ["Survey", "Surveyor"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from regreen.tasks.mine.semantics import (
+from regreen.tasks.repo.semantics import (
     changed_tests,
     definitions,
     meaning,
