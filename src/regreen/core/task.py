@@ -215,6 +215,8 @@ class Task(_Row):
     """What the agent is told."""
     hints_text: str = ""
     """Discussion before the fix; empty for injected tasks."""
+    review_text: str = ""
+    """What reviewers said of the real fix, without its code; not for an agent's eyes."""
     created_at: str = ""
     """Date of the source, ISO 8601."""
     version: str = ""

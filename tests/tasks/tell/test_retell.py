@@ -206,6 +206,20 @@ def test_a_mined_text_is_rewritten_without_its_interface_which_is_put_back():
     assert done.problem_statement == specified(GOOD, MINED.interface)
     assert "What is known:\n\ntake() is wrong" in seen[0]
     assert LEAD not in seen[0]
+    assert "Said in reviews" not in seen[0]
+
+
+def test_what_reviewers_asked_for_is_shown_to_the_model_alone():
+    seen: list[str] = []
+
+    def script(messages):
+        seen.append(messages[1]["content"])
+        return say(GOOD)
+
+    asked = MINED.model_copy(update={"review_text": "An empty bag must raise IndexError."})
+    (done,), _, _ = told(script, tasks=[asked])
+    assert seen[0].endswith("Said in reviews:\n\nAn empty bag must raise IndexError.")
+    assert "IndexError" not in done.problem_statement
 
 
 def test_of_a_mined_text_the_model_may_keep_what_the_rules_had_kept():

@@ -57,6 +57,7 @@ class Pull:
     messages: tuple[str, ...] = ()
     issues: tuple[Issue, ...] = ()
     hints: str = ""
+    reviews: tuple[str, ...] = ()
 
 
 def change(subject: str = "fix tests", body: str = "", *messages: str) -> Change:
@@ -174,6 +175,15 @@ def test_hashes_of_the_change_go_wherever_they_stand() -> None:
 def test_hints_are_cut_by_the_same_rules() -> None:
     made = told(change(LONG), Pull(hints="Try `list(items).pop(0)`. It also fails for sets."))
     assert made.hints == "It also fails for sets."
+
+
+def test_reviews_are_cut_and_never_told() -> None:
+    asked = "An empty list must raise IndexError, not return None."
+    made = told(
+        change(LONG), Pull(reviews=("Write `list(items).pop(0)` here.", asked, "nit", asked))
+    )
+    assert made.reviews == asked
+    assert "IndexError" not in made.text
 
 
 def test_the_interface_stands_last_and_can_be_taken_off() -> None:

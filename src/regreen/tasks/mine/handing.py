@@ -126,7 +126,11 @@ class Handing:
             return _with_rung(entry, f"{result.reason}: {result.detail} ({spent})")
         assert isinstance(result, Built)
         row = result.task.model_copy(
-            update={"hints_text": made.hints_text, "interface": made.interface}
+            update={
+                "hints_text": made.hints_text,
+                "review_text": made.review_text,
+                "interface": made.interface,
+            }
         )
         try:
             climber.outside.refuse_listed_task(row)

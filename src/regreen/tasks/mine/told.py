@@ -16,7 +16,7 @@ from regreen.tasks.words.statement import Statement, statement
 
 __all__ = ["in_words", "labelled", "needed_names", "told_of"]
 
-_MOST_HINTS = 10_000
+_MOST_SAID = 10_000
 _ROOTS = frozenset(("src", "lib", "python"))
 
 
@@ -30,7 +30,7 @@ def in_words(
     library: str,
     tree: Collection[str],
 ) -> tuple[Task, Statement]:
-    """A row with its statement, interface, hints and labels, and where the statement is from.
+    """A row with its statement, interface, discussion and labels, and where the statement is from.
 
     Args:
         task: the row, its statement still empty.
@@ -56,6 +56,7 @@ def in_words(
     words = {
         "problem_statement": told.text,
         "hints_text": _shortened(told.hints),
+        "review_text": _shortened(told.reviews),
         "interface": names,
     }
     return labelled(task.model_copy(update=words), issues=told.issues), told
@@ -107,7 +108,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _shortened(hints: str) -> str:
-    if len(hints) <= _MOST_HINTS:
-        return hints
-    return hints[:_MOST_HINTS].rpartition("\n")[0] + "\n\n[...]"
+def _shortened(said: str) -> str:
+    if len(said) <= _MOST_SAID:
+        return said
+    return said[:_MOST_SAID].rpartition("\n")[0] + "\n\n[...]"

@@ -25,6 +25,7 @@ __all__ = ["STYLE", "Teller", "faults", "retell"]
 
 MAX_CHARACTERS = 6000
 _MAX_TOKENS = 4096
+_MOST_REVIEW = 4000  # characters
 _REAL = ("mined", "built")
 _PATIENCE = 3  # failures in a row after which nothing more is asked
 Fate = Literal["retold", "refused", "failed"]
@@ -72,6 +73,8 @@ instead, so that somebody who has not seen the change can give the library that 
 - Begin with a title line.
 - Keep every fact about behaviour: names of the public interface, values, messages, types of \
 errors, code that reproduces it, and errors as they were seen. Invent nothing.
+- What reviewers of the change asked for may be demands that nobody else wrote down: tell those \
+that are about behaviour, and nothing else of what they said.
 - Leave out how it was done or might be done, who did it, numbers of issues, and links. Name no \
 source file.
 - Do not mention tests, test suites or test tools, and do not say that anything was passing or \
@@ -180,6 +183,8 @@ def _opening(task: Task) -> list[Message]:
     mined = task.source in _REAL
     kind = "What is known" if mined else "Automatic report"
     text = unspecified(task.problem_statement)
+    if mined and task.review_text:
+        text = f"{text}\n\nSaid in reviews:\n\n{task.review_text[:_MOST_REVIEW]}"
     user = _USER.format(library=task.repo, kind=kind, statement=text)
     style = _STYLE_MINED if mined else STYLE
     return [{"role": "system", "content": style}, {"role": "user", "content": user}]

@@ -49,6 +49,8 @@ class Statement:
     """What was cut."""
     hints: str
     """Discussion before the fix, cut by the same rules; empty when there was none."""
+    reviews: str
+    """What reviewers said of the fix, cut by the same rules; never part of the text."""
 
     def cuts(self) -> dict[str, int]:
         """How many cuts of each kind were made."""
@@ -108,6 +110,7 @@ def statement(
         issues=issues,
         removed=tuple(removed),
         hints=_told(("", pull.hints, "issue"), rules, removed) if pull else "",
+        reviews="\n\n".join(_remarks(pull.reviews if pull else (), rules, removed)),
     )
 
 
@@ -134,6 +137,12 @@ def hidden(
         test_paths=tuple(test_paths),
         source_paths=tuple(path for path in changed_paths(patch) if path not in test_paths),
     )
+
+
+def _remarks(reviews: Iterable[str], rules: Hidden, removed: list[Removal]) -> list[str]:
+    """What was said in reviews, without remarks that say too little once the fix is cut."""
+    told = [_told(("", one, "pull"), rules, removed) for one in reviews]
+    return list(dict.fromkeys(text for text in told if information(text) >= MIN_WORDS))
 
 
 _Part = tuple[str, str, Origin]

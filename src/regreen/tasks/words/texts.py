@@ -54,3 +54,8 @@ class PullText(Protocol):
     def hints(self) -> str:
         """Discussion before its first commit."""
         ...
+
+    @property
+    def reviews(self) -> Sequence[str]:
+        """What reviewers said, oldest first."""
+        ...
