@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regreen.tasks.build.interpreters import Interpreter, as_of
-from regreen.tasks.mine.ladder import dated, rungs
+from regreen.tasks.mine.ladder import dated, of_the_language, rungs
 
 
 def interpreter(version: str) -> Interpreter:
@@ -60,3 +60,17 @@ def test_changes_of_a_quarter_share_a_date_that_their_python_knows(date, python)
 @pytest.mark.parametrize("year", [1970, 2100])
 def test_strange_years_have_a_ladder(year):
     assert names(datetime(year, 1, 1, tzinfo=UTC))[0] == "python 3.11"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("SyntaxError: Missing parentheses in call to 'print'. Did you mean print(...)?", True),
+        ("ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/x.py)", True),
+        ("ImportError: cannot import name 'soft_unicode' from 'markupsafe' (/opt/env/x.py)", False),
+        ("ModuleNotFoundError: No module named 'hypothesis'", False),
+        ("TypeError: code expected at least 16 arguments, got 14", False),
+    ],
+)
+def test_what_no_package_cures_is_told_from_what_one_might(error, expected):
+    assert of_the_language(error) is expected

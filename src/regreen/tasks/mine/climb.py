@@ -17,6 +17,7 @@ from regreen.tasks.history.source import Origin
 from regreen.tasks.mine.examine import Patience, Proof, examine
 from regreen.tasks.mine.ground import Ground, GroundKey, Grounds, lay_out
 from regreen.tasks.mine.journal import Entry
+from regreen.tasks.mine.ladder import of_the_language
 from regreen.tasks.mine.outside import Outside
 from regreen.tasks.mine.plan import Plan, Planner, entry
 from regreen.tasks.mine.reasons import Reason, Rejected
@@ -53,6 +54,12 @@ class _Attempt:
             return False
         self.built = self.validated = True
         return True
+
+    @property
+    def incurable(self) -> bool:
+        """Whether other packages could not have helped the last ground."""
+        last = self.failures[-1]
+        return last.reason is Reason.ENVIRONMENT_COLLECT and of_the_language(last.what)
 
     @property
     def verdict(self) -> Rejected:
@@ -116,7 +123,7 @@ class Climber:
         base = self.history.objects.tree(plan.change.base)
         after = self.history.objects.tree(plan.change.commit)
         for key in plan.grounds:
-            if not key.shared and self._same_as_shared(plan, key):
+            if not key.shared and (attempt.incurable or self._same_as_shared(plan, key)):
                 continue
             try:
                 ground = await self.ground(key)

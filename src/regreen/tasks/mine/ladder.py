@@ -7,17 +7,21 @@ changes than the first, and the union is what pays.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from regreen.tasks.build.interpreters import Interpreter, as_of, released
 from regreen.tasks.mine.ground import Rung, era
 
-__all__ = ["dated", "rungs"]
+__all__ = ["dated", "of_the_language", "rungs"]
 
 _OTHERS = 2
 _IN_USE = timedelta(days=5 * 365)
 _PYTHON_2_ENDS = datetime(2017, 1, 1, tzinfo=UTC)
+_SYNTAX = re.compile(r"(?:Syntax|Indentation|Tab)Error: ")
+_GONE = re.compile(r"ImportError: cannot import name '?\w+'? from '(\w+)")
 
 
 def rungs(
@@ -56,6 +60,15 @@ def _distance(interpreter: Interpreter, date: datetime) -> timedelta:
     begin = released(interpreter)
     end = _PYTHON_2_ENDS if interpreter.numbers < (3,) else begin + _IN_USE
     return max(begin - date, date - end, timedelta(0))
+
+
+def of_the_language(error: str) -> bool:
+    """Whether an error of collection is a matter of the Python, so that no package cures it.
+
+    That is a syntax error, or a name that left the standard library or never was in it.
+    """
+    gone = _GONE.match(error)
+    return bool(_SYNTAX.match(error) or (gone and gone[1] in sys.stdlib_module_names))
 
 
 def dated(date: datetime, interpreter: Interpreter) -> datetime:
