@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from regreen.tasks.repo.imports import imported_modules, plugins
 from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.parsing import dumped, parsed
 from regreen.tasks.repo.project import Project, inside
-from regreen.tasks.repo.requirements import REQUIREMENT_FILES
+from regreen.tasks.repo.requirements import REQUIREMENT_FILES, test_requirements
 
 __all__ = ["kin_digest", "needs_digest"]
 
@@ -38,15 +39,15 @@ def needs_digest(tree: Path, suite: Suite) -> str:
         tree: the repository's files.
         suite: its tests, whose imports count.
     """
-    project = Project(tree)
+    project, wanted = Project(tree), test_requirements(tree)
     parts: dict[str, Any] = {  # JSON edge
         "name": project.name,
         "roots": package_roots(tree),
         "pyproject": _pyproject(project),
         "setup.cfg": _setup_cfg(project),
         "setup.py": _setup_py(project.text("setup.py")),
-        "tox": project.ini("tox.ini").get("testenv", "deps", fallback=""),
-        "files": {name: project.text(name) for name in REQUIREMENT_FILES if project.text(name)},
+        "tests": [asdict(one) for one in wanted],
+        "files": {name: project.text(name) for name in (*REQUIREMENT_FILES, *wanted[0].files)},
         "imports": imported_modules(tree, suite),
         "plugins": plugins(tree, suite),
         "native": _native(tree, suite),

@@ -6,14 +6,16 @@ builders that no test needs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from regreen.tasks.repo.hints import Hints, installable, nox_and_ci_hints, tox_hints
 from regreen.tasks.repo.project import Project
 
 __all__ = ["REQUIREMENT_FILES", "Requirements", "declared_names", "test_requirements"]
@@ -21,7 +23,19 @@ __all__ = ["REQUIREMENT_FILES", "Requirements", "declared_names", "test_requirem
 _TEST_NAMES = ("test", "tests", "testing", "unittest", "unittests", "pytest")
 _DEVELOP_NAMES = ("dev", "develop", "development", "devel", "all")
 _LINTERS = {
-    *("mypy", "ruff", "ty", "pyright", "basedpyright", "black", "flake8", "isort", "pylint"),
+    *(
+        "mypy",
+        "ruff",
+        "ty",
+        "pep8",
+        "pycodestyle",
+        "pyright",
+        "basedpyright",
+        "black",
+        "flake8",
+        "isort",
+        "pylint",
+    ),
     *("bandit", "codespell", "pre-commit", "tox", "nox", "sphinx", "twine", "build", "wheel"),
     *("codecov", "coveralls", "mkdocs", "furo", "autopep8", "yapf", "pip-tools", "bump2version"),
 }
@@ -36,6 +50,7 @@ _DEVELOP_FILES = (
     *("requirements-dev.txt", "dev-requirements.txt", "requirements_dev.txt"),
     *("requirements/dev.txt", "requirements/develop.txt", "requirements.txt"),
 )
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 REQUIREMENT_FILES = _FILES + _DEVELOP_FILES
 """Requirements files that are looked for, relative to the root."""
 
@@ -51,7 +66,7 @@ class Requirements:
     files: tuple[str, ...] = ()
     """Requirements files, relative to the root."""
     names: tuple[str, ...] = ()
-    """Requirements named elsewhere: tox, hatch, ``tests_require``."""
+    """Requirements named elsewhere: tox, hatch, ``tests_require``, nox, CI."""
 
     @property
     def rung(self) -> str:
@@ -63,15 +78,25 @@ class Requirements:
 def test_requirements(tree: Path) -> tuple[Requirements, ...]:
     """The rungs of a tree, fullest first; rungs that would repeat the one above are left out.
 
-    Where nothing speaks of tests, what is listed for development serves, less the tools that no
-    test needs and that would make the environment ten times as large.
+    Where nothing speaks of tests, what nox or CI install before running them serves; else what is
+    listed for development, less the tools that no test needs and that would make the environment
+    ten times as large.
     """
     project = Project(tree)
-    extras = tuple(one for one in _extras(project) if one.lower() in _TEST_NAMES)
-    groups = tuple(one for one in project.table("dependency-groups") if one.lower() in _TEST_NAMES)
-    files = tuple(one for one in _FILES if project.text(one))
-    names = [*_named(project), *([] if files or extras or groups else _for_development(project))]
-    named = tuple(dict.fromkeys(filter(_installable, names)))
+    found = tox_hints(project)
+    declared = _extras(project)
+    found.extras += [one for one in declared if one.lower() in _TEST_NAMES]
+    tables = project.table("dependency-groups")
+    found.groups += [one for one in tables if one.lower() in _TEST_NAMES]
+    found.files += [one for one in _FILES if project.text(one)]
+    found.names += _named(project)
+    if not found:
+        found = nox_and_ci_hints(project) or Hints(names=_for_development(project))
+        found.names = [one for one in found.names if _is_no_linter(one, project)]
+    extras = tuple(dict.fromkeys(filter(_NAME.fullmatch, found.extras)))
+    groups = tuple(dict.fromkeys(one for one in found.groups if one in tables))
+    files = tuple(dict.fromkeys(found.files))
+    named = tuple(dict.fromkeys(filter(installable, found.names)))
     rungs = (
         Requirements(extras, groups, files, named),
         Requirements(extras, (), files, named),
@@ -91,8 +116,9 @@ def declared_names(project: Project) -> tuple[str, ...]:
     lines += [one for value in project.setup_extras.values() for one in _strings(value)]
     for name in (*_FILES, *_DEVELOP_FILES):
         lines += project.text(name).splitlines()
-    lines += [*project.dependencies, *_named(project)]
-    return tuple(Requirement(one).name for one in lines if _installable(one))
+    hints = [*tox_hints(project).names, *nox_and_ci_hints(project).names]
+    lines += [*project.dependencies, *_named(project), *hints]
+    return tuple(Requirement(one).name for one in lines if installable(one))
 
 
 def _extras(project: Project) -> dict[str, list[str]]:
@@ -111,17 +137,17 @@ def _for_development(project: Project) -> list[str]:
     lists += [extras.get(name) for name in _DEVELOP_NAMES]
     lists += [project.text(name).splitlines() for name in _DEVELOP_FILES]
     rows = next((one for one in lists if one), [])
-    left_out = {*_LINTERS, canonicalize_name(project.name)}
-    return [
-        row
-        for row in rows
-        if _installable(row) and canonicalize_name(Requirement(row).name) not in left_out
-    ]
+    return [row for row in rows if installable(row)]
+
+
+def _is_no_linter(row: str, project: Project) -> bool:
+    return canonicalize_name(Requirement(row).name) not in {
+        *_LINTERS,
+        canonicalize_name(project.name),
+    }
 
 
 def _named(project: Project) -> Iterator[str]:
-    lines = project.ini("tox.ini").get("testenv", "deps", fallback="").splitlines()
-    yield from (line.strip() for line in lines if "{" not in line)
     yield from _strings(project.setup_py.get("tests_require"))
     yield from project.setup_cfg.get("options", "tests_require", fallback="").splitlines()
     for name in ("hatch-test", *_TEST_NAMES, "default"):
@@ -131,14 +157,6 @@ def _named(project: Project) -> Iterator[str]:
     for name in _TEST_NAMES:
         yield from _strings(project.table("tool", "pdm", "dev-dependencies").get(name))
         yield from project.table("tool", "poetry", "group", name, "dependencies")
-
-
-def _installable(text: str) -> bool:
-    """A plain requirement: no path, link, option or tox factor."""
-    try:
-        return Requirement(text).url is None
-    except InvalidRequirement:
-        return False
 
 
 def _strings(value: Any) -> list[str]:
