@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import iniconfig
 import pytest
 
 from regreen.core.verdict import Outcome
@@ -192,19 +196,39 @@ def test_coverage_says_who_reaches_what(workroom: Any, with_boxes: Callable[...,
     assert "lib" not in seen.modules
 
 
-def test_a_suite_of_the_runners_own_parts_is_not_warmed_with_itself(
+def test_a_suite_of_the_runners_own_parts_is_seen_as_it_was_put_in_place(
     workroom: Any, with_boxes: Callable[..., Any]
 ) -> None:
-    place = workroom.place({"iniconfig_user.py": "", "test_x.py": "def test_x(): pass\n"})
+    """A repository that pytest itself imports, installed to be worked on."""
+    text = Path(iniconfig.__file__).read_text()
+    held = {path.name: path.read_text() for path in Path(iniconfig.__file__).parent.glob("*.py")}
+    files = {f"lib/iniconfig/{name}": text for name, text in held.items()}
+    test = "import iniconfig\ndef test_x(): assert iniconfig.MARK == 'repaired'\n"
+    place = workroom.place({**files, "test_x.py": test})
+    staged = workroom.store.stage()
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    site = staged / "lib" / version / "site-packages"
+    site.mkdir(parents=True)
+    (site / "own.pth").write_text("import sys; sys.path.insert(0, '/testbed/lib')\n")
+    place = replace(place, env=(workroom.store.commit(staged).path, *place.env))
 
-    async def work(boxes: SandboxProvider) -> SuiteRun:
+    async def work(boxes: SandboxProvider) -> list[SuiteRun]:
         box = await boxes.create(place.spec(writable=False, nested=True))
         runner = TestRunner(box, isolate=True)
-        await runner.start(warm=("iniconfig_user", "pytest"))
-        code = b"import sys\ndef test_x(): assert 'iniconfig_user' not in sys.modules\n"
-        return await runner.run(TestRequest(paths=("test_x.py",), files={"test_x.py": code}))
+        await runner.start(warm=("regreen_box.warm",))
+        try:
+            made = [f"{text}\nMARK = {mark!r}\n".encode() for mark in ("broken", "repaired")]
+            requests = [
+                TestRequest(paths=("test_x.py",), files={"lib/iniconfig/__init__.py": one})
+                for one in made
+            ]
+            return [await runner.run(request) for request in requests]
+        finally:
+            await runner.close()
 
-    assert set(outcomes(with_boxes(work)).values()) == {"passed"}
+    before, after = with_boxes(work)
+    assert outcomes(before) == {"test_x": "failed"}
+    assert outcomes(after) == {"test_x": "passed"}
 
 
 FORGERIES = (

@@ -99,9 +99,6 @@ def become_worker(
     try:
         from . import isolate
 
-        if not legacy:
-            from . import worker  # before the fork is confined, which sees less
-
         os.dup2(report_fd, WORKER_FD, inheritable=False)
         os.close(report_fd)
         with os.fdopen(request_fd, "rb") as handle:
@@ -121,6 +118,8 @@ def become_worker(
             become_child()
         if legacy:
             execute(legacy, request)
+        from . import worker  # not sooner: what pytest needs may be what was put in place
+
         status = worker.run(request, WORKER_FD)
     except BaseException as exc:
         line = json.dumps({"event": "broken", "message": repr(exc)}).encode() + b"\n"
