@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 from regreen.core.errors import InfrastructureError
-from regreen.sandbox.layers import LayerStore
+from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.overlay import write_layer
+
+
+def filled(store: LayerStore, text: str) -> Layer:
+    staged = store.stage()
+    (staged / "file").write_text(text)
+    return store.commit(staged)
 
 
 def test_equal_trees_are_one_layer(tmp_path: Path) -> None:
@@ -50,4 +56,22 @@ def test_an_empty_layer_is_never_replaced(tmp_path: Path) -> None:
 
     assert again == first
     assert again.path.stat().st_ino == inode
+    assert not any((tmp_path / "staging").iterdir())
+
+
+def test_a_scratch_store_leaves_only_what_was_adopted(tmp_path: Path) -> None:
+    store = LayerStore(tmp_path)
+    old = filled(store, "old")
+    store.remember("key", old)
+    with store.scratch() as scratch:
+        assert scratch.get(old.digest) == scratch.alias("key") == filled(scratch, "old") == old
+        kept, gone = filled(scratch, "kept"), filled(scratch, "gone")
+        scratch.remember("other", gone)
+        assert scratch.get(gone.digest) == scratch.alias("other") == gone
+        assert store.get(gone.digest) is store.alias("other") is None
+        adopted = scratch.lasting.adopt(kept)
+        assert scratch.get(kept.digest) == adopted == store.adopt(adopted)
+    assert store.get(kept.digest) == adopted
+    assert (adopted.path / "file").read_text() == "kept"
+    assert store.get(gone.digest) is None
     assert not any((tmp_path / "staging").iterdir())

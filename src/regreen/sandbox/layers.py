@@ -12,6 +12,8 @@ import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,10 +80,16 @@ def tree_digest(root: Path) -> str:
 
 
 class LayerStore:
-    """Layers below one root directory, safe for several processes at once."""
+    """Layers below one root directory, safe for several processes at once.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: the directory, made when absent.
+        behind: another store on the same filesystem, whose layers are read but not added to.
+    """
+
+    def __init__(self, root: Path, *, behind: LayerStore | None = None) -> None:
         self.root = root
+        self.behind = behind
         try:
             for name in ("layers", "aliases", "staging"):
                 (root / name).mkdir(parents=True, exist_ok=True)
@@ -103,9 +111,37 @@ class LayerStore:
             raise self.failure(exc) from exc
         return path
 
+    @property
+    def lasting(self) -> LayerStore:
+        """The store that stays: this one, or the one behind all others."""
+        return self.behind.lasting if self.behind else self
+
+    @contextmanager
+    def scratch(self) -> Iterator[LayerStore]:
+        """A store for what is needed for a while: its own layers are gone when it ends."""
+        root = self.stage()
+        try:
+            yield LayerStore(root, behind=self)
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+
+    def adopt(self, layer: Layer) -> Layer:
+        """Keep a layer of a scratch store; one that lies here already stays as it is."""
+        target = self.root / "layers" / layer.digest
+        if not target.is_dir():
+            try:
+                layer.path.rename(target)
+            except OSError as exc:
+                if not target.is_dir():
+                    raise self.failure(exc) from exc
+        return Layer(layer.digest, target)
+
     def commit(self, staged: Path) -> Layer:
         """Turn a staged directory into a layer; an equal one that stands already wins."""
         digest = tree_digest(staged)
+        if known := self.behind and self.behind.get(digest):
+            shutil.rmtree(staged)
+            return known
         target = self.root / "layers" / digest
         try:
             # an empty directory would take the place of an empty layer that boxes live on
@@ -121,7 +157,9 @@ class LayerStore:
     def get(self, digest: str) -> Layer | None:
         """The layer of that digest, or None when this machine does not hold it."""
         path = self.root / "layers" / digest
-        return Layer(digest, path) if digest and path.is_dir() else None
+        if digest and path.is_dir():
+            return Layer(digest, path)
+        return self.behind.get(digest) if self.behind else None
 
     def alias(self, key: str) -> Layer | None:
         """The layer an earlier ``remember`` recorded for this input key."""
@@ -129,7 +167,7 @@ class LayerStore:
         try:
             return self.get(link.read_text().strip())
         except FileNotFoundError:
-            return None
+            return self.behind.alias(key) if self.behind else None
 
     def remember(self, key: str, layer: Layer) -> None:
         """Record that the input ``key`` led to ``layer``."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from bag import journal, mine, refused
 from story import Story
 
 from regreen.inference import Reply, ScriptedEndpoint, call, say
+from regreen.sandbox.layers import LayerStore
 from regreen.store.taskset import load_tasks
 
 STATEMENT = "The last item is the first one\n\n`bag.last([7, 8])` gives 7, and I expected 8.\n"
@@ -44,13 +48,15 @@ def build(script: str) -> list[Reply]:
     return [call("bash", command=written), call("submit")]
 
 
-def with_model(script: Any, story: Story, out: Path, *flags: str) -> tuple[dict[str, Any], int]:
+def with_model(
+    script: Any, story: Story, out: Path, *flags: str, **env: str
+) -> tuple[dict[str, Any], int]:
     """What mining said, and how often the model was asked."""
 
     async def go() -> tuple[dict[str, Any], int]:
         async with ScriptedEndpoint(script) as server:
             named = ("--base-url", server.base_url, "--model", "scripted")
-            told = await asyncio.to_thread(mine, story, out, *named, *flags)
+            told = await asyncio.to_thread(mine, story, out, *named, *flags, **env)
             return told, server.requests
 
     return asyncio.run(go())
@@ -74,6 +80,9 @@ def test_a_model_tells_and_judges_and_is_asked_once(bag: Story, tmp_path: Path) 
     assert asked == 2
     _, asked = with_model(answers, bag, out, *flags, "--resume")
     assert (load_tasks(out), asked) == ([task], 0)
+    words = [sys.executable, "-m", "regreen", "tasks", "validate", str(out), "--json"]
+    proved = subprocess.run(words, env=os.environ | home, capture_output=True, check=False)
+    assert proved.returncode == 0, proved.stderr
 
 
 @pytest.mark.slow
@@ -109,9 +118,15 @@ def test_the_agent_builds_what_came_without_tests(bag: Story, tmp_path: Path) ->
             return steps[sum(one["role"] == "assistant" for one in messages)]
         return answers(messages)
 
-    said, asked = with_model(script, bag, out, *flags)
+    home = {"REGREEN_HOME": str(tmp_path / "home")}
+    said, asked = with_model(script, bag, out, *flags, **home)
     (task,) = load_tasks(out)
     assert (task.source, task.eval_script) == ("built", HONEST)
+    assert task.environment
+    store = LayerStore(tmp_path / "home" / "store")
+    assert store.get(task.environment.env_layer)
+    assert store.get(task.environment.repo_layer) is None
+    assert not list((tmp_path / "home").glob("store/layers/*/bag.py"))
     assert task.problem_statement == STATEMENT
     assert task.difficulty
     assert task.difficulty.level == "easy"
@@ -120,7 +135,7 @@ def test_the_agent_builds_what_came_without_tests(bag: Story, tmp_path: Path) ->
     assert (said["verified"], asked) == (1, 4)
     (log,) = (tmp_path / "tasks.jsonl.agent").iterdir()
     assert "Accepted." in log.read_text()
-    _, asked = with_model(script, bag, out, *flags, "--resume")
+    _, asked = with_model(script, bag, out, *flags, "--resume", **home)
     assert (load_tasks(out), asked) == ([task], 0)
 
 

@@ -207,7 +207,7 @@ def _spec(states: ChangeStates, store: LayerStore) -> BoxSpec:
     made = build_spec(
         states.base.path,
         target=store.root,
-        cache=scratch_cache(store.root, f"{name}-agent"),
+        cache=scratch_cache(store.lasting.root, f"{name}-agent"),
         interpreter=interpreter,
         env={"VIRTUAL_ENV": ENV},
     )

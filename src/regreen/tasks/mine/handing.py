@@ -13,7 +13,7 @@ from pathlib import Path
 from regreen.agents.base import Model
 from regreen.core.errors import InfrastructureError, ModelError, RegreenError, TaskError
 from regreen.core.task import Task
-from regreen.sandbox.layers import Layer
+from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.builder.agent import Built, Refused, build_by_agent
 from regreen.tasks.builder.settings import BuilderSettings
 from regreen.tasks.builder.states import ChangeStates
@@ -94,7 +94,8 @@ class Handing:
         try:
             change = self.climber.planner.change(entry.commit)
             pull = self.climber.planner.laid.pulls.get(entry.commit)
-            return await self._handed(entry, change, pull)
+            with self.climber.surveyor.store.scratch() as store:
+                return await self._handed(entry, change, pull, store)
         except (Rejected, Missing) as exc:
             return _with_rung(entry, f"{_NOT}: {exc.what}")
         except ModelError as exc:
@@ -104,9 +105,11 @@ class Handing:
             self.note(f"{entry.commit[:10]}: {exc.what}")
         return entry
 
-    async def _handed(self, entry: Entry, change: Change, pull: PullRequest | None) -> Entry:
+    async def _handed(
+        self, entry: Entry, change: Change, pull: PullRequest | None, store: LayerStore
+    ) -> Entry:
         climber = self.climber
-        states, made, words = await self._states(entry, change, pull)
+        states, made, words = await self._states(entry, change, pull, store)
         logs = self.job.logs
         if self.left <= 0:
             return entry
@@ -115,7 +118,7 @@ class Handing:
             states,
             self.job.client,
             provider=climber.grounds.provider,
-            store=climber.surveyor.store,
+            store=store,
             settings=self.job.settings,
             note=self.note,
             log=logs / f"{states.instance_id}.jsonl" if logs else None,
@@ -138,12 +141,13 @@ class Handing:
         except Rejected as exc:
             update = {"status": "rejected", "reason": exc.reason, "detail": exc.what}
             return _with_rung(entry, f"{exc.reason}: {exc.what}").model_copy(update=update)
+        _keep(task, store)
         found = {"status": "verified", "reason": "", "detail": "", "task": task} | words
         found |= {"built": True, "validated": True}
         return _with_rung(entry, f"accepted ({spent})").model_copy(update=found)
 
     async def _states(
-        self, entry: Entry, change: Change, pull: PullRequest | None
+        self, entry: Entry, change: Change, pull: PullRequest | None, store: LayerStore
     ) -> tuple[ChangeStates, Task, dict[str, object]]:
         """The two states, a row with the words alone, and what the journal keeps of these.
 
@@ -152,11 +156,11 @@ class Handing:
             Missing: an object of it is not there.
         """
         climber = self.climber
-        objects, store = climber.history.objects, climber.surveyor.store
+        objects = climber.history.objects
         base, after = objects.tree(change.base), objects.tree(change.commit)
         if is_sync_merge(change):
             raise Rejected(Reason.SYNC_MERGE, change.subject[:120])
-        sides, name, license_ = self._read(change, after)
+        sides, name, license_ = self._read(change, after, store)
         climber.planner.refuse_twice(change, sides.patch)
         climber.outside.refuse_listed_change(change, pull, climber.origin.repo, sides.patch)
         bare = Task(
@@ -194,11 +198,11 @@ class Handing:
         )
         return states, made, told_of(told, pull)
 
-    def _read(self, change: Change, after: Tree) -> tuple[Split, str, str]:
+    def _read(self, change: Change, after: Tree, store: LayerStore) -> tuple[Split, str, str]:
         """Sides of a change that need not have tests, its library's name and licence."""
         climber = self.climber
         surveyor = climber.surveyor
-        laid = lay_out(after, surveyor.objects, surveyor.store, where=surveyor.where).path
+        laid = lay_out(after, surveyor.objects, store, where=surveyor.where).path
         try:
             suite = find_suite(laid)
         except TaskError:
@@ -226,6 +230,14 @@ class Handing:
                 except RegreenError:
                     continue
         return None
+
+
+def _keep(task: Task, store: LayerStore) -> None:
+    """Take what a row needs for good out of a scratch store; its trees are made when asked for."""
+    environment = task.environment
+    for digest in (environment.env_layer, environment.build_layer) if environment else ():
+        if layer := store.get(digest):
+            store.lasting.adopt(layer)
 
 
 def _is_decided(entry: Entry) -> bool:
