@@ -12,7 +12,7 @@ import pytest
 from regreen.grading.place import ENV, TESTBED
 from regreen.sandbox.base import BoxSpec, Mount
 from regreen.sandbox.layers import LayerStore
-from regreen.tasks.build.interpreters import find_interpreter
+from regreen.tasks.build.interpreters import discover, find_interpreter
 from regreen.tasks.build.shims import Adaptation, shim_layer
 
 
@@ -48,6 +48,23 @@ def test_what_left_is_back(adaptation, code):
         text=True,
         check=False,
     )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("python", [find_interpreter(), *discover()], ids=lambda one: one.version)
+def test_modules_that_share_a_loader_are_left_alone(python, tmp_path):
+    """On old Pythons ``time`` is not in memory yet when the layer is loaded."""
+    if python.numbers < (3, 4):
+        pytest.skip("nothing had left its standard library yet")
+    (site,) = shim_layer(python, LayerStore(tmp_path)).path.glob("lib/*/site-packages")
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); sys.modules.pop('time', None); "
+        "import regreen_stdlib_shim, atexit, array, time, collections; "
+        "assert time.clock() <= time.perf_counter(); assert collections.Mapping; "
+        "assert not hasattr(atexit, 'clock')"
+    )
+    argv = [str(python.path), "-W", "ignore", "-I", "-S", "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -25,6 +25,7 @@ _OLDEST = (3, 4)
 _MODULE = '''\
 """Names that left the standard library, put back when their module is imported."""
 import sys
+import time  # built in: it costs nothing, and its loader is not its own to be changed
 
 
 def _collections(module):
@@ -120,6 +121,8 @@ class _Repairer:
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(name, path, target)
+            if spec is not None and isinstance(spec.loader, type):
+                return spec  # one loader for many modules
             if spec is not None and spec.loader is not None:
                 load = spec.loader.exec_module
                 def exec_module(module):
