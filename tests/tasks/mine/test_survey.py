@@ -24,7 +24,10 @@ def survey(story: Story, store: Path, *, tests: int = 250) -> Survey:
     objects = Objects(story.root)
     try:
         change = History(objects, where="here").change("HEAD")
-        return Surveyor(objects, LayerStore(store), Limits(), tests, "here").read(change)
+        surveyor = Surveyor(objects, LayerStore(store), Limits(), tests, "here")
+        found = surveyor.read(change)
+        assert surveyor.read(change) == found  # with what is kept of the tree
+        return found
     finally:
         objects.close()
 
@@ -112,15 +115,15 @@ def test_files_whose_names_are_no_text_are_no_obstacle_where_nothing_differs(tmp
 
 @pytest.mark.parametrize("text", ["print 'old'\n", "def f(:\n"])
 def test_code_of_another_python_is_foreign(tmp_path, text):
-    assert survey(told(tmp_path, {"p/old.py": text}), tmp_path / "store").foreign
+    assert survey(told(tmp_path, {"p/old.py": text}), tmp_path / "store").outline.foreign
 
 
 def test_modules_of_one_name_outside_packages_need_an_option(tmp_path):
     tests = "def test_x():\n    assert True\n"
     alike = {"tests/a/test_x.py": tests, "tests/b/test_x.py": tests}
-    assert survey(told(tmp_path / "1", alike), tmp_path / "store").options == IMPORTLIB
+    assert survey(told(tmp_path / "1", alike), tmp_path / "store").outline.options == IMPORTLIB
     packed = {**alike, "tests/a/__init__.py": "", "tests/b/__init__.py": ""}
-    assert survey(told(tmp_path / "2", packed), tmp_path / "store").options == ()
+    assert survey(told(tmp_path / "2", packed), tmp_path / "store").outline.options == ()
 
 
 def test_the_nearest_untouched_tests_come_first_and_no_more_than_needed(tmp_path):
@@ -128,9 +131,9 @@ def test_the_nearest_untouched_tests_come_first_and_no_more_than_needed(tmp_path
     others = {f"tests/{name}.py": one for name in ("test_a", "test_z_core", "test_typing")}
     base = {**others, "tests/sub/test_core.py": one, "tests/typing_edit.py": one}
     story = told(tmp_path, base)
-    found = survey(story, tmp_path / "store", tests=2).others
+    found = survey(story, tmp_path / "store", tests=2).outline.others
     assert found == ("tests/sub/test_core.py", "tests/test_a.py")
-    assert "tests/typing_edit.py" not in survey(story, tmp_path / "store").others
+    assert "tests/typing_edit.py" not in survey(story, tmp_path / "store").outline.others
 
 
 def test_a_repository_of_longer_ids_is_refused(tmp_path):

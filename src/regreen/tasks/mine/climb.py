@@ -136,10 +136,10 @@ class Climber:
                     ground,
                     given,
                     survey.split,
-                    survey.others,
+                    survey.outline.others,
                     patience=self._patience(),
                     spent=attempt.spent,
-                    spared=survey.spared,
+                    spared=survey.outline.spared,
                 )
                 task = self._row(plan, survey, proof, ground, attempt)
                 attempt.rungs.append(f"{key.name}: verified")
@@ -173,7 +173,7 @@ class Climber:
     def _checkout(self, change: Change) -> Checkout:
         objects = self.history.objects
         survey = self.surveyor.read(change)
-        name = survey.name or self.origin.repo.rpartition("/")[2]
+        name = survey.outline.name or self.origin.repo.rpartition("/")[2]
         return Checkout(
             name=name,
             repo=self.origin.repo,
@@ -184,7 +184,7 @@ class Climber:
                 objects.tree(change.commit), objects, self.surveyor.store, where=self.origin.spec
             ),
             version=self.version(change.commit),
-            license=survey.license,
+            license=survey.outline.license,
         )
 
     def version(self, commit: str) -> str:
@@ -208,7 +208,7 @@ class Climber:
             plan.pull,
             survey.split,
             messages=list(proof.messages.values()),
-            library=survey.name or self.origin.repo.rpartition("/")[2],
+            library=survey.outline.name or self.origin.repo.rpartition("/")[2],
             tree=self.history.objects.tree(survey.change.commit),
         )
         attempt.told = told_of(told, plan.pull)

@@ -68,8 +68,8 @@ def _keys(survey: Survey, ladder: Sequence[Rung]) -> Iterator[GroundKey]:
         date = dated(survey.change.date, interpreter)
         strategies = list(several)
         for rung in strategies:
-            yield GroundKey(survey.kin, date, rung, survey.options, shared=True)
-        yield GroundKey(survey.needs, date, strategies[0], survey.options)
+            yield GroundKey(survey.outline.kin, date, rung, survey.outline.options, shared=True)
+        yield GroundKey(survey.outline.needs, date, strategies[0], survey.outline.options)
 
 
 @dataclass(slots=True)
@@ -156,11 +156,11 @@ class Planner:
             survey.change.date,
             running,
             others,
-            foreign=survey.foreign,
+            foreign=survey.outline.foreign,
             installed=self.installed,
         )
         keys = tuple(_keys(survey, ladder))
-        plan = Plan(name, survey.change, survey.needs, keys, self.laid.pulls.get(name))
+        plan = Plan(name, survey.change, survey.outline.needs, keys, self.laid.pulls.get(name))
         self.candidates += 1
         self.plans.append(plan)
         self._newest.update((key.plain, plan) for key in keys)

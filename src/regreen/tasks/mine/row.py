@@ -67,7 +67,7 @@ def row(
             slowest_test=2.0 ** math.ceil(math.log2(max(1.0, proof.slowest))),
             flaky=proof.flaky,
         ),
-        license=survey.license,
+        license=survey.outline.license,
     )
 
 
@@ -86,7 +86,7 @@ def _environment(survey: Survey, ground: Ground, origin: Origin, repaired: str) 
         as_of=built.as_of,
         requirements=built.requirements,
         install=built.install,
-        test_command=survey.suite.command.args,
+        test_command=survey.outline.suite.command.args,
         options=ground.place.args,
         rung=ground.rung,
     )

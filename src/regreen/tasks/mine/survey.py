@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from regreen.core.errors import InfrastructureError, TaskError, UsageError
@@ -22,11 +22,12 @@ from regreen.tasks.mine.split import Limits, Split, split
 from regreen.tasks.mine.states import repaired_tree
 from regreen.tasks.repo.discovery import Suite, find_suite, source_files
 from regreen.tasks.repo.packages import package_roots
+from regreen.tasks.repo.parsing import parses
 from regreen.tasks.repo.project import Project, inside
-from regreen.tasks.repo.semantics import parsed, property_tests
+from regreen.tasks.repo.semantics import property_tests
 from regreen.tasks.repo.tree import Entry, write_tree
 
-__all__ = ["Survey", "Surveyor"]
+__all__ = ["Outline", "Survey", "Surveyor"]
 
 _SUBMODULE = "160000"
 IMPORTLIB = ("--import-mode=importlib",)
@@ -38,15 +39,13 @@ _TEST = re.compile(rb"^\s*(?:async )?def test", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
-    """One change, read."""
+class Outline:
+    """What the tree after a change shows: a few kilobytes, kept for the next time it is read."""
 
-    change: Change
-    """The step of the history."""
-    split: Split
-    """Its two sides."""
     suite: Suite
     """The tests of the state after it."""
+    library: tuple[str, ...]
+    """Its top-level packages and modules."""
     needs: str
     """Digest of what its environment depends on."""
     kin: str
@@ -67,6 +66,18 @@ class Survey:
     """Licence as the project states it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """One change, read."""
+
+    change: Change
+    """The step of the history."""
+    split: Split
+    """Its two sides."""
+    outline: Outline
+    """What the tree after it shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surveyor:
     """Reads changes.
@@ -84,6 +95,7 @@ class Surveyor:
     limits: Limits
     tests: int
     where: str
+    _known: dict[tuple[str, str], Outline] = field(default_factory=dict)
 
     def read(self, change: Change) -> Survey:
         """Divide a change and find its tests.
@@ -93,6 +105,15 @@ class Surveyor:
             Missing: an object of it is not there.
             InfrastructureError: the disk is full.
         """
+        known = self._known.get((change.base, change.commit))
+        if known:
+            made = split(change, self.objects, known.suite, known.library, limits=self.limits)
+        else:
+            made, known = self._laid_out(change)
+            self._known[change.base, change.commit] = known
+        return Survey(change=change, split=made, outline=known)
+
+    def _laid_out(self, change: Change) -> tuple[Split, Outline]:
         after = self.objects.tree(change.commit)
         staged = self.store.stage()
         try:
@@ -105,10 +126,9 @@ class Surveyor:
             made = split(change, self.objects, suite, library, limits=self.limits)
             project = Project(staged)
             others = self._others(after, suite, made)
-            return Survey(
-                change=change,
-                split=made,
+            return made, Outline(
                 suite=suite,
+                library=library,
                 needs=needs_digest(staged, suite),
                 foreign=_foreign(staged, source_files(staged, suite), made),
                 kin=kin_digest(staged, suite),
@@ -173,17 +193,17 @@ def _spared(tree: Path, made: Split, others: tuple[str, ...]) -> tuple[str, ...]
     """Property-based tests that are not run."""
     found = []
     for path in (*made.test_files, *others):
-        module = parsed((tree / path).read_bytes()) if inside(tree, tree / path) else None
         touched = made.touched.get(path, ())
-        if module is not None and touched is not None:
-            found += [f"{path}::{name}" for name in property_tests(module) if name not in touched]
+        if touched is not None and inside(tree, tree / path):
+            names = property_tests((tree / path).read_bytes())
+            found += [f"{path}::{name}" for name in names if name not in touched]
     return tuple(found[_PROPERTIES:])
 
 
 def _foreign(tree: Path, library: tuple[str, ...], made: Split) -> bool:
     """Whether something that will be imported cannot be parsed."""
     paths = (tree / path for path in (*library, *made.test_files))
-    return any(parsed(path.read_bytes()) is None for path in paths if inside(tree, path))
+    return not all(parses(path.read_bytes()) for path in paths if inside(tree, path))
 
 
 def _in_suite(path: str, suite: Suite) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from regreen.tasks.repo.discovery import Suite, pytest_options
 from regreen.tasks.repo.packages import package_roots
-from regreen.tasks.repo.parsing import parsed
+from regreen.tasks.repo.parsing import parsed, remembered
 from regreen.tasks.repo.project import Project, inside
 from regreen.tasks.repo.requirements import declared_names
 
@@ -92,8 +93,8 @@ def imported_modules(tree: Path, suite: Suite) -> dict[str, str]:
     helpers = (path.relative_to(tree).with_suffix("") for path in sorted(tree.rglob("*.py")))
     local |= {part for one in helpers if suite.is_test_file(f"{one}.py") for part in one.parts}
     found: dict[str, str] = {}
-    for _, module in _test_modules(tree, suite):
-        for name in _top_imports(module):
+    for named in _test_words(tree, suite):
+        for name in named.imports:
             if name not in local and name not in sys.stdlib_module_names:
                 found[name] = distribution_of(name, declared)
     return dict(sorted(found.items()))
@@ -122,14 +123,9 @@ def plugins(tree: Path, suite: Suite) -> tuple[str, ...]:
     words = added if isinstance(added, list) else str(added).split()
     found = {_OPTIONS[one] for one in _OPTIONS for word in words if _option(str(word), one)}
     found |= {_INI[key] for key in _INI if key in options}
-    for _, module in _test_modules(tree, suite):
-        own = {one.name for one in ast.walk(module) if isinstance(one, ast.FunctionDef)}
-        for node in ast.walk(module):
-            if isinstance(node, ast.Attribute) and _is_mark(node.value):
-                found.add(_MARKS.get(node.attr, ""))
-            elif isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-                used = {one.arg for one in node.args.args} - own
-                found |= {_FIXTURES[one] for one in used & _FIXTURES.keys()}
+    for named in _test_words(tree, suite):
+        found |= {_MARKS.get(one, "") for one in named.marks}
+        found |= {_FIXTURES.get(one, "") for one in named.fixtures}
     return tuple(sorted(found - {""}))
 
 
@@ -144,13 +140,37 @@ def _is_mark(node: ast.expr) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == "mark"
 
 
-def _test_modules(tree: Path, suite: Suite) -> Iterator[tuple[Path, ast.Module]]:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What one file of tests names."""
+
+    imports: tuple[str, ...] = ()
+    marks: frozenset[str] = frozenset()
+    fixtures: frozenset[str] = frozenset()
+
+
+@remembered
+def _words(text: bytes) -> _Words:
+    """Modules imported at the top, marks, and arguments of tests that the file does not define."""
+    module = parsed(text)
+    if module is None:
+        return _Words()
+    marks, defined, used = set(), set(), set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Attribute) and _is_mark(node.value):
+            marks.add(node.attr)
+        elif isinstance(node, ast.FunctionDef):
+            defined.add(node.name)
+            if node.name.startswith("test"):
+                used |= {one.arg for one in node.args.args}
+    return _Words(tuple(_top_imports(module)), frozenset(marks), frozenset(used - defined))
+
+
+def _test_words(tree: Path, suite: Suite) -> Iterator[_Words]:
     for path in sorted(tree.rglob("*.py")):
         known = path.name == "conftest.py" or suite.collects(path.relative_to(tree).as_posix())
         if known and inside(tree, path):
-            module = parsed(path.read_bytes())
-            if module:
-                yield path, module
+            yield _words(path.read_bytes())
 
 
 def _top_imports(module: ast.Module) -> Iterator[str]:

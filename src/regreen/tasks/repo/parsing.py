@@ -7,9 +7,38 @@ deep for its stack or for its memory.
 from __future__ import annotations
 
 import ast
+import functools
+import hashlib
 import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
 
-__all__ = ["dumped", "parsed"]
+__all__ = ["dumped", "parsed", "parses", "remembered"]
+
+T = TypeVar("T")
+_MOST = 20_000
+
+
+def remembered(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """What is read off a text alone, kept by the text's digest for the next tree that has it.
+
+    Most files of a history's trees are the same as in the tree before.
+    """
+    known: OrderedDict[bytes, T] = OrderedDict()
+
+    @functools.wraps(read)
+    def recalled(text: bytes) -> T:
+        digest = hashlib.blake2b(text, digest_size=20).digest()
+        if digest in known:
+            known.move_to_end(digest)
+        else:
+            known[digest] = read(text)
+            if len(known) > _MOST:
+                known.popitem(last=False)
+        return known[digest]
+
+    return recalled
 
 
 def parsed(text: bytes | str) -> ast.Module | None:
@@ -20,6 +49,12 @@ def parsed(text: bytes | str) -> ast.Module | None:
             return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+@remembered
+def parses(text: bytes) -> bool:
+    """Whether the running Python can parse it."""
+    return parsed(text) is not None
 
 
 def dumped(node: ast.AST) -> str | None:

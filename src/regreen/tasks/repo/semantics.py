@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from regreen.tasks.repo.parsing import dumped, parsed
+from regreen.tasks.repo.parsing import dumped, parsed, remembered
 
 __all__ = ["Meaning", "changed_tests", "definitions", "meaning", "parsed", "property_tests"]
 
@@ -114,10 +114,12 @@ def changed_tests(before: bytes | None, after: bytes | None) -> tuple[str, ...] 
     return tuple(name for name, text in found.items() if known.get(name) != text)
 
 
-def property_tests(module: ast.Module) -> tuple[str, ...]:
+@remembered
+def property_tests(text: bytes) -> tuple[str, ...]:
     """Tests that Hypothesis draws examples for, named like :func:`changed_tests` names them."""
     found: list[str] = []
-    for node in module.body:
+    module = parsed(text)
+    for node in module.body if module else ():
         holders = node.body if isinstance(node, ast.ClassDef) else [node]
         prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
         found += [
