@@ -18,6 +18,7 @@ from regreen.tasks.repo.discovery import Suite
 __all__ = ["Collection", "Collector"]
 
 _COUNT = re.compile(r"(?:collected |/)?(\d+)(?:/\d+)? (?:tests?|items?)\b")
+_UNKNOWN = re.compile(r"unrecognized arguments:.* --verbosity")
 _SECONDS = 300.0
 
 
@@ -68,13 +69,15 @@ class Collector:
         return found
 
     async def _collect(self, spec: BoxSpec, *, adapted: bool) -> Collection:
-        # the verbosity is set, not lowered: a -q of the project's own would hide the count
-        argv = [f"{ENV}/bin/python", "-m", "pytest", "--collect-only", "--verbosity=-1"]
-        argv += ["-p", "no:cacheprovider"]
+        argv = [f"{ENV}/bin/python", "-m", "pytest", "--collect-only", "-p", "no:cacheprovider"]
         box = await self.provider.create(spec)
         try:
-            done = await box.exec([*argv, *self.suite.command.args], timeout=_SECONDS)
-            text = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
+            # the verbosity is set, not lowered: a -q of the project's own would hide the count
+            for quiet in ("--verbosity=-1", "-q"):
+                done = await box.exec([*argv, quiet, *self.suite.command.args], timeout=_SECONDS)
+                text = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
+                if not _UNKNOWN.search(text):  # before pytest 3.9
+                    break
             counts = [int(one) for one in _COUNT.findall(text[-2000:])] or _listed(text)
             if done.exit_code in {0, 5}:
                 told = (counts[-1] if counts else 1) if done.exit_code == 0 else 0
