@@ -220,6 +220,11 @@ def test_imports_and_plugins_are_read_off_the_tests(tmp_path: Path) -> None:
     assert plugins(tmp_path, suite) == expected
 
 
+def test_tests_that_import_py_get_all_of_it(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/__init__.py": "", "tests/test_a.py": "import py\ndef test_x(): py.test"})
+    assert plugins(tmp_path, find_suite(tmp_path)) == ("py",)
+
+
 def test_a_declared_name_beats_a_guessed_one(tmp_path: Path) -> None:
     write(tmp_path, {"requirements-dev.txt": "-r other.txt\nyaml ; python_version > '3'\n"})
     declared = declared_names(Project(tmp_path))

@@ -117,7 +117,10 @@ def distribution_of(module: str, declared: Iterable[str] = ()) -> str:
 
 
 def plugins(tree: Path, suite: Suite) -> tuple[str, ...]:
-    """Distributions of pytest plugins that the suite uses: by option, ini key, mark or fixture."""
+    """Distributions of pytest plugins that the suite uses: by option, ini key, mark or fixture.
+
+    And ``py``, of which a newer pytest brings a small part under the same name.
+    """
     options, _ = pytest_options(Project(tree))
     added = options.get("addopts", "")
     words = added if isinstance(added, list) else str(added).split()
@@ -125,6 +128,7 @@ def plugins(tree: Path, suite: Suite) -> tuple[str, ...]:
     found |= {_INI[key] for key in _INI if key in options}
     for named in _test_words(tree, suite):
         found |= {_MARKS.get(one, "") for one in named.marks}
+        found |= {"py"} & set(named.imports)  # pytest's own stand-in for it lacks most of it
         found |= {_FIXTURES.get(one, "") for one in named.fixtures}
     return tuple(sorted(found - {""}))
 
