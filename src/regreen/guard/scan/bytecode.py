@@ -21,6 +21,7 @@ __all__ = ["CodeEvidence"]
 
 _MAGIC = int.from_bytes(MAGIC_NUMBER[:2], "little")
 _LEAST_CODE = 16
+_DUNDER = re.compile(r"__\w+__").fullmatch
 _Signature = tuple[str, bytes, str, tuple[str, ...]]
 
 
@@ -83,7 +84,8 @@ class CodeEvidence:
             return ""
         ours = header.magic == _MAGIC
         for module in self._modules if ours else named:
-            found = _same(module, codes) if ours else _alike(module, codes)
+            known = codes if module in named else [code for code in codes if _telling(code)]
+            found = _same(module, known) if ours else _alike(module, known)
             if found:
                 return f"function {found} is the repaired one of {module.path}"
         return ""
@@ -143,6 +145,11 @@ def _words(codes: list[Code]) -> dict[str, frozenset[str]]:
         own = frozenset((*texts, *code.names, *code.local_names))
         found[code.name] = found.get(code.name, frozenset()) | own
     return found
+
+
+def _telling(code: Code) -> bool:
+    """Whether a function says what it is wherever it stands: ``__init__`` and lambdas are alike."""
+    return code.name.isidentifier() and not _DUNDER(code.name)
 
 
 def _same(module: _Module, codes: list[Code]) -> str:

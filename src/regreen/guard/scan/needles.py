@@ -97,7 +97,8 @@ def _group(
         line = canonical(text)
         common = bool(_BOILERPLATE.match(text))
         if len(line) >= least and (known or not common):
-            telling = not common and len(line) >= _FAR_LINE and _num_words([text]) >= _FAR_WORDS
+            long = len(line) >= _FAR_LINE and _num_words([text]) >= _FAR_WORDS
+            telling = long and _says_something(text)
             yield Needle(line, label, "line", telling=telling)
 
 
@@ -140,7 +141,7 @@ def _grown(
 def _window(lines: list[bytes], label: str, form: str, least: int) -> Iterator[Needle]:
     text = canonical(b"".join(lines))
     if len(text) >= least:
-        telling = [line for line in lines if not _BOILERPLATE.match(line)]
+        telling = list(filter(_says_something, lines))
         far = len(text) >= _WINDOW and _num_words(telling) >= _FAR_WORDS
         yield Needle(text, label, form, far=far)
 

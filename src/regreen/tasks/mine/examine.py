@@ -8,6 +8,7 @@ left out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +29,8 @@ _FAILING = frozenset(
     (Outcome.FAILED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING)
 )
 _MIN_SECONDS = 5.0
+_COSTLY = 3.0
+"""CPU seconds."""
 _STATUS = {
     2: "pytest was interrupted while it collected",
     3: "pytest failed by itself while it collected",
@@ -159,7 +162,10 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
     paths = (*trial.split.test_files, *others)
     after = await trial.run("after", plain, paths=paths, messages=1)
     _check_collection(after, trial.split)
+    trial.spared += _costly(after, trial.split)
+    spared = frozenset(trial.spared)
     passed = [test for test in after.collected if after.outcome(test).passed]
+    passed = [test for test in passed if test.partition("[")[0] not in spared]
     trial.slowest = max((after.tests[test].seconds for test in passed), default=0.0)
     before = await trial.run("before", plain, paths=paths, messages=_MESSAGES)
     failing = [test for test in passed if before.outcome(test) in _FAILING]
@@ -220,6 +226,22 @@ def _check_collection(run: SuiteRun, split: Split) -> None:
     if expected and there < MIN_COLLECTED * len(expected) and errors:
         detail = f"{there} of {len(expected)}: {_last_line(errors[0])}"
         raise Rejected(Reason.ENVIRONMENT_COLLECT, detail)
+
+
+def _costly(run: SuiteRun, split: Split) -> tuple[str, ...]:
+    """Functions that the change does not touch and that every judge would wait for."""
+    spent: Counter[str] = Counter()
+    for test, record in run.tests.items():
+        spent[test.partition("[")[0]] += record.cpu
+    own = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
+    whole = {path for path, names in split.touched.items() if names is None}
+    return tuple(
+        sorted(
+            name
+            for name, seconds in spent.items()
+            if seconds > _COSTLY and name not in own and name.partition("::")[0] not in whole
+        )
+    )
 
 
 def _last_line(text: str) -> str:
