@@ -195,6 +195,22 @@ def test_a_conftest_that_new_pytest_rejects_gets_an_older_one(
     assert suite(source, made).exit_code == 0
 
 
+def test_the_project_itself_is_never_taken_from_an_index(
+    online: None, store: LayerStore, tmp_path: Path
+) -> None:
+    """A package that is the tree's root: its tests import it by a name that is not there."""
+    files = {
+        "__init__.py": "",
+        "queries.py": "",
+        "tests/test_a.py": "import inflection\ndef test(): pass\n",
+        "tests/test_b.py": "import inflection.decoder, inflection.nowhere\ndef test(): pass\n",
+    }
+    source = checkout(tmp_path / "inflection", store, files)
+    assert source.name == "inflection"
+    with pytest.raises(TaskError, match="collects no test here"):
+        run(lambda provider: build(source, store=store, provider=provider))
+
+
 def test_when_no_rung_installs_the_error_names_the_reason(
     online: None, store: LayerStore, tmp_path: Path
 ) -> None:

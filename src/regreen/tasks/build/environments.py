@@ -172,12 +172,14 @@ async def _build(
                 requirements=requirements,
                 note=note,
             )
-            missing = await add_missing(builder, tree, suite, note)
+            missing = await add_missing(builder, tree, suite, note, own=checkout.name)
             changes = _changes(await builder.box.snapshot(TESTBED, store), checkout.tree, store)
             quiet = _quiet(staged, (*((changes,) if changes else ()), checkout.tree), interpreter)
             adapted = Adaptation(shim_layer(interpreter, store)).over(quiet) if adaptable else None
             collector = Collector(provider, store, suite, quiet, adapted)
-            collection = await settle_runner(builder, collector, tree=tree, note=note)
+            collection = await settle_runner(
+                builder, collector, tree=tree, own=checkout.name, note=note
+            )
             frozen = await builder.freeze()
         settle_environment(staged, own=checkout.name)
         env = store.commit(staged)

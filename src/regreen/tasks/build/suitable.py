@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from regreen.grading.place import ENV
 from regreen.tasks.build.builder import Builder
 from regreen.tasks.build.collect import Collection, Collector
@@ -26,6 +28,8 @@ __all__ = ["add_missing", "settle_runner"]
 _ABSENT = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?([\w.]+)")
 _RUNNER = re.compile(r"pytest|pluggy|conftest|INTERNALERROR|hook|fixture")
 _OLDEST_MAJOR = 6
+_ALONE = "3.2"
+"""The last that brings its parts along, for projects that later ones need, on an old Python."""
 _VERSION = """
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
@@ -61,9 +65,16 @@ print(json.dumps(absent))
 
 
 async def add_missing(
-    builder: Builder, tree: Path, suite: Suite, note: Callable[[str], None]
+    builder: Builder, tree: Path, suite: Suite, note: Callable[[str], None], *, own: str
 ) -> tuple[str, ...]:
     """Install what the tests import and the plugins they use, as far as it is not there.
+
+    Args:
+        builder: installs.
+        tree: the repository's files.
+        suite: its tests.
+        note: is told about each step.
+        own: the project, which is never taken from an index: it would hide the tree.
 
     Returns:
         Notes about what could not be had.
@@ -75,7 +86,12 @@ async def add_missing(
         absent = set(json.loads(outcome.text.strip().splitlines()[-1])) if outcome.ok else set()
     except (ValueError, IndexError, TypeError):
         absent = set()
-    return await _install_each(builder, sorted(absent & {*wanted.values(), *extra}), note)
+    names = sorted(absent & {*wanted.values(), *extra})
+    return await _install_each(builder, _others(names, own), note)
+
+
+def _others(names: list[str], own: str) -> list[str]:
+    return [name for name in names if canonicalize_name(name) != canonicalize_name(own)]
 
 
 async def _install_each(
@@ -97,6 +113,7 @@ async def settle_runner(
     collector: Collector,
     *,
     tree: Path,
+    own: str,
     note: Callable[[str], None],
 ) -> Collection:
     """Collect the suite; on errors add what was not found, then try other versions of pytest.
@@ -105,6 +122,7 @@ async def settle_runner(
         builder: installs into the environment that the collector's boxes show.
         collector: of the suite.
         tree: the repository's files.
+        own: the project's name.
         note: is told about each step.
     """
     declared = declared_names(Project(tree))
@@ -113,23 +131,24 @@ async def settle_runner(
     for _ in range(3):
         named = {importable(name) for name in _ABSENT.findall(best.text)}
         absent = {name for name in named if name.partition(".")[0] not in local}
-        names = sorted({distribution_of(one, declared) for one in absent})
+        names = _others(sorted({distribution_of(one, declared) for one in absent}), own)
         if not names or await _install_each(builder, names, note):
             break
         best = await collector.look()
     if best.problem and "SyntaxError" not in best.text:
         best = await _unpinned(best, builder, collector, note)
     newest = await _major(builder)
-    kept = 0
-    for major in range(newest - 1, _OLDEST_MAJOR - 1, -1):
+    kept = ""
+    older = [f"{major}" for major in range(newest - 1, _OLDEST_MAJOR - 1, -1)]
+    for version in older or [_ALONE]:
         if not _blames_runner(best):
             break
         note(f"pytest {kept or newest}: {best.problem}")
-        if not (await builder.install(f"pytest=={major}.*")).ok:
+        if not (await builder.install(f"pytest=={version}.*")).ok:
             continue
         found = await collector.look()
         if found.beats(best):
-            best, kept = found, major
+            best, kept = found, version
         else:
             await builder.install(f"pytest=={kept or newest}.*")
     return best
