@@ -25,6 +25,7 @@ from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.sources import Checkout, resolve
 
 DATE = datetime(2025, 6, 1, tzinfo=UTC)
+BEFORE_WHEELS = datetime(2020, 1, 1, tzinfo=UTC)
 PYPROJECT = """
 [build-system]
 requires = ["setuptools>=64", "setuptools-scm>=8"]
@@ -174,6 +175,24 @@ def test_a_build_elsewhere_gives_the_same_layers(built: Built, tmp_path: Path) -
     assert again.build is not None
     assert made.build is not None
     assert again.build.digest == made.build.digest
+
+
+@pytest.mark.slow
+def test_what_is_compiled_is_the_same_wherever_it_was(online: None, tmp_path: Path) -> None:
+    """A source distribution is built in a folder of the installer's choice, another each time."""
+    files = {
+        "pyproject.toml": '[project]\nname = "demo"\nversion = "1"\n'
+        'dependencies = ["markupsafe==2.1.1"]\n[tool.setuptools]\npy-modules = ["demo"]\n',
+        "demo.py": "",
+        "tests/test_a.py": "from markupsafe import _speedups\ndef test(): pass\n",
+    }
+    digests = set()
+    for name in ("one", "other"):
+        store = LayerStore(tmp_path / name)
+        source = replace(checkout(tmp_path / "demo", store, files), date=BEFORE_WHEELS)
+        made = run(lambda provider, at=store, of=source: build(of, store=at, provider=provider))
+        digests.add(made.env.digest)
+    assert len(digests) == 1
 
 
 def test_a_conftest_that_new_pytest_rejects_gets_an_older_one(

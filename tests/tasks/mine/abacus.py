@@ -281,6 +281,28 @@ def _oddities(story: Story, core: str) -> None:
             ),
         },
     )
+    story.commit(
+        "lottery",
+        "Draw a winner",
+        {
+            "abacus/extra.py": "Y = 8\nX = Y\n\n\ndef draw():\n    return True\n",
+            "tests/test_draw.py": (
+                "import random\n\nfrom abacus import extra\n\n\ndef test_draw():\n"
+                "    assert extra.draw() and random.random() < 0.3\n\n\n"
+                "def test_y():\n    assert extra.X\n"
+            ),
+        },
+    )
+    story.commit(
+        "endless",
+        "Wait for the end",
+        {
+            "abacus/extra.py": "X = 9\n\n\ndef wait():\n    while True:\n        pass\n",
+            "tests/test_wait.py": (
+                "from abacus import extra\n\n\ndef test_wait():\n    extra.wait()\n"
+            ),
+        },
+    )
     head = story.git("rev-parse", "HEAD")
     story.git("update-index", "--add", "--cacheinfo", f"160000,{head},abacus/vendored")
     story.days += 1

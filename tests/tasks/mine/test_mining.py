@@ -74,6 +74,7 @@ REASONS = {
     "again": "duplicate",
     "chance": "unstable",
     "nothing": "no_fail_to_pass",
+    "endless": "too_slow",
     "root": "first_commit",
 }
 
@@ -81,6 +82,11 @@ REASONS = {
 @pytest.mark.parametrize(("label", "reason"), REASONS.items())
 def test_what_is_no_task_has_its_reason(entries, label, reason):
     assert (entries[label].status != "verified", entries[label].reason) == (True, reason)
+
+
+def test_what_luck_decides_is_no_task(entries):
+    """By its first three draws it fails; if it does not, seven more are made."""
+    assert entries["lottery"].reason in ("environment_fails", "unstable")
 
 
 @pytest.mark.parametrize("label", VERIFIED)
@@ -188,7 +194,10 @@ def test_a_killed_job_goes_on(history, mined, tmp_path):
     job.wait()
     assert not out.exists()
     done = journal.read_bytes().splitlines()
+    plan = tmp_path / "killed.jsonl.plan.jsonl"
+    read = plan.read_bytes()
     mine(history.root, out, "-j", "1", "--resume")
+    assert plan.read_bytes() == read
     assert out.read_bytes() == mined.read_bytes()
     lines = journal.read_bytes().splitlines()
     assert lines[: len(done) - 1] == done[: len(done) - 1]

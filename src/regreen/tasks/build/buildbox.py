@@ -104,6 +104,10 @@ def build_spec(
             "PATH": f"{ENV}/bin:{interpreter.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
             "PYTHONDONTWRITEBYTECODE": "1",
             "SOURCE_DATE_EPOCH": "315532800",
+            # a compiler would write down where it worked, and that place is new each time
+            "CFLAGS": "-g0",
+            "CXXFLAGS": "-g0",
+            "LDFLAGS": "-Wl,-s",
             "UV_CACHE_DIR": CACHE,
             "UV_LINK_MODE": "copy",
             "UV_NO_CONFIG": "1",

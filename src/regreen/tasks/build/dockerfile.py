@@ -26,6 +26,9 @@ TREE_ARCHIVE = "testbed.tar.gz"
 _PINS = "/opt/pins.txt"
 _UV_IMAGE = "ghcr.io/astral-sh/uv"
 _QUIET = {
+    "CFLAGS": "-g0",
+    "CXXFLAGS": "-g0",
+    "LDFLAGS": "-Wl,-s",
     "SOURCE_DATE_EPOCH": "315532800",
     "UV_LINK_MODE": "copy",
     "UV_NO_CACHE": "1",

@@ -8,13 +8,13 @@ left out.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from regreen.core.verdict import Outcome
 from regreen.grading.protect import Protection
 from regreen.grading.suite import SuiteRun, TestRequest
+from regreen.tasks.mine.chance import depends_on_hash, draws_lots
 from regreen.tasks.mine.ground import Ground
 from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.split import Split
@@ -29,6 +29,7 @@ _FAILING = frozenset(
     (Outcome.FAILED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING)
 )
 _MIN_SECONDS = 5.0
+_CHANCES = 7
 _COSTLY = 3.0
 """CPU seconds."""
 _STATUS = {
@@ -229,19 +230,22 @@ def _check_collection(run: SuiteRun, split: Split) -> None:
 
 
 def _costly(run: SuiteRun, split: Split) -> tuple[str, ...]:
-    """Functions that the change does not touch and that every judge would wait for."""
-    spent: Counter[str] = Counter()
+    """Functions that the change does not touch and that every judge would wait for.
+
+    Where they are most of the suite there is nothing else, and none is left out.
+    """
+    spent: dict[str, float] = {}
     for test, record in run.tests.items():
-        spent[test.partition("[")[0]] += record.cpu
+        function = test.partition("[")[0]
+        spent[function] = spent.get(function, 0.0) + record.cpu
     own = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
     whole = {path for path, names in split.touched.items() if names is None}
-    return tuple(
-        sorted(
-            name
-            for name, seconds in spent.items()
-            if seconds > _COSTLY and name not in own and name.partition("::")[0] not in whole
-        )
+    found = sorted(
+        name
+        for name, seconds in spent.items()
+        if seconds > _COSTLY and name not in own and name.partition("::")[0] not in whole
     )
+    return tuple(found) if 2 * len(found) < len(spent) else ()
 
 
 def _last_line(text: str) -> str:
@@ -264,6 +268,8 @@ def _blame(after: SuiteRun, split: Split) -> None:
     ]
     errors = [after.collect_errors[one] for one in split.test_files if one in after.collect_errors]
     if lost or errors:
+        if lost and all(after.outcome(test) is Outcome.TIMEOUT for test in lost):
+            raise Rejected(Reason.TOO_SLOW, f"{lost[0]} does not end with the fix in place")
         text = after.tests[lost[0]].message if lost and lost[0] in after.tests else ""
         text = text or next(iter(errors), "")
         raise Rejected(Reason.ENVIRONMENT_FAILS, f"{lost[:1]}: {_last_line(text)}")
@@ -274,7 +280,7 @@ async def _other_seeds(
     trial: _Trial, passed: Sequence[str], first: SuiteRun
 ) -> tuple[Perturbation, SuiteRun, list[str]]:
     """A repair of non-determinism is red under some hash seeds only: look for one."""
-    if trial.split.touched and not _depends_on_hash(trial.split):
+    if trial.split.touched and not depends_on_hash(trial.split):
         return PERTURBATIONS[0], first, []
     for other in PERTURBATIONS[1:]:
         plain = replace(PERTURBATIONS[0], hash_seed=other.hash_seed)
@@ -292,7 +298,7 @@ async def _refuse_luck(trial: _Trial, after: SuiteRun) -> None:
         Rejected: some test that failed after the change passes under another seed.
     """
     lost = [test for test in after.collected if after.outcome(test) in _FAILING]
-    if not lost or not _depends_on_hash(trial.split):
+    if not lost or not depends_on_hash(trial.split):
         return
     for other in PERTURBATIONS[1:]:
         plain = replace(PERTURBATIONS[0], hash_seed=other.hash_seed)
@@ -300,13 +306,6 @@ async def _refuse_luck(trial: _Trial, after: SuiteRun) -> None:
         lucky = [test for test in lost if run.outcome(test).passed]
         if lucky:
             raise Rejected(Reason.UNSTABLE, f"{lucky[0]} passes under some hash seeds only")
-
-
-def _depends_on_hash(split: Split) -> bool:
-    """Whether what the change removes or adds can depend on the order of a set or a hash."""
-    words = ("set(", "{", "hash", "sort", "order", "dict", "frozenset")
-    lines = (line for line in split.patch.splitlines() if line[:1] in "+-")
-    return any(word in line for line in lines for word in words)
 
 
 async def _repeated(
@@ -322,9 +321,18 @@ async def _repeated(
         red = {test for test in red if before.outcome(test) in _FAILING}
         green = {test for test in green if before.outcome(test).passed}
         after_green = {test for test in after_green if after.outcome(test).passed}
+    await _draw_again(trial, [test for test in failing if test in red & after_green], after_green)
     kept = [test for test in failing if test in red & after_green]
     stay = [test for test in passing if test in green & after_green]
     return kept, stay, sorted(set(tests) - {*kept, *stay})
+
+
+async def _draw_again(trial: _Trial, tests: Sequence[str], green: set[str]) -> None:
+    """Take tests away that luck alone had made green: what draws lots is run ten times in all."""
+    lots = [test for test in tests if draws_lots(trial.split, test)]
+    for number in range(_CHANCES if lots else 0):
+        run = await trial.run("after", PERTURBATIONS[number % len(PERTURBATIONS)], tests=lots)
+        green -= {test for test in lots if not run.outcome(test).passed}
 
 
 async def _controls(

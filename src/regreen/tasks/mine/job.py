@@ -29,6 +29,7 @@ from regreen.tasks.mine.handing import AgentJob, Handing
 from regreen.tasks.mine.journal import Entry, Journal
 from regreen.tasks.mine.outside import Outside
 from regreen.tasks.mine.plan import Plan, Planner
+from regreen.tasks.mine.readings import Readings
 from regreen.tasks.mine.settings import MineSettings
 from regreen.tasks.mine.split import Limits
 from regreen.tasks.mine.survey import Surveyor
@@ -115,7 +116,8 @@ async def mine(
     planner = _planner(
         history, origin, memory, settings=settings, interpreters=interpreters, store=store
     )
-    planner = replace(planner, listed=listed, laid=laid, outside=outside)
+    readings = Readings(journal and _beside(journal), header=header)
+    planner = replace(planner, listed=listed, laid=laid, outside=outside, readings=readings)
     climber = Climber(history, origin, planner.surveyor, planner, grounds, settings, outside)
     try:
         for name in laid.names:
@@ -129,9 +131,14 @@ async def mine(
     finally:
         await grounds.close()
         memory.close()
+        readings.close()
     entries = tuple(memory.entries[name] for name in laid.names if name in memory.entries)
     spent = round(_cpu_seconds() - before + grounds.cpu, 3)
     return Mined(tasks=_distinct(memory.tasks(laid.names)), entries=entries, cpu_seconds=spent)
+
+
+def _beside(journal: Path) -> Path:
+    return journal.with_name(f"{journal.name.removesuffix('.journal.jsonl')}.plan.jsonl")
 
 
 def _refuse_other_history(journal: Journal, names: Collection[str], where: str) -> None:

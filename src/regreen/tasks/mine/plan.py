@@ -19,9 +19,10 @@ from regreen.tasks.mine.ground import GroundKey, Rung
 from regreen.tasks.mine.journal import Entry, Journal
 from regreen.tasks.mine.ladder import dated, rungs
 from regreen.tasks.mine.outside import Outside
+from regreen.tasks.mine.readings import Reading, Readings
 from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.split import screened
-from regreen.tasks.mine.survey import Survey, Surveyor
+from regreen.tasks.mine.survey import Outline, Surveyor
 from regreen.tasks.pulls.rebased import Laid
 from regreen.tasks.pulls.request import PullRequest
 
@@ -58,18 +59,24 @@ def entry(name: str, change: Change, **fields: object) -> Entry:
     return Entry.model_validate({**told, **fields})
 
 
-def _keys(survey: Survey, ladder: Sequence[Rung]) -> Iterator[GroundKey]:
+def _keys(change: Change, outline: Outline, ladder: Sequence[Rung]) -> Iterator[GroundKey]:
     """Where to try a change: for each Python on what its kin share, then on a ground of its own.
 
     What is shared is tried as it is and adapted. An environment of its own costs as much as trying
     ten changes, so it comes last; it is adapted where its suite cannot be collected otherwise.
     """
     for interpreter, several in groupby(ladder, key=lambda rung: rung.interpreter):
-        date = dated(survey.change.date, interpreter)
+        date = dated(change.date, interpreter)
         strategies = list(several)
         for rung in strategies:
-            yield GroundKey(survey.outline.kin, date, rung, survey.outline.options, shared=True)
-        yield GroundKey(survey.outline.needs, date, strategies[0], survey.outline.options)
+            yield GroundKey(outline.kin, date, rung, outline.options, shared=True)
+        yield GroundKey(outline.needs, date, strategies[0], outline.options)
+
+
+def _fingerprint(patch: str) -> str:
+    """Digest of the lines that a patch adds and removes, wherever they stand."""
+    lines = [line for line in patch.splitlines() if line[:1] in "+-"]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @dataclass(slots=True)
@@ -86,6 +93,7 @@ class Planner:
         laid: the pull requests of changes, and which commits are tried together.
         outside: lists to keep clear of.
         repo: name of the repository, for those lists.
+        readings: keeps what was read of planned changes.
     """
 
     history: History
@@ -97,6 +105,7 @@ class Planner:
     laid: Laid = field(default_factory=lambda: Laid(names=()))
     outside: Outside = field(default_factory=Outside)
     repo: str = ""
+    readings: Readings = field(default_factory=Readings)
     candidates: int = 0
     plans: list[Plan] = field(default_factory=list)
     _newest: dict[GroundKey, Plan] = field(default_factory=dict)
@@ -119,17 +128,37 @@ class Planner:
             if name in self.laid.joined:
                 raise Rejected(Reason.JOINED, f"as {self.laid.joined[name]}")
             screened(change, limits=self.surveyor.limits, all_kinds=self.listed)
-            survey = self.surveyor.read(change)
-            self.refuse_twice(change, survey.split.patch)
-            self.outside.refuse_listed_change(
-                change, self.laid.pulls.get(name), self.repo, survey.split.patch
-            )
-            self._plan(name, survey)
+            self._plan(name, change, self._outline(name, change))
         except Rejected as exc:
             self._note(entry(name, change, **self._out(exc)))
         except Missing as exc:
             out = self._out(Rejected(Reason.UNREADABLE, exc.what))
             self._note(entry(name, change, **out))
+
+    def _outline(self, name: str, change: Change) -> Outline:
+        """What the tree after a change shows, read once for a job and all that go on with it.
+
+        Raises:
+            Rejected: tests cannot decide it, or it is not to be a task.
+        """
+        known = self.readings.of(change)
+        if known:
+            self._refuse_twice(change, known.fix)
+            self.surveyor.recall(change, known.outline)
+            return known.outline
+        survey = self.surveyor.read(change)
+        patch = survey.split.patch
+        self.refuse_twice(change, patch)
+        self.outside.refuse_listed_change(change, self.laid.pulls.get(name), self.repo, patch)
+        self.readings.add(
+            Reading(
+                base=change.base,
+                commit=change.commit,
+                fix=_fingerprint(patch),
+                outline=survey.outline,
+            )
+        )
+        return survey.outline
 
     def change(self, name: str) -> Change:
         """A change, with the number of its pull request where only that tells it.
@@ -150,17 +179,17 @@ class Planner:
         place = {key: number for number, key in enumerate(self._newest)}
         return sorted(self.plans, key=lambda plan: place[plan.grounds[0].plain])
 
-    def _plan(self, name: str, survey: Survey) -> None:
+    def _plan(self, name: str, change: Change, outline: Outline) -> None:
         running, *others = self.interpreters
         ladder = rungs(
-            survey.change.date,
+            change.date,
             running,
             others,
-            foreign=survey.outline.foreign,
+            foreign=outline.foreign,
             installed=self.installed,
         )
-        keys = tuple(_keys(survey, ladder))
-        plan = Plan(name, survey.change, survey.outline.needs, keys, self.laid.pulls.get(name))
+        keys = tuple(_keys(change, outline, ladder))
+        plan = Plan(name, change, outline.needs, keys, self.laid.pulls.get(name))
         self.candidates += 1
         self.plans.append(plan)
         self._newest.update((key.plain, plan) for key in keys)
@@ -171,9 +200,10 @@ class Planner:
         Raises:
             Rejected: the same lines were changed before.
         """
-        lines = [line for line in patch.splitlines() if line[:1] in "+-"]
-        key = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-        first = self._seen.setdefault(key, change.commit)
+        self._refuse_twice(change, _fingerprint(patch))
+
+    def _refuse_twice(self, change: Change, fix: str) -> None:
+        first = self._seen.setdefault(fix, change.commit)
         if first != change.commit:
             raise Rejected(Reason.DUPLICATE, f"of {first[:10]}")
 

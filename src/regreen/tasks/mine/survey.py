@@ -113,6 +113,10 @@ class Surveyor:
             self._known[change.base, change.commit] = known
         return Survey(change=change, split=made, outline=known)
 
+    def recall(self, change: Change, outline: Outline) -> None:
+        """Take what an earlier job read of the tree after a change."""
+        self._known[change.base, change.commit] = outline
+
     def _laid_out(self, change: Change) -> tuple[Split, Outline]:
         after = self.objects.tree(change.commit)
         staged = self.store.stage()
