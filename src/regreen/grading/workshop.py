@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from regreen.core.errors import AgentError, InfrastructureError, PrerequisiteError, TaskError
 from regreen.core.task import Environment, Task, Twins, base_message
@@ -18,7 +19,7 @@ from regreen.core.verdict import Verdict
 from regreen.grading.grade import unresolved
 from regreen.grading.judge import Audit, Auditor, Case, Judge
 from regreen.grading.pairs import pairs_of, twin_seed
-from regreen.grading.patch import FileState, apply_patch, patch_between
+from regreen.grading.patch import FileState, apply_patch, patch_between, patch_paths
 from regreen.grading.place import TESTBED, Place, compile_environment, compile_tree
 from regreen.grading.script import decided_by_script
 from regreen.grading.session import SessionTrial, seed_of, session
@@ -214,7 +215,13 @@ class Workshop:
         named = _environment(task)
         key = f"{named.repo_layer}:{named.build_layer}:{named.env_layer}"
         async with self._lock(key):
-            return await compile_tree(place, key, store=self.store, provider=self.provider)
+            made = await compile_tree(place, key, store=self.store, provider=self.provider)
+        # what was compiled of the repair would run as it is, read by a patch that repairs nothing
+        touched = patch_paths(task.patch) | patch_paths(task.test_patch)
+        hidden = () if made is place else _bytecode_of(touched, made.tree[-1])
+        if not hidden:
+            return made
+        return replace(made, tree=(self._stack(dict.fromkeys(hidden)).path, *made.tree))
 
     async def twins(self, task: Task) -> Twins:
         """The task's twins: as its row says, or made and proved here, once per machine."""
@@ -252,13 +259,13 @@ class Workshop:
 
     def _broken(self, task: Task, place: Place) -> Layer:
         """The layer that turns the healthy tree into the task's base: bug in, hidden tests out."""
-        key = f"broken:1:{task.base_commit}:{_environment(task).repo_layer}"
+        key = f"broken:2:{task.base_commit}:{_environment(task).repo_layer}"
         known = self.store.alias(key)
         if known is None:
             read = _reader(place.tree)
             changes = dict(apply_patch(task.patch, read, reverse=True))
             changes.update(apply_patch(task.test_patch, read, reverse=True))
-            known = self._stack(changes)
+            known = self._stack(_with_folders(changes, place.tree))
             self.store.remember(key, known)
         return known
 
@@ -307,11 +314,43 @@ class Workshop:
 def stack(changes: Mapping[str, FileState | None], store: LayerStore) -> Layer:
     """Changes as a lower of their own: files, and whiteouts for what is gone."""
     staged = store.stage()
-    write_layer(staged, {path: None for path, state in changes.items() if state is None})
+    files = {path for path, state in changes.items() if state is not None}
+    folders = _folders(files)
+    # a folder in a file's place hides it, and a file in a folder's place all that was below it
+    gone = (path for path in changes if path not in files | folders)
+    write_layer(staged, {path: None for path in gone if not files & _folders((path,))})
     for path, state in changes.items():
         if state is not None:
             state.write(staged / path)
     return store.commit(staged)
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    """Every folder above some paths, the root left out."""
+    return {str(above) for path in paths for above in PurePosixPath(path).parents if above.name}
+
+
+def _with_folders(
+    changes: Mapping[str, FileState | None], lowers: tuple[Path, ...]
+) -> dict[str, FileState | None]:
+    """Changes, with the folders gone that they leave empty: their names tell of the repair."""
+    files = {path: state for path, state in changes.items() if state is not None}
+    left = _folders({*merged_tree(lowers), *files} - (changes.keys() - files.keys()))
+    gone: dict[str, FileState | None] = {}
+    for path in changes.keys() - files.keys():
+        above = [str(one) for one in PurePosixPath(path).parents if one.name]
+        gone[next((one for one in reversed(above) if one not in left), path)] = None
+    return {**gone, **files}
+
+
+def _bytecode_of(paths: Iterable[str], compiled: Path) -> tuple[str, ...]:
+    """What a layer of bytecode holds of some files, relative to it."""
+    return tuple(
+        found.relative_to(compiled).as_posix()
+        for path in map(PurePosixPath, sorted(paths))
+        for found in sorted((compiled / path.parent / "__pycache__").glob("*.pyc"))
+        if path.suffix == ".py" and found.name.partition(".cpython-")[0] == path.stem
+    )
 
 
 def _rebuilt(place: Place) -> list[str]:
