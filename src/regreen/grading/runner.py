@@ -178,6 +178,11 @@ async def run_alone(
         await runner.close()
 
 
+def _printable(text: str) -> str:
+    """What a test said, without half characters: no row, file or terminal takes those."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class _Collector:
     """Folds the runner's lines into a SuiteRun."""
 
@@ -206,7 +211,7 @@ class _Collector:
                 outcome=Outcome(row["outcome"]),
                 seconds=row["seconds"],
                 cpu=row["cpu"],
-                message=row["message"],
+                message=_printable(row["message"]),
                 lines=tuple(n for n in row["lines"] if isinstance(n, int)),
             )
         elif event == "collected":
@@ -216,7 +221,7 @@ class _Collector:
             self.fixtures.update({k: tuple(v) for k, v in row["fixtures"].items()})
             self.order.update({k: tuple(v) for k, v in row["order"].items()})
         elif event == "collect_error":
-            self.errors[row["id_test"]] = row["message"]
+            self.errors[row["id_test"]] = _printable(row["message"])
         elif event == "coverage":
             self.lines[row["file"]] = {k: tuple(v) for k, v in row["contexts"].items()}
         elif event == "modules":

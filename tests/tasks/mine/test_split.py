@@ -209,3 +209,14 @@ def test_a_change_that_nobody_asked_for_by_name_may_be_a_sync(tmp_path):
         screened(merged, limits=LIMITS)
     assert caught.value.reason is Reason.SYNC_MERGE
     screened(merged, limits=LIMITS, all_kinds=True)
+
+
+def test_a_repair_of_what_is_compiled_is_a_source(tmp_path):
+    story = Story(tmp_path / "repository")
+    story.commit("begin", "Begin", {**BEGIN, "p/fast.pyx": "def f(): return 1\n"})
+    tests = {"tests/test_a.py": "def test_a():\n    import p.fast\n"}
+    story.commit("fix", "Fix", {"p/fast.pyx": "def f(): return 2\n", **tests})
+
+    made, _, _ = read(story, tmp_path / "store")
+
+    assert list(made.source) == ["p/fast.pyx"]

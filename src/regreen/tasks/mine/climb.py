@@ -221,7 +221,7 @@ class Climber:
         Raises:
             Rejected: it is too large without them.
         """
-        while (size := len(task.model_dump_json())) > self.settings.row_bytes:
+        while (size := len(task.model_dump_json().encode())) > self.settings.row_bytes:
             kept = task.PASS_TO_PASS[: len(task.PASS_TO_PASS) // 2]
             if not kept:
                 detail = f"a row of {size} bytes; {self.settings.row_bytes} are allowed"

@@ -28,6 +28,8 @@ MIN_COLLECTED = 0.9
 _FAILING = frozenset(
     (Outcome.FAILED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING)
 )
+_FATAL = frozenset((Outcome.TIMEOUT, Outcome.CRASHED))
+_MOST_WORKERS = 8
 _MIN_SECONDS = 5.0
 _CHANCES = 7
 _COSTLY = 3.0
@@ -112,13 +114,13 @@ class _Trial:
             paths=tuple(paths),
             args=self.ground.place.args,
             files=own if files is None else files,
-            modes=self.states.modes,
+            modes=self.states.modes[side],
             order_seed=perturbation.order_seed,
             clock_offset=perturbation.clock_offset,
             test_timeout=limit,
             collect_timeout=60.0,
             total_timeout=self.patience.run_seconds,
-            max_workers=8,
+            max_workers=_MOST_WORKERS,
             messages=messages,
         )
         made = await self.ground.bench.run(request, hash_seed=perturbation.hash_seed)
@@ -165,11 +167,11 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
     _check_collection(after, trial.split)
     trial.spared += _costly(after, trial.split)
     spared = frozenset(trial.spared)
-    passed = [test for test in after.collected if after.outcome(test).passed]
+    passed = [test for test in after.collected if after.outcome(test).passed and _told(test)]
     passed = [test for test in passed if test.partition("[")[0] not in spared]
     trial.slowest = max((after.tests[test].seconds for test in passed), default=0.0)
     before = await trial.run("before", plain, paths=paths, messages=_MESSAGES)
-    failing = [test for test in passed if before.outcome(test) in _FAILING]
+    failing = _bearable(before, [test for test in passed if _red(before, test)])
     if not failing:
         plain, before, failing = await _other_seeds(trial, passed, before)
     if not failing:
@@ -204,6 +206,27 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
         hash_seed=plain.hash_seed,
         controls=controls,
     )
+
+
+def _told(test: str) -> bool:
+    """Whether a row can hold the name of a test: half characters are no text."""
+    return test.isascii() or test.encode("utf-8", "replace").decode() == test
+
+
+def _red(before: SuiteRun, test: str) -> bool:
+    """Whether a test failed before; one that was collected and never had its turn did not."""
+    waiting = test in before.collected and test not in before.tests
+    return not waiting and before.outcome(test) in _FAILING
+
+
+def _bearable(before: SuiteRun, failing: Sequence[str]) -> list[str]:
+    """Failing tests without most of those that end their process.
+
+    Each takes a worker along. Were there more of them than a run has workers, the repeats would end
+    before they came to the others.
+    """
+    fatal = [test for test in failing if before.outcome(test) in _FATAL]
+    return [test for test in failing if test not in fatal[_MOST_WORKERS - 2 :]]
 
 
 def _check_collection(run: SuiteRun, split: Split) -> None:
@@ -285,7 +308,7 @@ async def _other_seeds(
     for other in PERTURBATIONS[1:]:
         plain = replace(PERTURBATIONS[0], hash_seed=other.hash_seed)
         run = await trial.run("before", plain, tests=passed, messages=_MESSAGES)
-        failing = [test for test in passed if run.outcome(test) in _FAILING]
+        failing = _bearable(run, [test for test in passed if _red(run, test)])
         if failing:
             return plain, run, failing
     return PERTURBATIONS[0], first, []
@@ -318,7 +341,7 @@ async def _repeated(
         seeded = other if plain.hash_seed == 0 else replace(other, hash_seed=plain.hash_seed)
         before = await trial.run("before", seeded, tests=tests)
         after = await trial.run("after", other, tests=tests)
-        red = {test for test in red if before.outcome(test) in _FAILING}
+        red = {test for test in red if _red(before, test)}
         green = {test for test in green if before.outcome(test).passed}
         after_green = {test for test in after_green if after.outcome(test).passed}
     await _draw_again(trial, [test for test in failing if test in red & after_green], after_green)

@@ -22,6 +22,7 @@ __all__ = ["Limits", "Split", "screened", "split"]
 _SUBMODULE, _LINK = "160000", "120000"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _BINARY_PROBE = 8000
+_PROGRAMS = (".py", ".pyx", ".c", ".h", ".cpp", ".rs")
 _MOST_BYTES = 8 << 20
 """Of all states of a change's files: a difference of more takes minutes to find."""
 States = Mapping[str, FileState | None]
@@ -70,7 +71,7 @@ def screened(change: Change, *, limits: Limits, all_kinds: bool = False) -> None
     Raises:
         Rejected: with the reason.
     """
-    python = [one for one in change.files if one.path.endswith(".py")]
+    python = [one for one in change.files if one.path.endswith(_PROGRAMS)]
     if not any(maybe_test(one.path) for one in change.files):
         raise Rejected(Reason.NO_TESTS if python else Reason.NO_SOURCE)
     if not python:
@@ -191,8 +192,8 @@ def _programs(
     kept, empty = {}, {}
     for path, (old, new) in found.items():
         what = "program"
-        if path.endswith(".py"):
-            what = meaning(old.data if old else None, new.data if new else None)
+        if path.endswith(".py") and old and new:  # a module that says nothing can be imported
+            what = meaning(old.data, new.data)
         if what == "program":
             kept[path] = (old, new)
         else:
@@ -201,7 +202,7 @@ def _programs(
 
 
 def _check_source(source: Mapping[str, object], empty: Mapping[str, str]) -> None:
-    if not any(path.endswith((".py", ".pyx", ".c", ".h", ".cpp", ".rs")) for path in source):
+    if not any(path.endswith(_PROGRAMS) for path in source):
         if not empty:
             raise Rejected(Reason.NO_SOURCE)
         only = set(empty.values())

@@ -23,8 +23,9 @@ class States:
     """The base with the tests of the change."""
     after: Mapping[str, bytes | None]
     """The same, repaired."""
-    modes: Mapping[str, str]
-    """Git's modes of those that are links or programs, or were in the ground's tree."""
+    modes: Mapping[str, Mapping[str, str]]
+    """For each of the two, by name: git's modes of those that are links or programs, or were in the
+    ground's tree."""
 
 
 def repaired_tree(base: Tree, after: Tree, split: Split) -> Tree:
@@ -49,9 +50,9 @@ def states(ground: Ground, base: Tree, after: Tree, split: Split, objects: Objec
         broken.pop(path, None)
         if old is not None:
             broken[path] = base[path]
-    modes: dict[str, str] = {}
+    modes: dict[str, dict[str, str]] = {"before": {}, "after": {}}
     sides = []
-    for tree in (broken, repaired):
+    for side, tree in (("before", broken), ("after", repaired)):
         files: Files = {}
         for path in {*tree, *ground.anchor}:
             wanted, there = tree.get(path), ground.anchor.get(path)
@@ -59,6 +60,6 @@ def states(ground: Ground, base: Tree, after: Tree, split: Split, objects: Objec
                 continue
             files[path] = objects.read(wanted[1]) if wanted else None
             if wanted and {wanted[0], there[0] if there else _PLAIN} != {_PLAIN}:
-                modes[path] = wanted[0]
+                modes[side][path] = wanted[0]
         sides.append(dict(sorted(files.items())))
     return States(before=sides[0], after=sides[1], modes=modes)
