@@ -339,6 +339,8 @@ def test_only_real_changes_of_the_tree_are_kept(tmp_path: Path) -> None:
     for name in ("build/x.o", "pkg/__pycache__/m.pyc", "pkg/same.py", "PKG-INFO"):
         (changes / name).write_text("same")
     (tree / "pkg" / "same.py").write_text("same")
+    (changes / "pkg.egg-info").mkdir()
+    (changes / "pkg.egg-info" / "SOURCES.txt").write_text("pkg/what_is_to_come.py")
     assert not keep_changes(changes, tree, target)
     (changes / "pkg" / "_version.py").write_text("v")
     assert keep_changes(changes, tree, target)

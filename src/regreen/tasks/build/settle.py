@@ -68,7 +68,8 @@ def keep_changes(changes: Path, tree: Path, target: Path) -> bool:
     """Copy what a build really added or changed in the tree: no caches, nothing unchanged.
 
     Deletions are not kept: a build has no business deleting what it was given. Nor is a PKG-INFO at
-    the root, which only told the back end a version.
+    the root, which only told the back end a version, nor a list of sources: it may be younger than
+    a task, and name the files of its repair.
 
     Args:
         changes: the snapshot of the build's upper.
@@ -90,6 +91,8 @@ def keep_changes(changes: Path, tree: Path, target: Path) -> bool:
         links = [one for one in names if Path(folder, one).is_symlink()]
         for name in sorted(files + links):
             path = Path(folder, name)
+            if name == "SOURCES.txt" and here.suffix == ".egg-info":
+                continue
             ours = name == "PKG-INFO" and not here.parts and not (tree / name).exists()
             if ours or name.endswith((".pyc", ".pyo")) or _unchanged(path, tree / here / name):
                 continue
