@@ -130,8 +130,8 @@ class Climber:
             except TaskError as exc:
                 attempt.failed(key, Rejected(Reason.ENVIRONMENT_BUILD, exc.what))
                 continue
-            given = states(ground, base, after, survey.split, self.history.objects)
             try:
+                given = states(ground, base, after, survey.split, self.history.objects)
                 proof = await examine(
                     ground,
                     given,

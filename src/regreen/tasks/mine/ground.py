@@ -18,6 +18,7 @@ from regreen.core.errors import PrerequisiteError, TaskError
 from regreen.grading.place import Place, compile_environment
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
+from regreen.sandbox.overlay import read_changes
 from regreen.tasks.build.environments import BuiltEnvironment, build, build_tools
 from regreen.tasks.build.installed import installed_environment
 from regreen.tasks.build.interpreters import Interpreter
@@ -100,6 +101,17 @@ class Ground:
     """Warm runners there."""
     gate: SealGate
     """Knows what the environment holds."""
+
+    @property
+    def written(self) -> frozenset[str]:
+        """Files that the installation left in the tree; they take the place of tracked ones."""
+        if self.built.build is None:
+            return frozenset()
+        return frozenset(
+            change.path
+            for change in read_changes(self.built.build.path)
+            if change.kind in {"file", "symlink"}
+        )
 
     @property
     def rung(self) -> str:

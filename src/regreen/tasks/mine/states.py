@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from regreen.tasks.history.objects import Objects, Tree
 from regreen.tasks.mine.ground import Ground
+from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.split import Split
 
 __all__ = ["States", "repaired_tree", "states"]
@@ -41,9 +42,15 @@ def repaired_tree(base: Tree, after: Tree, split: Split) -> Tree:
 def states(ground: Ground, base: Tree, after: Tree, split: Split, objects: Objects) -> States:
     """What a ground's tree lacks to be each of the two states.
 
+    What the installation wrote lies over the tree, here as where the task is judged.
+
     Raises:
         Missing: a file's content is not there.
+        Rejected: the installation wrote a file of the change.
     """
+    written = ground.written
+    if both := written & {*split.source, *split.tests}:
+        raise Rejected(Reason.ENVIRONMENT_BUILD, f"the installation writes {min(both)}")
     repaired = repaired_tree(base, after, split)
     broken = dict(repaired)
     for path, (old, _) in split.source.items():
@@ -54,7 +61,7 @@ def states(ground: Ground, base: Tree, after: Tree, split: Split, objects: Objec
     sides = []
     for side, tree in (("before", broken), ("after", repaired)):
         files: Files = {}
-        for path in {*tree, *ground.anchor}:
+        for path in {*tree, *ground.anchor} - written:
             wanted, there = tree.get(path), ground.anchor.get(path)
             if wanted == there or _SUBMODULE in (wanted or there or ("",)):
                 continue
