@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bag import REPO, SIZE, TESTED, journal, mine, refused
+from bag import HOLDS, REPO, SIZE, TESTED, journal, mine, refused
 from github_server import TOKEN, GitHub, rest_commit, rest_pull
 from story import Story
 
@@ -147,3 +147,27 @@ def test_flags_that_cannot_be_used(
     bag: Story, tmp_path: Path, flags: tuple[str, ...], word: str
 ) -> None:
     assert word in refused(bag, tmp_path / "tasks.jsonl", *flags)
+
+
+def test_a_resumed_job_knows_copies_of_what_is_listed(tmp_path: Path) -> None:
+    story = Story(tmp_path / "twice")
+    broken, mended = (
+        f'"""Bags."""\n\n\ndef take(items):\n    return items.pop({n})\n' for n in (1, 0)
+    )
+    test = "import bag\n\n\ndef test_take():\n    assert bag.take([1, 2]) == 1\n"
+    story.commit("root", "Begin", {"bag.py": broken, "tests/test_none.py": HOLDS})
+    story.commit("listed", "Take the first", {"bag.py": mended, "tests/test_one.py": HOLDS + test})
+    story.commit("back", "Take it back", {"bag.py": broken})
+    story.commit("copy", "Take it again", {"bag.py": mended, "tests/test_two.py": HOLDS + test})
+    known, out = tmp_path / "known.txt", tmp_path / "out.jsonl"
+    known.write_text(f"{REPO}@{story.names['listed']}\n")
+    mine(story, out, "--decontaminate", str(known))
+    kept = out.with_name(f"{out.name}.journal.jsonl")
+    lines = kept.read_text().splitlines(keepends=True)
+    last = next(place for place, line in enumerate(lines) if story.names["listed"] in line)
+    kept.write_text("".join(lines[: last + 1]))
+
+    told = mine(story, out, "--decontaminate", str(known), "--resume")
+
+    assert told["rejected"] == {"contaminated": 1, "duplicate": 1}
+    assert out.read_bytes() == b""

@@ -30,6 +30,9 @@ __all__ = ["Plan", "Planner", "entry"]
 
 _NO_CANDIDATE = (Reason.FIRST_COMMIT, Reason.NO_SOURCE, Reason.NO_TESTS, Reason.SYNC_MERGE,
                  Reason.JOINED, Reason.TOO_MANY_FILES)  # fmt: skip
+_AGAIN = (Reason.CONTAMINATED, Reason.UNREADABLE)
+"""Reasons that are found late: such a change has been the first of its copies, or the newest of its
+ground, and is so for a job that goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class Planner:
     def read(self, name: str) -> None:
         """Read one change: it is planned, or written down with the reason why not."""
         known = self.journal.entries.get(name)
-        if known and known.status != "verified" and not known.rungs:
+        if known and known.status != "verified" and not known.rungs and known.reason not in _AGAIN:
             self.candidates += known.status == "rejected"
             return
         try:
