@@ -188,3 +188,17 @@ def test_refuses_a_suite_that_cannot_be_collected(source, store):
     (source / "tests" / "conftest.py").write_text("import numpy\n")
     with pytest.raises(TaskError, match=r"cannot collect the tests: .*numpy"):
         build(source, store)
+
+
+def test_a_package_that_pytest_needs_comes_from_its_own_tree(tmp_path, store):
+    source = tmp_path / "iniconfig"
+    copy_distributions(with_dependencies("iniconfig"), source / "src")
+    shutil.rmtree(next((source / "src").glob("*.dist-info")))
+    (source / "setup.cfg").write_text("[metadata]\nname = IniConfig\n")
+    (source / "tests").mkdir()
+    (source / "tests" / "test_it.py").write_text("def test_it():\n    assert True\n")
+
+    asked = [f"{ENV}/bin/python", "-c", "import pytest, iniconfig; print(iniconfig.__file__)"]
+
+    (done,) = commands(source, store, asked)
+    assert done.stdout.decode() == f"{TESTBED}/src/iniconfig/__init__.py\n", done.stderr

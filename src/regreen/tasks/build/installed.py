@@ -15,6 +15,7 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from regreen.core.errors import TaskError
 from regreen.core.task import Environment
@@ -66,8 +67,11 @@ async def installed_environment(
     started = time.monotonic()
     tree = checkout.tree.path
     interpreter = find_interpreter()
+    project = Project(tree)
     distributions = with_dependencies("pytest")
-    _refuse_other_needs(Project(tree), distributions, where=checkout.spec)
+    _refuse_other_needs(project, distributions, where=checkout.spec)
+    own = canonicalize_name(project.name)  # pytest then gets what it needs from the tree
+    distributions = tuple(one for one in distributions if canonicalize_name(one.name) != own)
     env = _environment(distributions, interpreter, _bases(tree), store)
     requirements = pins(distributions)
     built = BuiltEnvironment(
