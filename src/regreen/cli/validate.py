@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from regreen.cli.shared import Work, check_taskset_name, check_writable, layer_store, run_async
 from regreen.core.console import Console
 from regreen.core.errors import RegreenError, UsageError
-from regreen.core.task import Task
+from regreen.core.task import Environment, Task
 from regreen.core.together import together
 from regreen.grading.workshop import Workshop
 from regreen.rollout.auditor import audit
@@ -131,6 +131,8 @@ async def _prove_all(
         async with slots:
             display.phase(task.instance_id, "proving")
             try:
+                if task.environment in lost:
+                    raise lost[task.environment]
                 proof = await prove(task, workshop, repeats=repeats)
             except RegreenError as exc:
                 if exc.exit_code != 1:
@@ -141,11 +143,30 @@ async def _prove_all(
             return proof
 
     try:
-        await bring_environments(rows, store=store, provider=provider, console=console)
+        lost = await _brought(rows, store=store, provider=provider, console=console)
         with console.progress("validating", total=len(rows), good="valid") as display:
             return await together(map(one, rows))
     finally:
         await provider.close()
+
+
+async def _brought(
+    tasks: Sequence[Task], *, store: LayerStore, provider: SandboxProvider, console: Console
+) -> dict[Environment | None, RegreenError]:
+    """Build every environment the tasks name; those of which none could be made, with the reason.
+
+    One row that cannot be proved here does not end the others.
+    """
+    lost: dict[Environment | None, RegreenError] = {}
+    for environment in dict.fromkeys(task.environment for task in tasks):
+        task = next(task for task in tasks if task.environment == environment)
+        try:
+            await bring_environments([task], store=store, provider=provider, console=console)
+        except RegreenError as exc:
+            if exc.exit_code != 1:
+                raise
+            lost[environment] = exc
+    return lost
 
 
 async def bring_environments(

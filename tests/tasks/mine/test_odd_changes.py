@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,29 @@ def test_a_mode_that_the_repair_sets_is_not_set_before(made: dict[str, Task]) ->
 
 def test_a_row_is_measured_in_bytes(made: dict[str, str]) -> None:
     assert made["wide"] == "too_large"
+
+
+def test_a_row_that_cannot_be_proved_here_does_not_end_the_others(tmp_path: Path) -> None:
+    story = Story(tmp_path / "bag")
+    worse, better = (f'"""Bags."""\n\n\ndef take(n):\n    return n + {one}\n' for one in (1, 0))
+    test = "import bag\n\n\ndef test_take():\n    assert bag.take(2) == 2\n"
+    story.commit("root", "Begin", {"bag.py": worse, "tests/test_none.py": HOLDS})
+    story.commit("take", "Take", {"bag.py": better, "tests/test_take.py": HOLDS + test})
+    out = tmp_path / "tasks.jsonl"
+    mine(story, out)
+    row = json.loads(out.read_text())
+    lost = {**row, "instance_id": "lost", "environment": {**row["environment"]}}
+    lost["environment"]["shim_layer"] = "0" * 64
+    out.write_text(f"{json.dumps(lost)}\n{json.dumps(row)}\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "regreen", "tasks", "validate", str(out), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["valid"] == 1
+    assert list(told["failed"]) == ["lost"]
