@@ -38,7 +38,7 @@ __all__ = ["TOOLS", "BuiltEnvironment", "build", "build_tools"]
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
 _OLDER_TOOLS = ("coverage==7.10.7", "time-machine==2.19.0")
 """The last for Python 3.9, the oldest that the test runner itself runs in, and 3.10."""
-_SCHEMA = "regreen.environment:9"
+_SCHEMA = "regreen.environment:10"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
