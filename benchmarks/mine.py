@@ -87,10 +87,14 @@ def mined(repository: Path, name: str, commits: list[str], out: Path, interprete
         sys.exit(f"{name}: {done.stderr}")
     told = {**json.loads(done.stdout), "seconds": round(time.monotonic() - begin, 1)}
     entries = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    costs: Counter[str] = Counter()
+    for one in entries:
+        costs[one["reason"] or "verified"] += one.get("cpu_seconds") or 0.0
     own = f"python {sys.version_info.major}.{sys.version_info.minor}"
     decided = [one.get("rungs", [""])[-1] for one in entries if one["status"] == "verified"]
     # the ladder begins with the running Python, so what it decides is what it would do alone
-    return {**told, "by_running": sum(rung.startswith(own) for rung in decided)}
+    spent = {reason: round(seconds, 1) for reason, seconds in sorted(costs.items())}
+    return {**told, "by_running": sum(rung.startswith(own) for rung in decided), "costs": spent}
 
 
 def naive(repository: Path, commits: list[str], python: Path) -> dict[str, Any]:
@@ -203,7 +207,8 @@ def main() -> None:
             each = row["cpu_seconds"] / max(1, row["candidates"])
             print(
                 f"{short:16} {miner:8} {row['verified']:3}/{row['candidates']:3} "
-                f"{each:6.2f} CPU s each  {row.get('by_running', '')} {row['rejected']}",
+                f"{each:6.2f} CPU s each  {row.get('by_running', '')} {row['rejected']} "
+                f"{row.get('costs', '')}",
                 flush=True,
             )
     for miner in ("naive", "running", "found"):
