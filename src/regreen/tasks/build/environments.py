@@ -145,14 +145,14 @@ async def _build(
     adaptable: bool,
     note: Callable[[str], None],
 ) -> BuiltEnvironment:
-    tree = checkout.tree.path
+    tree, own = checkout.tree.path, checkout.name
     staged = store.stage()
     spec = build_spec(
         tree,
         target=staged,
-        cache=scratch_cache(store.root, checkout.name),
+        cache=scratch_cache(store.root, own),
         interpreter=interpreter,
-        env=version_variables(Project(tree), checkout.name, checkout.version),
+        env=version_variables(Project(tree), own, checkout.version),
     )
     try:
         async with open_builder(
@@ -162,7 +162,7 @@ async def _build(
             date=date,
             target=staged,
             store=store,
-            project=checkout.name,
+            project=own,
         ) as builder:
             rung = await climb(
                 builder,
@@ -172,16 +172,14 @@ async def _build(
                 requirements=requirements,
                 note=note,
             )
-            missing = await add_missing(builder, tree, suite, note, own=checkout.name)
+            missing = await add_missing(builder, tree, suite, note, own=own)
             changes = _changes(await builder.box.snapshot(TESTBED, store), checkout.tree, store)
             quiet = _quiet(staged, (*((changes,) if changes else ()), checkout.tree), interpreter)
             adapted = Adaptation(shim_layer(interpreter, store)).over(quiet) if adaptable else None
             collector = Collector(provider, store, suite, quiet, adapted)
-            collection = await settle_runner(
-                builder, collector, tree=tree, own=checkout.name, note=note
-            )
+            collection = await settle_runner(builder, collector, tree=tree, own=own, note=note)
             frozen = await builder.freeze()
-        settle_environment(staged, own=checkout.name)
+        settle_environment(staged, own=own)
         env = store.commit(staged)
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -110,13 +110,11 @@ async def mine(
     outside = outside or Outside()
     laid = lay(history, commits, outside.pulls, repo=outside.repo, join=not listed)
     header = _header(origin, interpreters, settings, outside)
-    memory = Journal(journal, header=header, resume=resume)
-    _refuse_other_history(memory, laid.names, origin.spec)
+    memory, readings = _opened(journal, header, resume, names=laid.names, where=origin.spec)
     grounds = Grounds(provider, store, history.objects, workers=workers, note=note)
     planner = _planner(
         history, origin, memory, settings=settings, interpreters=interpreters, store=store
     )
-    readings = Readings(journal and _beside(journal), header=header)
     planner = replace(planner, listed=listed, laid=laid, outside=outside, readings=readings)
     climber = Climber(history, origin, planner.surveyor, planner, grounds, settings, outside)
     try:
@@ -137,8 +135,19 @@ async def mine(
     return Mined(tasks=_distinct(memory.tasks(laid.names)), entries=entries, cpu_seconds=spent)
 
 
-def _beside(journal: Path) -> Path:
-    return journal.with_name(f"{journal.name.removesuffix('.journal.jsonl')}.plan.jsonl")
+def _opened(
+    path: Path | None,
+    header: Mapping[str, object],
+    resume: bool,
+    *,
+    names: Collection[str],
+    where: str,
+) -> tuple[Journal, Readings]:
+    """The journal, and beside it what was read of the changes that are planned."""
+    memory = Journal(path, header=header, resume=resume)
+    _refuse_other_history(memory, names, where)
+    beside = path and path.with_name(f"{path.name.removesuffix('.journal.jsonl')}.plan.jsonl")
+    return memory, Readings(beside, header=header)
 
 
 def _refuse_other_history(journal: Journal, names: Collection[str], where: str) -> None:
