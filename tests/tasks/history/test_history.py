@@ -182,3 +182,93 @@ def test_a_damaged_commit_ends_the_line_and_nothing_else(tmp_path):
     found = list(history.changes(history.line()))
     objects.close()
     assert [isinstance(one, tuple) for one in found] == [True, True, False]
+
+
+def diverged(story: Story) -> None:
+    """``main`` goes on with two steps, ``dev`` with one."""
+    story.git("branch", "dev")
+    story.commit("one", "One (#1)", {"one.py": "x = 1\n"})
+    story.git("checkout", "-q", "-b", "topic")
+    story.commit("part", "Part", {"two.py": "x = 1\n"})
+    story.merge("two", "Merge pull request #2 from ada/topic", "topic")
+    story.git("checkout", "-q", "dev")
+    story.commit("own", "Own", {"own.py": "x = 1\n"})
+
+
+def joined(story: Story, label: str, message: str, *others: str) -> None:
+    story.days += 1
+    story.git("merge", "-q", "--no-ff", "-m", message, *others)
+    story.names[label] = story.git("rev-parse", "HEAD")
+
+
+def labels(story: Story, line: list[str]) -> str:
+    names = {commit: label for label, commit in story.names.items()}
+    return " ".join(names[one] for one in line)
+
+
+def test_a_main_line_that_was_merged_into_another_is_part_of_the_line(story, history):
+    diverged(story)
+    joined(story, "foxtrot", "Merge branch 'main' into dev", "main")
+    story.commit("after", "After", {"after.py": "x = 1\n"})
+    moved = History(history.objects, head="dev", where="here")
+    assert labels(story, moved.line()) == "begin fix more own one two foxtrot after"
+    since = moved.change(story.names["two"]).date
+    assert labels(story, moved.line(since=since)) == "own two foxtrot after"
+    assert moved.line() == moved.line()
+
+
+def test_a_branch_that_is_no_main_line_is_not_part_of_the_line(story, history):
+    diverged(story)
+    joined(story, "merge", "Merge branch 'feature' into dev", "main")
+    moved = History(history.objects, head="dev", where="here")
+    assert labels(story, moved.line()) == "begin fix more own merge"
+
+
+def test_main_lines_merged_into_each_other_are_counted_once(story, history):
+    diverged(story)
+    joined(story, "there", "Merge branch 'main' into dev", "main")
+    story.commit("next", "Next", {"next.py": "x = 1\n"})
+    story.git("checkout", "-q", "main")
+    story.commit("three", "Three", {"three.py": "x = 1\n"})
+    joined(story, "back", "Merge branch 'dev'", "dev")
+    story.commit("four", "Four", {"four.py": "x = 1\n"})
+    story.git("checkout", "-q", "dev")
+    joined(story, "again", "Merge branch 'main' into dev", "main")
+    head = History(history.objects, head="dev", where="here")
+    told = "begin fix more own one two there next three back four again"
+    assert labels(story, head.line()) == told
+    other = History(history.objects, head="main", where="here")
+    assert labels(story, other.line()) == "begin fix more one two three own there next back four"
+
+
+def test_lines_merged_into_a_merged_line_are_found(story, history):
+    diverged(story)
+    story.git("checkout", "-q", "-b", "stable", story.names["begin"])
+    story.commit("cure", "Cure", {"cure.py": "x = 1\n"})
+    story.git("checkout", "-q", "main")
+    joined(story, "inner", "Merge branch 'stable'", "stable")
+    story.git("checkout", "-q", "dev")
+    joined(story, "outer", "Merge branch 'main' into dev", "main")
+    moved = History(history.objects, head="dev", where="here")
+    assert labels(story, moved.line()) == "begin fix more own one two cure inner outer"
+
+
+def test_lines_merged_at_once_are_all_part_of_the_line(story, history):
+    diverged(story)
+    story.git("checkout", "-q", "-b", "stable", story.names["one"])
+    story.commit("cure", "Cure", {"cure.py": "x = 1\n"})
+    story.git("checkout", "-q", "dev")
+    joined(story, "octopus", "Merge branch 'main' into dev", "main", "stable")
+    moved = History(history.objects, head="dev", where="here")
+    assert labels(story, moved.line()) == "begin fix more own one two cure octopus"
+
+
+def test_a_merged_line_that_is_damaged_is_told(story):
+    diverged(story)
+    joined(story, "foxtrot", "Merge branch 'main' into dev", "main")
+    place = story.root / ".git" / "objects" / story.names["two"][:2] / story.names["two"][2:]
+    place.unlink()
+    objects = Objects(story.root)
+    moved = History(objects, head="dev", where="here")
+    assert labels(story, moved.line()) == "begin fix more own two foxtrot"
+    objects.close()

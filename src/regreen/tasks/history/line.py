@@ -1,20 +1,21 @@
 """The changes of a repository's main line, oldest first, from its commits alone.
 
 Each first-parent step is one change, so a merge or squash of a pull request is one, whatever was
-committed on its branch. Side branches are walked once, for their messages.
+committed on its branch. Side branches are walked once, for their messages. Where one main line was
+merged into another the line is both: whoever was fast-forwarded to the merge is its second parent.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from regreen.core.errors import RegreenError, UsageError
 from regreen.tasks.history.change import Change, FileChange, Kind
-from regreen.tasks.history.messages import read_message
+from regreen.tasks.history.messages import is_sync, read_message
 from regreen.tasks.history.objects import FOLDER, Commit, Missing, Objects, bounded
 from regreen.tasks.repo.git import git, resolve_commit
 
@@ -23,6 +24,19 @@ __all__ = ["History", "differing", "read_list"]
 _ABSENT = ("000000", "0" * 40)
 _YEARS = (1900, 9999)
 _RANGE = re.compile(r"(\S+?)\.\.(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A commit to go on from."""
+
+    name: str
+    """Which."""
+    inside: frozenset[str] | None = None
+    """Commits that no other part of the line counts; None for the line itself."""
+
+    def holds(self, name: str) -> bool:
+        return self.inside is None or name in self.inside
 
 
 class History:
@@ -46,22 +60,40 @@ class History:
     def line(self, *, since: datetime | None = None) -> list[str]:
         """Commits of the main line, oldest first; all, or those since a date.
 
+        A merge of another main line has the steps of that one right before it.
         Where a commit is damaged or missing the line begins with it: what came before cannot be
         found any more. The edge of a shallow clone is no damage.
         """
         found: list[str] = []
-        name: str | None = self.head
-        while name:
+        waiting = [_Way(self.head)]
+        while waiting:
+            way = waiting.pop()
             try:
-                read = self.objects.commit(name)
+                read = self.objects.commit(way.name)
             except Missing:
-                found += [] if self.shallow else [name]
-                break
+                found += [] if self.shallow else [way.name]
+                continue
             if since and read.time < since.timestamp():
-                break
-            found.append(name)
-            name = read.parents[0] if read.parents else None
+                continue
+            found.append(way.name)
+            if read.parents and way.holds(read.parents[0]):
+                waiting.append(_Way(read.parents[0], way.inside))
+            waiting += self._merged(read, way)
         return found[::-1]
+
+    def _merged(self, read: Commit, way: _Way) -> Iterator[_Way]:
+        """The main lines that a commit merges into this one, what is counted already left out."""
+        if len(read.parents) < 2 or not is_sync(read_message(read.message, merge=True).subject):
+            return
+        for place, other in enumerate(read.parents[1:], start=1):
+            beyond = (f"^{one}" for one in read.parents[:place])
+            try:
+                new = git(self.objects.repository, "rev-list", other, *beyond).split()
+            except RegreenError:
+                new = [other]  # reading it tells what is damaged
+            inside = frozenset(filter(way.holds, new))
+            if other in inside:
+                yield _Way(other, inside)
 
     def changes(self, commits: Iterable[str]) -> Iterator[Change | tuple[str, Missing]]:
         """The change that each commit made; what cannot be read comes as its name and why."""
