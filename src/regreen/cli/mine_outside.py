@@ -142,15 +142,15 @@ async def _fetched(
         frozenset(
             matched[one.commit].number
             for one in changes
-            if one.commit in matched and _may_need(one, limits)
+            if one.commit in matched and _may_need(one, history, limits)
         )
     )
 
 
-def _may_need(change: Change, limits: Limits) -> bool:
+def _may_need(change: Change, history: History, limits: Limits) -> bool:
     """Whether a change may become a task, alone or with others of a rebased pull request."""
     try:
-        screened(change, limits=limits)
+        screened(change, history.objects, limits=limits)
     except Rejected:
         return change.kind == "commit"
     return True

@@ -30,7 +30,7 @@ def read(story: Story, store: Path) -> tuple[Split, dict, dict]:
     objects = Objects(story.root)
     try:
         change = History(objects, where="here").change(story.git("rev-parse", "HEAD"))
-        screened(change, limits=LIMITS)
+        screened(change, objects, limits=LIMITS)
         survey = Surveyor(objects, LayerStore(store), LIMITS, 250, "here").read(change)
         base, after = (objects.tree(one) for one in (change.base, change.commit))
         made = survey.split
@@ -202,13 +202,13 @@ def test_a_change_that_nobody_asked_for_by_name_may_be_a_sync(tmp_path):
     objects = Objects(told(tmp_path, {}).root)
     try:
         change = History(objects, where="here").change("HEAD")
+        merged = replace(change, kind="merge", subject="Merge branch 'main' into topic")
+        with pytest.raises(Rejected) as caught:
+            screened(merged, objects, limits=LIMITS)
+        assert caught.value.reason is Reason.SYNC_MERGE
+        screened(merged, objects, limits=LIMITS, all_kinds=True)
     finally:
         objects.close()
-    merged = replace(change, kind="merge", subject="Merge branch 'main' into topic")
-    with pytest.raises(Rejected) as caught:
-        screened(merged, limits=LIMITS)
-    assert caught.value.reason is Reason.SYNC_MERGE
-    screened(merged, limits=LIMITS, all_kinds=True)
 
 
 def test_a_repair_of_what_is_compiled_is_a_source(tmp_path):
@@ -220,3 +220,26 @@ def test_a_repair_of_what_is_compiled_is_a_source(tmp_path):
     made, _, _ = read(story, tmp_path / "store")
 
     assert list(made.source) == ["p/fast.pyx"]
+
+
+NAMED = '[tool.pytest.ini_options]\npython_files = ["test_*.py", "extra.py"]\n'
+MIXED = "def g():\n    return 1\n\n\ndef test_g():\n    assert g() == 1\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"p/extra.py": MIXED.replace("1", "2")}, Reason.TESTS_IN_SOURCE),
+        ({"p/extra.py": "def (\n"}, Reason.NO_SOURCE),
+        ({"p/extra.py": "def g():\n    return 2\n"}, Reason.NO_TESTS),
+        ({"p/extra.py": None, "p/core.py": "def f():\n    return 2\n"}, Reason.NO_TESTS),
+        ({"p/other.py": MIXED}, Reason.NO_TESTS),
+        ({"pytest.ini": "[pytest]\n", "p/extra.py": MIXED.replace("1", "2")}, Reason.NO_TESTS),
+        ({"README": "read\n"}, Reason.NO_SOURCE),
+    ],
+)
+def test_a_file_of_the_library_that_settings_name_may_hold_tests(tmp_path, files, why):
+    story = Story(tmp_path / "repository")
+    story.commit("begin", "Begin", {**BEGIN, "pyproject.toml": NAMED, "p/extra.py": MIXED})
+    story.commit("fix", "Fix", files)
+    assert reason(tmp_path, story) is why

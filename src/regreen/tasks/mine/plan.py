@@ -130,7 +130,8 @@ class Planner:
         try:
             if name in self.laid.joined:
                 raise Rejected(Reason.JOINED, f"as {self.laid.joined[name]}")
-            screened(change, limits=self.surveyor.limits, all_kinds=self.listed)
+            objects, limits = self.surveyor.objects, self.surveyor.limits
+            screened(change, objects, limits=limits, all_kinds=self.listed)
             self._plan(name, change, self._outline(name, change))
         except Rejected as exc:
             self._note(entry(name, change, **self._out(exc)))

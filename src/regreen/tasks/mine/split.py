@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from regreen.grading.patch import FileState, patch_between
 from regreen.tasks.history.change import Change, FileChange
 from regreen.tasks.history.objects import Objects
+from regreen.tasks.mine.named import differs_in_named_tests
 from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.sides import Side, maybe_test, side_of
 from regreen.tasks.repo.discovery import Suite
@@ -60,11 +61,12 @@ class Split:
     """Of the test side."""
 
 
-def screened(change: Change, *, limits: Limits, all_kinds: bool = False) -> None:
-    """Refuse what its paths alone show to be none; no file is read.
+def screened(change: Change, objects: Objects, *, limits: Limits, all_kinds: bool = False) -> None:
+    """Refuse what its paths alone show to be none.
 
     Args:
         change: the step.
+        objects: reads the project's settings, where no path looks like one of tests.
         limits: most source files; twice as many paths are let through to the exact count.
         all_kinds: let sync merges through, because they were asked for.
 
@@ -73,7 +75,10 @@ def screened(change: Change, *, limits: Limits, all_kinds: bool = False) -> None
     """
     python = [one for one in change.files if one.path.endswith(_PROGRAMS)]
     if not any(maybe_test(one.path) for one in change.files):
-        raise Rejected(Reason.NO_TESTS if python else Reason.NO_SOURCE)
+        if not python:
+            raise Rejected(Reason.NO_SOURCE)
+        if not differs_in_named_tests(change, objects):
+            raise Rejected(Reason.NO_TESTS)
     if not python:
         raise Rejected(Reason.NO_SOURCE, "no Python file differs")
     if all(_is_plainly_test(one.path) for one in python):

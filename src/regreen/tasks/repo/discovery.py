@@ -22,7 +22,14 @@ from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.parsing import parsed
 from regreen.tasks.repo.project import Project, inside
 
-__all__ = ["Suite", "TestCommand", "find_suite", "source_files", "test_arguments"]
+__all__ = [
+    "Suite",
+    "TestCommand",
+    "find_suite",
+    "named_modules",
+    "source_files",
+    "test_arguments",
+]
 
 _TEST_FOLDER = re.compile(r"_?tests?_?|testing|(unit|functional|integration)_?tests?|tests?_\w+")
 _SKIPPED = {"node_modules", "build", "dist", "venv", "__pycache__", "site-packages"}
@@ -124,6 +131,11 @@ def source_files(tree: Path, suite: Suite) -> tuple[str, ...]:
         if any(path == root or path.startswith(f"{root}/") for root in roots)
         and not suite.is_test_file(path)
     )
+
+
+def named_modules(project: Project) -> tuple[str, ...]:
+    """``python_files`` of a project's pytest settings; empty where they do not say."""
+    return _words(pytest_options(project)[0].get("python_files"))
 
 
 def pytest_options(project: Project) -> tuple[dict[str, Any], str]:  # INI and TOML edge
