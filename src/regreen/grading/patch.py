@@ -13,7 +13,7 @@ import re
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,14 +151,33 @@ def _lines(text: str) -> list[str]:
 
 
 def patch_between(
-    before: Mapping[str, FileState | None], after: Mapping[str, FileState | None]
+    before: Mapping[str, FileState | None],
+    after: Mapping[str, FileState | None],
+    *,
+    literal: Collection[str] = (),
 ) -> str:
     """The git patch that turns one set of files into another; keys of both are paths.
+
+    Args:
+        before: one set.
+        after: the other.
+        literal: paths written as git writes binary files, in ASCII, though they hold no NUL.
 
     Raises:
         InfrastructureError: git failed.
     """
     changed = [name for name in {*before, *after} if before.get(name) != after.get(name)]
+    texts = [name for name in changed if name not in literal]
+    others = [name for name in changed if name in literal]
+    return _difference(texts, before, after) + _difference(others, before, after, "* -diff\n")
+
+
+def _difference(
+    changed: Sequence[str],
+    before: Mapping[str, FileState | None],
+    after: Mapping[str, FileState | None],
+    attributes: str = "",
+) -> str:
     if not changed:
         return ""
     with tempfile.TemporaryDirectory(prefix="regreen-diff-") as scratch:
@@ -169,9 +188,10 @@ def patch_between(
                 state = files.get(name)
                 if state is not None:
                     state.write(root / side / name)
+        (root / "attributes").write_text(attributes)
         result = _git(
-            ["diff", "--no-index", "--no-prefix", "--binary", "--no-renames", "--no-color",
-             "--no-ext-diff", "--no-textconv", "a", "b"],
+            ["-c", f"core.attributesFile={root}/attributes", "diff", "--no-index", "--no-prefix",
+             "--binary", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv", "a", "b"],
             cwd=root,
         )  # fmt: skip
     if result.returncode not in (0, 1):

@@ -147,6 +147,22 @@ def test_a_link_among_the_tests_is_patched_as_a_link(tmp_path):
     assert patched(base, made.patch, made.test_patch) == repaired
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(None, b"\xff\xfe\xe9"), (b"text\n", b"\xe9\n"), (b"\xe9\n", b"text\n"), (b"\xe9", None)],
+)
+def test_data_of_the_tests_that_is_no_text_is_patched_as_a_literal(tmp_path, before, after):
+    files = {"tests/.gitattributes": "* text diff\n", "tests/b.txt": "é\n"}
+    base = {} if before is None else {"tests/a b*.txt": before}
+    story = told(tmp_path, {**files, "tests/a b*.txt": after} if after or before else files, base)
+    made, there, repaired = read(story, tmp_path / "store")
+    assert "GIT binary patch" in made.test_patch
+    assert "+é" in made.test_patch
+    made.test_patch.encode()
+    assert patched(there, made.patch, made.test_patch) == repaired
+    assert (state.data if (state := repaired.get("tests/a b*.txt")) else None) == after
+
+
 @pytest.mark.parametrize("target", ["test_link.py", "nowhere", "/dev/zero", "/proc/kcore", "/"])
 @pytest.mark.parametrize("name", ["p/link.py", "tests/test_link.py", "p/link.c", "setup.py", "src"])
 def test_links_that_lead_out_or_nowhere_are_not_followed(tmp_path, name, target):
@@ -164,7 +180,7 @@ def test_links_that_lead_out_or_nowhere_are_not_followed(tmp_path, name, target)
     [
         ({"p/a.bin": b"\0"}, Reason.BINARY),
         ({"p/a.txt": b"\xff"}, Reason.NOT_UTF8),
-        ({"tests/a.txt": b"\xff"}, Reason.NOT_UTF8),
+        ({"tests/helper.py": b"# coding: latin-1\nX = '\xe9'\n"}, Reason.NOT_UTF8),
         ({"tests/a.txt": b"version https://git-lfs.github.com/spec/v1\n"}, Reason.LFS),
         ({os.fsdecode(b"p/\xff.py"): b"x = 1\n"}, Reason.NOT_UTF8),
         ({"p/big.py": b"x = 1\n" * 1100}, Reason.TOO_LARGE),

@@ -59,7 +59,7 @@ REASONS = {
     Reason.SUBMODULE: "it moves a submodule, whose content is not in this repository",
     Reason.LFS: "a file of it is a Git LFS pointer; the content is elsewhere",
     Reason.BINARY: "its source side holds a binary file, which no text patch can ask for",
-    Reason.NOT_UTF8: "a file of it is not UTF-8, so no row can hold its patch",
+    Reason.NOT_UTF8: "a file that is no data of its tests is not UTF-8, so no row can hold it",
     Reason.UNSAFE_PATH: "a path of it cannot be written safely",
     Reason.LINK: "it changes a symbolic link on the source side",
     Reason.VERSION_ONLY: "only a version number differs",

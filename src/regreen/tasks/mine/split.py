@@ -6,7 +6,7 @@ these two patches, and nothing else of the commit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from regreen.grading.patch import FileState, patch_between
@@ -152,7 +152,7 @@ def split(
         test_files=tuple(sorted(touched)),
         touched=touched,
         patch=_patch(source),
-        test_patch=_patch(tests),
+        test_patch=_patch(tests, literal=[path for path in tests if not path.endswith(".py")]),
     )
     _check_size(made, limits)
     return made
@@ -259,7 +259,9 @@ def _check_files(
                     raise Rejected(Reason.LINK, path)
                 if b"\0" in state.data[:_BINARY_PROBE]:
                     raise Rejected(Reason.BINARY, path)
-            if b"\0" not in state.data[:_BINARY_PROBE] and not _is_utf8(state.data):
+            is_data = path in tests and not path.endswith(".py") and not state.symlink
+            is_binary = b"\0" in state.data[:_BINARY_PROBE]
+            if not is_data and not is_binary and not _is_utf8(state.data):
                 raise Rejected(Reason.NOT_UTF8, path)
         if not _is_utf8(path.encode("utf-8", "surrogateescape")):
             raise Rejected(Reason.NOT_UTF8, repr(path))
@@ -273,10 +275,19 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _patch(files: Mapping[str, tuple[FileState | None, FileState | None]]) -> str:
+def _patch(
+    files: Mapping[str, tuple[FileState | None, FileState | None]],
+    *,
+    literal: Collection[str] = (),
+) -> str:
+    """In git's format; what is no text is written as git writes binary files, where it may."""
+    no_text = {
+        path for path in literal for state in files[path] if state and not _is_utf8(state.data)
+    }
     return patch_between(
         {path: old for path, (old, _) in files.items()},
         {path: new for path, (_, new) in files.items()},
+        literal=no_text,
     )
 
 
