@@ -132,6 +132,24 @@ def test_sixteen_bits_to_a_character_are_read_too(tmp_path: Path) -> None:
     assert written(tmp_path / "dump.json", text.encode("utf-16")).pulls == (EXPECTED,)
 
 
+@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize(
+    "broken", [b"\xff\xfe\xe9", b'\xff\xfe{"a": 1}', b"\xff\xfe\0\0", b"\0{\0"]
+)
+def test_a_line_that_begins_as_if_of_sixteen_bits_is_a_bad_line(
+    tmp_path: Path, place: int, broken: bytes
+) -> None:
+    lines = [json.dumps(one).encode() for one in objects()]
+    lines.insert(place, broken)
+
+    dump = written(tmp_path / "dump.jsonl", b"\n".join(lines))
+
+    assert dump.pulls == (EXPECTED,)
+    assert "utf-16" not in str(dump.skipped)
+    assert "utf-32" not in str(dump.skipped)
+    assert f"{tmp_path / 'dump.jsonl'}:{place + 1}" in [one.first for one in dump.skipped]
+
+
 def test_a_directory_is_one_dump_and_names_the_owner_of_commits(tmp_path: Path) -> None:
     commits = [rest_commit(REPO, "1" * 40, "One"), rest_commit(REPO, "2" * 40, "Two: fixes #4")]
     pages = {

@@ -25,6 +25,7 @@ PAGE_SCHEMA = {"schema_name": "regreen.api_page", "schema_version": 1}
 FINISHED_SCHEMA = {"schema_name": "regreen.api_fetch", "schema_version": 1}
 _SUFFIXES = {".json", ".jsonl", ".ndjson"}
 _DEPTH = 12  # wrappers around an object: data, repository, pullRequests, edges, node …
+_BEGINNING = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +182,21 @@ def _past_space(text: str, position: int) -> int:
 
 
 def _decoded(data: bytes, where: str, skips: _Skips) -> str:
-    encoding = json.detect_encoding(data)
+    encoding = _encoding(data)
     try:
         return data.decode(encoding)
     except UnicodeDecodeError:
         skips.add(f"bytes that are not {encoding} were replaced", where)
         return data.decode(encoding, "replace")
+
+
+def _encoding(data: bytes) -> str:
+    """Where its first bytes make sixteen bits to a character, a bracket must follow in these."""
+    found = json.detect_encoding(data)
+    if found.startswith("utf-8"):
+        return found
+    begin = data[:_BEGINNING].decode(found, "replace").lstrip()
+    return found if begin.startswith(("{", "[")) else "utf-8"
 
 
 def _take(value: Any, page: _Page, depth: int = 0) -> bool:
