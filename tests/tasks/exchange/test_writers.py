@@ -74,6 +74,29 @@ def test_lists_are_json_text_in_a_classic_row(task: Task) -> None:
     assert tuple(json.loads(row["FAIL_TO_PASS"])) == task.FAIL_TO_PASS
 
 
+@pytest.mark.parametrize("kind", ["swe-bench-5", "harbor"])
+def test_folders_are_read_in_the_order_they_were_written(tmp_path: Path, kind: str) -> None:
+    names = ["a__b-9", "a__b-10", "a__b-1", "a__b-2"]
+    write_target(kind, tmp_path / "made", map(_task, names), refuse=lambda *_: None)
+
+    def ids() -> list[str]:
+        return [reading.instance_id for reading in read_source(tmp_path / "made")]
+
+    assert ids() == names
+    write_target(kind, tmp_path / "made", map(_task, ["a__b-3"]), refuse=lambda *_: None)
+    assert ids() == ["a__b-3", *sorted(names)]
+    (tmp_path / "made/regreen-order.json").unlink()
+    assert ids() == sorted([*names, "a__b-3"])
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema_name": "regreen.task_order"}'])
+def test_an_order_that_says_nothing_is_refused(tmp_path: Path, text: str) -> None:
+    write_target("harbor", tmp_path / "made", [_task("a__b-1")], refuse=lambda *_: None)
+    (tmp_path / "made/regreen-order.json").write_text(text)
+    with pytest.raises(UsageError, match="no order of tasks"):
+        list(read_source(tmp_path / "made"))
+
+
 def undecodable(task: Task) -> Task:
     return task.model_copy(update={"problem_statement": "\ud800"})
 

@@ -16,6 +16,7 @@ from regreen.store.atomic import disk_error
 from regreen.tasks.exchange.columns import Reading
 from regreen.tasks.exchange.harbor_folder import is_harbor_task, read_harbor_task
 from regreen.tasks.exchange.kinds import read_row
+from regreen.tasks.exchange.order import in_order
 from regreen.tasks.exchange.task_repo import TASK_FILE, read_task_folder
 
 __all__ = ["read_source"]
@@ -81,7 +82,7 @@ def _task_folders(source: Path) -> list[Path]:
     below = source / "tasks" if (source / "tasks").is_dir() else source
     return [
         folder
-        for folder in (source, *sorted(path for path in below.iterdir() if path.is_dir()))
+        for folder in (source, *in_order(source, [one for one in below.iterdir() if one.is_dir()]))
         if (folder / TASK_FILE).is_file() or is_harbor_task(folder)
     ]
 

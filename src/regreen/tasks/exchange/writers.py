@@ -13,6 +13,7 @@ from regreen.store.atomic import replacing
 from regreen.store.jsonl import encode_row
 from regreen.store.taskset import write_tasks
 from regreen.tasks.exchange.harbor_folder import write_harbor_task
+from regreen.tasks.exchange.order import write_order
 from regreen.tasks.exchange.task_repo import write_config, write_task_folder
 
 __all__ = ["COLUMNS", "TARGETS", "check_target", "swe_bench_row", "write_target"]
@@ -110,6 +111,7 @@ def _unicode(tasks: _Counted, refuse: Refuse) -> Iterator[Task]:
 
 def _write_folders(kind: str, out: Path, tasks: _Counted, refuse: Refuse) -> None:
     dataset = f"regreen/{out.resolve().name}"
+    written: list[str] = []
     for task in tasks:
         try:
             if kind == "harbor":
@@ -119,6 +121,10 @@ def _write_folders(kind: str, out: Path, tasks: _Counted, refuse: Refuse) -> Non
         except TaskError as exc:
             tasks.refused += 1
             refuse(task, f"{exc.what}: {exc.where}" if exc.where else exc.what)
+        else:
+            written.append(task.instance_id)
+    if written:
+        write_order(out, written)
     if kind == "swe-bench-5":
         write_config(out, dataset=dataset)
 
