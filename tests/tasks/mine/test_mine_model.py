@@ -129,6 +129,7 @@ def test_the_agent_builds_what_came_without_tests(bag: Story, tmp_path: Path) ->
     assert task.difficulty.level == "easy"
     entry = journal(out, bag)["size"]
     assert entry.rungs == ("agent: accepted (1 scripts, 2 turns)",)
+    assert 0 < entry.cpu_seconds <= said["cpu_seconds"]
     assert (said["verified"], asked) == (1, 4)
     (log,) = (tmp_path / "tasks.jsonl.agent").iterdir()
     assert "Accepted." in log.read_text()

@@ -22,6 +22,7 @@ from regreen.tasks.history.objects import Missing, Tree
 from regreen.tasks.mine.climb import Climber
 from regreen.tasks.mine.ground import lay_out
 from regreen.tasks.mine.journal import Entry
+from regreen.tasks.mine.meter import Meter
 from regreen.tasks.mine.reasons import Reason, Rejected
 from regreen.tasks.mine.row import instance_id
 from regreen.tasks.mine.split import Split, is_sync_merge, split
@@ -75,6 +76,7 @@ class Handing:
     note: Callable[[str], None] = lambda _: None
     left: int = 0
     lost: int = 0
+    meter: Meter = field(default_factory=Meter)
 
     def chosen(self, entries: Sequence[Entry]) -> list[Entry]:
         """What rules left undecided and was not handed over yet, the newest first.
@@ -91,6 +93,16 @@ class Handing:
         """What became of one change; the entry as it was where the machine or the model failed."""
         if self.lost >= _PATIENCE or self.left <= 0:
             return entry
+        self.meter.begin(entry.commit)
+        try:
+            made = await self._tried(entry)
+        finally:
+            spent = self.meter.end(entry.commit)
+        if made == entry:
+            return entry
+        return made.model_copy(update={"cpu_seconds": round(entry.cpu_seconds + spent, 3)})
+
+    async def _tried(self, entry: Entry) -> Entry:
         try:
             change = self.climber.planner.change(entry.commit)
             pull = self.climber.planner.laid.pulls.get(entry.commit)
