@@ -480,6 +480,7 @@ def test_two_fetches_into_one_file_are_refused(hub: GitHub, tmp_path: Path) -> N
     fetch(hub, cache)
 
     assert inside == [3]
+    assert list(tmp_path.iterdir()) == [cache]
 
 
 def test_a_file_that_is_no_cache_is_refused(hub: GitHub, tmp_path: Path) -> None:

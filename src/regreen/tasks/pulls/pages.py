@@ -111,7 +111,7 @@ class Pages:
             self._writer = JsonlWriter(path)  # cuts off a line that a kill left unfinished
             self._read(path)
         except BaseException:
-            self._lock.release()
+            self._lock.remove()
             raise
 
     def _read(self, path: Path) -> None:
@@ -201,7 +201,7 @@ class Pages:
         trace: TracebackType | None,
     ) -> None:
         self._writer.close()
-        self._lock.release()
+        self._lock.remove()
 
 
 def _lock(path: Path) -> WriterLock:
