@@ -8,7 +8,6 @@ same history gives the same bytes with any number of workers, interrupted or not
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from regreen.tasks.mine.climb import Climber
 from regreen.tasks.mine.ground import Grounds
 from regreen.tasks.mine.handing import AgentJob, Handing
 from regreen.tasks.mine.journal import Entry, Journal
+from regreen.tasks.mine.meter import cpu_seconds
 from regreen.tasks.mine.outside import Outside
 from regreen.tasks.mine.plan import Plan, Planner
 from regreen.tasks.mine.readings import Readings
@@ -106,7 +106,7 @@ async def mine(
         UsageError: the journal is of another job, or the pull requests are of another repository.
         PrerequisiteError: no package index can be reached.
     """
-    before = _cpu_seconds()
+    before = cpu_seconds()
     outside = outside or Outside()
     laid = lay(history, commits, outside.pulls, repo=outside.repo, join=not listed)
     header = _header(origin, interpreters, settings, outside)
@@ -131,7 +131,7 @@ async def mine(
         memory.close()
         readings.close()
     entries = tuple(memory.entries[name] for name in laid.names if name in memory.entries)
-    spent = round(_cpu_seconds() - before + grounds.cpu, 3)
+    spent = round(cpu_seconds() - before + grounds.cpu, 3)
     return Mined(tasks=_distinct(memory.tasks(laid.names)), entries=entries, cpu_seconds=spent)
 
 
@@ -272,9 +272,3 @@ def _distinct(tasks: Sequence[Task]) -> tuple[Task, ...]:
         else task.model_copy(update={"instance_id": f"{task.instance_id}-{task.base_commit[:7]}"})
         for task in tasks
     )
-
-
-def _cpu_seconds() -> float:
-    """Of this process and of every one it has started and seen end; not of a box's runners."""
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
