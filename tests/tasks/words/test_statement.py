@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -37,6 +38,12 @@ MESSAGE = """\
 E       assert 2 == 1
 
 tests/test_bag.py:4: AssertionError"""
+SOURCE = """\
+from bag import take
+def test_take_from_tuple():
+    result = take((1, 2))
+    assert result == 1
+"""
 LONG = (
     "Calling take with a tuple raises an attribute error although the manual promises that every "
     "ordered collection is accepted and its first element comes back."
@@ -75,7 +82,12 @@ def change(subject: str = "fix tests", body: str = "", *messages: str) -> Change
 
 
 def told(
-    one: Change, pull: Pull | None = None, *, messages: tuple[str, ...] = (), interface: str = ""
+    one: Change,
+    pull: Pull | None = None,
+    *,
+    messages: tuple[str, ...] = (),
+    interface: str = "",
+    source: str = SOURCE,
 ) -> Statement:
     return statement(
         one,
@@ -86,6 +98,7 @@ def told(
         messages=messages,
         library="bag",
         interface=interface,
+        sources={"tests/test_bag.py": source},
     )
 
 
@@ -195,3 +208,86 @@ def test_the_interface_stands_last_and_can_be_taken_off() -> None:
 
 def test_the_same_input_gives_the_same_statement() -> None:
     assert told(change(), Pull()) == told(replace(change()), Pull())
+
+
+UNKNOWN = """\
+from tests import test_tenacity
+from tests.helpers import filled
+def test_take_from_tuple(r):
+    result = filled(r)
+    assert result == 1
+"""
+HELPED = """\
+r = <test_tenacity.Range object at 0x7f00aa11bb22>
+
+    def test_take_from_tuple(r):
+        result = filled(r)
+>       assert result == 1
+E       AssertionError: assert 2 == 1
+E        +  where 2 = filled(<test_bag.Range object at 0x7f00aa11bb22>)
+
+tests/test_bag.py:5: AssertionError"""
+
+
+def test_code_that_lacks_a_name_is_not_quoted_only_what_came_of_it() -> None:
+    made = told(change("fix tests"), messages=(HELPED,), source=UNKNOWN)
+    assert made.source == "symptom"
+    assert "\n\n    2 == 1\n\n" in made.text
+    assert not re.search(r"```|filled|test_|\br\b", made.text)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import test_tenacity\ndef test_take_from_tuple():\n"
+        "    result = test_tenacity.take(1)\n    assert result == 1\n",
+        "from tests import test_tenacity as helped\ndef test_take_from_tuple():\n"
+        "    result = helped.take(1)\n    assert result == 1\n",
+        "from . import test_tenacity\ndef test_take_from_tuple():\n"
+        "    result = test_tenacity.take(1)\n    assert result == 1\n",
+        "from test_tenacity import *\ndef test_take_from_tuple():\n"
+        "    result = take_all(1)\n    assert result == 1\n",
+    ],
+)
+def test_no_module_of_tests_is_named(source: str) -> None:
+    message = MESSAGE.replace("take((1, 2))", source.partition("result = ")[2].partition("\n")[0])
+    made = told(change("fix tests"), messages=(message,), source=source)
+    assert "2 == 1" in made.text
+    assert not re.search(r"```|tenacity|helped|take_all", made.text)
+
+
+def test_a_helper_of_the_tests_is_named_only_where_it_is_defined() -> None:
+    source = SOURCE.replace("take((1, 2))", "first_of((1, 2))")
+    source = source.replace("import take\n", "import take\ndef first_of(x):\n    return take(x)\n")
+    message = MESSAGE.replace("take((1, 2))", "first_of((1, 2))").replace(":4:", ":6:")
+    made = told(change("fix tests"), messages=(message,), source=source)
+    assert "def first_of(x):" in made.text
+    lost = message.replace("E       assert 2 == 1", "E       TypeError: first_of() is odd")
+    lost = lost.replace("first_of((1, 2))", "first_of(missing)")
+    bare = source.replace("first_of((1, 2))", "first_of(missing)")
+    assert "first_of" not in told(change("fix tests"), messages=(lost,), source=bare).text
+
+
+ENDLESS = "time limit of one test"
+
+
+def test_a_test_that_never_ended_is_told_with_its_code() -> None:
+    made = told(change("take never ends for tuples"), messages=(ENDLESS,))
+    assert made.supplemented
+    assert (
+        "```python\nfrom bag import take\nresult = take((1, 2))\nassert result == 1\n```"
+        in made.text
+    )
+    assert "\n\n    this does not come back\n" in made.text
+
+
+def test_a_test_that_never_ended_and_cannot_be_quoted_is_told_without_code() -> None:
+    for source in ("", "def test_take_from_tuple(r):\n    assert r\n"):
+        made = told(change("fix tests"), messages=(ENDLESS,), source=source)
+        assert "does not come back" in made.text
+        assert "```" not in made.text
+
+
+def test_reports_that_may_belong_to_another_test_lend_an_endless_one_no_code() -> None:
+    made = told(change("fix tests"), messages=(ENDLESS, MESSAGE))
+    assert "come back" not in made.text or "a call does not come back" in made.text

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from regreen.tasks.tell.names import unbound
 from regreen.tasks.tell.report import Report, last_words, read_report
-from regreen.tasks.tell.reproduce import Script, reduce_test
+from regreen.tasks.tell.reproduce import Script, reduce_test, whole_test
 
-__all__ = ["Symptom", "describe", "safest", "symptom"]
+__all__ = ["PHRASES", "Symptom", "describe", "endless", "safest", "symptom"]
 
 _MOST = 3
 _MOST_LINES = 30
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Symptom:
     """Whether the code can be run as it is quoted."""
     names: tuple[str, ...] = ()
     """What the code imports from the library."""
+    hangs: bool = False
+    """Whether it never came to an end."""
 
 
 def symptom(message: str, sources: Mapping[str, str] | None = None) -> Symptom | None:
@@ -58,19 +62,52 @@ def symptom(message: str, sources: Mapping[str, str] | None = None) -> Symptom |
     error = "" if report.own and report.exception in ("AssertionError", "Failed") else (
         report.exception
     )  # fmt: skip
+    seen = tuple(_without_module(line, report.path) for line in report.observed)
     script = _script(report, sources or {})
     if script is None:
         lines = report.code.splitlines()
         failing = lines[report.at - 1].strip() if 0 < report.at <= len(lines) else ""
-        return Symptom(failing=failing, observed=report.observed, error=error) if failing else None
+        return Symptom(failing=failing, observed=seen, error=error) if failing else None
     return Symptom(
         steps=script.steps,
         failing=script.failing,
         condition=script.condition,
-        observed=report.observed,
+        observed=seen,
         error=error,
         complete=script.complete,
         names=script.names,
+    )
+
+
+def _without_module(line: str, path: str) -> str:
+    """What was seen, where objects are of the file of tests itself, without that file's name."""
+    stem = PurePosixPath(path).stem
+    if not re.fullmatch(r"test_\w+|\w+_tests?", stem):
+        return line
+    return re.sub(rf"\b(?:\w+\.)*{re.escape(stem)}\.(?=\w)", "", line)
+
+
+def endless(test: str, sources: Mapping[str, str]) -> Symptom:
+    """The symptom of a test that ran into its time limit, with all of its code where it is known.
+
+    Args:
+        test: its node id; empty when unknown.
+        sources: texts of the files with tests.
+    """
+    path, _, names = test.partition("::")
+    source = sources.get(path)
+    script = whole_test(source, names, path=path) if source else None
+    seen = ("this does not come back",) if script else ("a call does not come back",)
+    if script is None:
+        return Symptom(failing="", observed=seen, hangs=True)
+    failing = f"assert {script.failing}" if script.condition else script.failing
+    return Symptom(
+        steps=script.steps,
+        failing=failing,
+        observed=seen,
+        complete=script.complete,
+        names=script.names,
+        hangs=True,
     )
 
 
@@ -115,11 +152,20 @@ _EXPECTED = (
 )
 _GOT = ("What happens instead:", "Observed:", "Actual result:", "What I see:")
 _RAISES = ("It fails with:", "An exception escapes:", "Instead it raises:")
+_NO_CODE = (
+    "The following does not behave as it should.",
+    "This used to work and now does not.",
+    "A result is not what it should be.",
+)
 _CLOSINGS = (
     "Please find the cause and repair it without changing what works.",
     "The behaviour should be restored; everything else must stay as it is.",
     "Please fix the library so that this holds again.",
 )
+
+
+PHRASES = (*_OPENINGS, *_NO_CODE, *_EXPECTED, *_GOT, *_RAISES, *_CLOSINGS)
+"""What every statement may say, and what says nothing of the one at hand."""
 
 
 def _choice(options: tuple[str, ...], key: str) -> str:
@@ -135,7 +181,8 @@ def describe(symptoms: Iterable[Symptom], *, name: str, key: str) -> str:
         key: decides the wording; the same key gives the same text.
     """
     chosen = _chosen(symptoms)
-    parts = [f"{name}: " + _choice(_OPENINGS, key + "o")]
+    openings = _OPENINGS if any(item.failing for item in chosen) else _NO_CODE
+    parts = [f"{name}: " + _choice(openings, key + "o")]
     for index, item in enumerate(chosen):
         parts += _paragraphs(item, f"{key}{index}")
     if not chosen:
@@ -159,7 +206,12 @@ def _paragraphs(item: Symptom, key: str) -> list[str]:
 
 
 def safest(
-    symptoms: Sequence[Symptom], *, name: str, key: str, leaky: Callable[[str], bool]
+    symptoms: Sequence[Symptom],
+    *,
+    name: str,
+    key: str,
+    leaky: Callable[[str], bool],
+    runnable: bool = False,
 ) -> str:
     """The fullest statement that gives nothing away.
 
@@ -171,11 +223,16 @@ def safest(
         name: the library's name.
         key: decides the wording.
         leaky: whether a text gives something away.
+        runnable: whether to quote only code that has every name it needs.
     """
     bare = [replace(item, steps=(), complete=False) for item in symptoms]
-    silent = [replace(item, observed=("something else",), error="") for item in symptoms]
+    silent = [
+        item if item.hangs else replace(item, observed=("something else",), error="")
+        for item in symptoms
+    ]
     for variants in (symptoms, silent, bare):
-        safe = [one for one in variants if not leaky(describe([one], name=name, key=key))]
+        told = [found for one in variants if (found := _explained(one))] if runnable else variants
+        safe = [one for one in told if not leaky(describe([one], name=name, key=key))]
         text = describe(safe, name=name, key=key)
         if safe and not leaky(text):
             return text
@@ -185,6 +242,24 @@ def safest(
     )
     text = f"{lines}\n\n{_choice(_CLOSINGS, key + 'c')}\n"
     return text if called and not leaky(text) else describe([], name=name, key=key)
+
+
+def _explained(item: Symptom) -> Symptom | None:
+    """The symptom, without its code when that needs a name it does not have; None if none is left.
+
+    What was seen stays, but for the calls by such a name that led to it.
+    """
+    missing = unbound("\n".join([*item.steps, item.failing]))
+    if not missing:
+        return item
+    seen = [
+        line
+        for line in item.observed
+        if not (re.match(r"\+?\s*(?:where|and)\s", line) and missing & set(_WORD.findall(line)))
+    ]
+    if not seen:
+        return None
+    return replace(item, steps=(), failing="", condition=False, complete=False, observed=(*seen,))
 
 
 def _chosen(symptoms: Iterable[Symptom]) -> list[Symptom]:

@@ -82,7 +82,10 @@ class FileParts:
         self._star = [
             node
             for node in body
-            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*" and not node.level
+            if isinstance(node, ast.ImportFrom)
+            and node.names[0].name == "*"
+            and not node.level
+            and not _OF_TESTS.search(node.module or "")
         ]
 
     def defining(self, names: Iterable[str]) -> Outside:
@@ -119,7 +122,13 @@ class FileParts:
             return False
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             return node.name == name and not _is_fixture(node)
-        return not isinstance(node, ast.ImportFrom) or not _OF_TESTS.search(self._module(node))
+        if isinstance(node, ast.Import):
+            return any(
+                name == (alias.asname or alias.name.partition(".")[0])
+                and not _OF_TESTS.search(alias.name)
+                for alias in node.names
+            )
+        return not isinstance(node, ast.ImportFrom) or not _of_tests(self._module(node), name, node)
 
     def _module(self, node: ast.ImportFrom) -> str:
         """The absolute name of what is imported from."""
@@ -240,6 +249,12 @@ def _plain_value(made: ast.FunctionDef, original: ast.FunctionDef) -> bool:
     names = loaded_names(made)
     generator = any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(made))
     return not generator and "request" not in names
+
+
+def _of_tests(module: str, name: str, node: ast.ImportFrom) -> bool:
+    """Whether what is imported under a name is a module of tests, or stands in one."""
+    real = next((a.name for a in node.names if (a.asname or a.name) == name), name)
+    return bool(_OF_TESTS.search(module) or re.fullmatch(r"test_\w+|conftest", real))
 
 
 def _is_library(node: ast.Import | ast.ImportFrom) -> bool:

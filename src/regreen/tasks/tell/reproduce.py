@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from regreen.tasks.tell.expectations import Plain, is_check
 from regreen.tasks.tell.fileparts import FileParts, bound_names, loaded_names
 
-__all__ = ["Script", "reduce_test"]
+__all__ = ["Script", "reduce_test", "whole_test"]
 
 _MAX_LINES = 40
 _BUILT_IN = frozenset(dir(builtins)) | {"__name__", "__doc__"}
@@ -52,6 +52,7 @@ def reduce_test(
     path: str = "",
     arguments: Mapping[str, str] | None = None,
     inheriting: str = "",
+    whole: bool = False,
 ) -> Script | None:
     """Reduce the test that stands at a line of a file.
 
@@ -61,6 +62,7 @@ def reduce_test(
         path: of the file, to resolve its relative imports.
         arguments: shown values of the test's parameters.
         inheriting: text of the file whose class inherited the test, when it is another.
+        whole: whether everything before the line stays, because any of it may have failed.
 
     Returns:
         None when the text is no Python or the line is in no function.
@@ -85,12 +87,32 @@ def reduce_test(
         return None
     failing = _bare(chain[0]) if len(chain) == 1 else _cut(chain)
     parameters = [arg.arg for arg in ast.walk(function.args) if isinstance(arg, ast.arg)]
-    needed = _needed(body[: body.index(chain[0])], failing, parameters)
+    before = body[: body.index(chain[0])]
+    needed = before if whole else _needed(before, failing, parameters)
     given = [
         _parameter(name, shown.get(name, ""), parts.fixture(name, cls, shown.get("self", "")))
         for name in parameters
     ]
     return _script(source, parts, [*needed, failing], given)
+
+
+def whole_test(source: str, test: str, *, path: str = "") -> Script | None:
+    """A test from its first line to its last, when it is not known where it failed.
+
+    Args:
+        source: text of its file.
+        test: its names below the file, with ``::`` between class and function.
+        path: of the file, to resolve its relative imports.
+    """
+    tree = _parsed(source)
+    node: ast.AST | None = tree
+    for name in test.partition("[")[0].split("::"):
+        inner = list(ast.iter_child_nodes(node)) if node else []
+        kinds = (ast.ClassDef, *_Function.__args__)
+        node = next((one for one in inner if isinstance(one, kinds) and one.name == name), None)
+    if not isinstance(node, _Function):
+        return None
+    return reduce_test(source, node.body[-1].lineno, path=path, whole=True)
 
 
 def _parsed(source: str) -> ast.Module | None:

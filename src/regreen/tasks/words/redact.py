@@ -16,7 +16,7 @@ from regreen.tasks.words.cleaning import Origin, Removal
 from regreen.tasks.words.passages import Passage, join, map_units, passages, sentences, tidy
 from regreen.tasks.words.telling import without_telling
 
-__all__ = ["Hidden", "redact"]
+__all__ = ["Hidden", "modules_of_tests", "redact"]
 
 _SHOWN = 200
 _SHORT_NAME = 5
@@ -61,8 +61,16 @@ class Hidden:
     """Names of hidden test functions and classes."""
     test_paths: tuple[str, ...] = ()
     """Files of the hidden tests."""
+    test_modules: tuple[str, ...] = ()
+    """Names of their modules that only tests have."""
     source_paths: tuple[str, ...] = ()
     """Files of the fix."""
+
+
+def modules_of_tests(paths: Iterable[str]) -> tuple[str, ...]:
+    """Names of modules at paths, where nothing but a file of tests is called so."""
+    form = re.compile(r"(?:^|/)(test_\w+|\w+_tests?)\.py$")
+    return tuple(dict.fromkeys(found[1] for path in paths if (found := form.search(path))))
 
 
 def redact(text: str, hidden: Hidden, origin: Origin, removed: list[Removal]) -> str:
@@ -104,10 +112,11 @@ def _code(lines: Iterable[str], hidden: Hidden, removed: list[Removal]) -> tuple
 
 
 def _in_code(line: str, hidden: Hidden, removed: list[Removal]) -> str:
-    line = _cut_names(line, hidden, removed, word="check")
+    line = _cut_names(line, hidden.tests, removed, word="check")
     line = _cut_known_hashes(line, hidden, removed)
     line = _cut(_CHANGE_URL, line, "link", removed, "...")
     line = _cut_paths(line, hidden.test_paths, removed, "example.py", phrase=False)
+    line = _cut_names(line, hidden.test_modules, removed, word="check")
     if not _FRAME.match(line):
         line = _cut_paths(line, hidden.source_paths, removed, "module.py", phrase=False)
     return line
@@ -129,7 +138,7 @@ def _unit(unit: str, hidden: Hidden, origin: Origin, removed: list[Removal]) -> 
     if not _FRAME.match(text):
         text = _cut_paths(text, hidden.test_paths, removed, "the tests", phrase=True)
         text = _cut_paths(text, hidden.source_paths, removed, "the module", phrase=True)
-    text = _cut_names(text, hidden, removed, word="a test")
+    text = _cut_names(text, (*hidden.tests, *hidden.test_modules), removed, word="a test")
     return _mended(text) if text != unit else unit
 
 
@@ -169,8 +178,8 @@ def _cut_known_hashes(text: str, hidden: Hidden, removed: list[Removal]) -> str:
     return _cut(pattern, text, "hash", removed)
 
 
-def _cut_names(text: str, hidden: Hidden, removed: list[Removal], *, word: str) -> str:
-    for name in hidden.tests:
+def _cut_names(text: str, names: Iterable[str], removed: list[Removal], *, word: str) -> str:
+    for name in names:
         pattern = re.compile(rf"`?(?<![\w.])(?:\w+\.)*{re.escape(name)}\b(?:\(\))?`?")
         plain = re.compile(rf"\b{re.escape(name)}\b")
         text = _cut(plain if word == "check" else pattern, text, "test name", removed, word)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regreen.tasks.history.change import Change
-from regreen.tasks.tell.describe import safest, symptom
+from regreen.tasks.tell.describe import Symptom, endless, safest, symptom
 from regreen.tasks.tell.fixlines import fix_lines
 from regreen.tasks.tell.leaks import changed_paths, leaks
+from regreen.tasks.tell.report import read_report
 from regreen.tasks.tell.specified import specified
 from regreen.tasks.words.cleaning import Origin, Removal, clean, clean_title
-from regreen.tasks.words.redact import Hidden, redact
+from regreen.tasks.words.redact import Hidden, modules_of_tests, redact
 from regreen.tasks.words.telling import MIN_WORDS, THIN_WORDS, information
 from regreen.tasks.words.texts import PullText
 
@@ -30,7 +31,8 @@ _MOST_MESSAGES = 12
 _MOST_CHARACTERS = 20_000
 _TEST_NAME = re.compile(r"test|spec|check", re.IGNORECASE)
 _SHORT_NAME = 5
-_ERROR = re.compile(r"^    \w*(?:Error|Exception|Warning)\b", re.MULTILINE)
+_SEEN = re.compile(r"^    (?!the check fails$|something else$)\S", re.MULTILINE)
+_ENDLESS = "time limit of one test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +85,14 @@ def statement(
         sources: texts of the files with tests, to quote code from; the reports alone without.
     """
     rules = hidden(change, pull, patch=patch, test_patch=test_patch, fail_to_pass=fail_to_pass)
-    seen = [found for message in messages if (found := symptom(message, sources))]
+    seen = _symptoms(messages, fail_to_pass, sources)
     if interface:  # a name that cannot be imported is told by the interface
         seen = [found for found in seen if found.failing]
-    leaky = _leaky(rules, fail_to_pass)
-    shown = safest(seen, name=library, key=change.commit, leaky=leaky) if seen else ""
-    shown = shown if "```" in shown or _ERROR.search(shown) else ""
+    leaky = _leaky(rules, fail_to_pass, _helpers(test_patch, patch, sources or {}))
+    shown = (
+        safest(seen, name=library, key=change.commit, leaky=leaky, runnable=True) if seen else ""
+    )
+    shown = shown if "```" in shown or _SEEN.search(shown) else ""
     removed: list[Removal] = []
     source: Source = "symptom"
     issues, supplemented = 0, False
@@ -114,6 +118,21 @@ def statement(
     )
 
 
+def _symptoms(
+    messages: Sequence[str], tests: Sequence[str], sources: Mapping[str, str] | None
+) -> list[Symptom]:
+    """What the reports show; which test ran into its limit is known when every test has one."""
+    paired = len(messages) == len(tests) and all(
+        message == _ENDLESS or read_report(message) for message in messages
+    )
+    names = tests if paired else [""] * len(messages)
+    found = [
+        endless(name, sources or {}) if message == _ENDLESS else symptom(message, sources)
+        for message, name in zip(messages, names, strict=True)
+    ]
+    return [one for one in found if one]
+
+
 def hidden(
     change: Change,
     pull: PullText | None,
@@ -135,6 +154,7 @@ def hidden(
         number=change.number,
         tests=tuple(sorted((n for n in names if _TEST_NAME.search(n)), key=len, reverse=True)),
         test_paths=tuple(test_paths),
+        test_modules=modules_of_tests(test_paths),
         source_paths=tuple(path for path in changed_paths(patch) if path not in test_paths),
     )
 
@@ -234,11 +254,37 @@ def _shortened(text: str) -> str:
     return text[:_MOST_CHARACTERS].rpartition("\n")[0] + "\n\n[...]"
 
 
-def _leaky(rules: Hidden, fail_to_pass: Iterable[str]) -> Callable[[str], bool]:
+def _helpers(test_patch: str, patch: str, sources: Mapping[str, str]) -> tuple[str, ...]:
+    """What files of tests define for themselves and the code does not."""
+    form = r"^{}(?:async\s+)?(?:def|class)\s+(\w+)"
+    own = re.findall(form.format(r"\+"), test_patch, re.MULTILINE)
+    own += [name for text in sources.values() for name in re.findall(form.format(""), text, re.M)]
+    public = set(re.findall(r"\w+", patch))
+    return tuple(
+        name for name in dict.fromkeys(own) if len(name) >= _SHORT_NAME - 1 and name not in public
+    )
+
+
+def _leaky(
+    rules: Hidden, fail_to_pass: Iterable[str], helpers: Iterable[str]
+) -> Callable[[str], bool]:
     """Whether a symptom gives something away, as for injected tasks."""
     tests, paths = tuple(fail_to_pass), (*rules.source_paths, *rules.test_paths)
+    names = (*rules.test_modules, *helpers)
 
     def leaky(text: str) -> bool:
-        return bool(leaks(text, tests=tests, paths=paths, secrets=())) or rules.fix.shown_by(text)
+        return (
+            bool(leaks(text, tests=tests, paths=paths, secrets=()))
+            or rules.fix.shown_by(text)
+            or any(_told_of(name, text) for name in names)
+        )
 
     return leaky
+
+
+def _told_of(name: str, text: str) -> bool:
+    """Whether a text names something that it does not define itself."""
+    word = re.escape(name)
+    return bool(re.search(rf"\b{word}\b", text)) and not re.search(
+        rf"\b(?:def|class) {word}\b", text
+    )
