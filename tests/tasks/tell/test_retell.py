@@ -227,6 +227,11 @@ def test_of_a_mined_text_the_model_may_keep_what_the_rules_had_kept():
     assert faults(kept, MINED) == []
     assert "a line of the fix" in faults(kept, task())
     assert "a line of the fix" in faults("Write `return items.pop(0)`.", MINED)
+    short = MINED.model_copy(
+        update={"patch": MINED.patch.replace("return items.pop(0)", "return -x")}
+    )
+    assert "a line of the fix" in faults("Write `return -x`.", short)
+    assert "a line of the fix" not in faults("Write return -x where it stands.", short)
     assert "path tests/test_bag.py" in faults("See tests/test_bag.py", MINED)
 
 

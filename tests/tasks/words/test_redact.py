@@ -182,3 +182,44 @@ def test_no_text_keeps_a_line_of_the_fix(parts: list[str]) -> None:
     text, _ = cut(" ".join(parts))
     squeezed = re.sub(r"\s", "", text)
     assert not [line for line in HIDDEN.fix.added if line in squeezed]
+
+
+SHORT = """\
+diff --git a/bag/core.py b/bag/core.py
+--- a/bag/core.py
++++ b/bag/core.py
+@@ -1,2 +1,6 @@
+ def turn(x):
+-    return x
++    else:
++        return -x
++        x
++        -1
+"""
+
+
+@pytest.mark.parametrize(
+    "quote",
+    ["`return -x` is all.", "``return  -x`` is all.", "```python\nreturn -x\n```", "    return -x"],
+)
+def test_a_short_line_of_the_fix_goes_when_it_is_quoted_alone(quote: str) -> None:
+    hidden = Hidden(fix=fix_lines(SHORT))
+    removed: list[Removal] = []
+    assert redact(f"It has the wrong sign.\n\n{quote}", hidden, "issue", removed) == (
+        "It has the wrong sign."
+    )
+    assert [one.kind for one in removed] == ["fix line"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The `x` comes back with `-1`, and `else:` too.",
+        "`return x` is what stands there.",
+        "```python\nx\n```",
+        "A return -x is one of many.",
+        "```python\nprint(turn(1))\nreturn -x\n```",
+    ],
+)
+def test_names_and_values_and_longer_code_stay(text: str) -> None:
+    assert redact(text, Hidden(fix=fix_lines(SHORT)), "issue", []) == text

@@ -140,7 +140,7 @@ def test_a_merge_with_a_thin_title_tells_what_was_merged_but_for_chores() -> Non
         )
     )
     assert made.text == (
-        "Bag work\n\n- take accepts tuples\n- Take gives the first item\n"
+        "Bag work\n\n- take accepts tuples\n- take gives the first item\n"
         "- Leave keeps the last item\n"
     )
 
@@ -154,7 +154,7 @@ def test_a_commit_that_says_nothing_gives_way_to_the_symptom() -> None:
 
 def test_a_thin_commit_is_followed_by_the_symptom() -> None:
     made = told(change("take accepts tuples"), messages=(MESSAGE,))
-    assert made.text.startswith("Take accepts tuples\n\nbag: ")
+    assert made.text.startswith("take accepts tuples\n\nbag: ")
     assert "take((1, 2))" in made.text
     assert (made.source, made.supplemented) == ("commit", True)
 
@@ -289,5 +289,22 @@ def test_a_test_that_never_ended_and_cannot_be_quoted_is_told_without_code() -> 
 
 
 def test_reports_that_may_belong_to_another_test_lend_an_endless_one_no_code() -> None:
-    made = told(change("fix tests"), messages=(ENDLESS, MESSAGE))
-    assert "come back" not in made.text or "a call does not come back" in made.text
+    made = told(change("fix tests"), messages=(ENDLESS, ENDLESS))
+    assert "a call does not come back" in made.text
+    assert "```" not in made.text
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("take accepts tuples of any length (#14)", "take accepts tuples of any length"),
+        ("fix: take accepts tuples of any length", "take accepts tuples of any length"),
+        ("items of any kind are accepted by it", "items of any kind are accepted by it"),
+        ("first items are lost when tuples come", "First items are lost when tuples come"),
+        ("import of tuples is broken for good", "Import of tuples is broken for good"),
+        ("pop: second item of any tuple comes", "pop: second item of any tuple comes"),
+        ("`leave` works with no tuples at all", "`leave` works with no tuples at all"),
+    ],
+)
+def test_a_name_of_the_code_keeps_its_case_at_the_start_of_a_title(title: str, shown: str) -> None:
+    assert told(change(title)).text == f"{shown}\n"

@@ -7,6 +7,7 @@ old text already: who quotes those gives nothing away.
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 import textwrap
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ __all__ = ["FixLines", "fix_lines", "is_prose"]
 
 _DISTINCTIVE = 12
 _PIECE = 16
+_KEYWORDS = frozenset((*keyword.kwlist, "match", "case", "type"))
 _PROSE_FILES = re.compile(
     r"\.(?:md|rst|txt|html?|adoc|po|pot|csv|json|lock)$|(?:^|/)(?:docs?|changes|news)[./]"
     r"|(?:^|/)(?:AUTHORS|CHANGE\w*|HISTORY|NEWS|README|LICENSE|COPYING)\b",
     re.IGNORECASE,
 )
 _CODE = re.compile(r"\w\(|\w\[|\w=|=\s|[=<>!]=|[:,\\({\[]$|^[)\]}]|\w\.\w+\b.*[()=]|\byield\b|->")
+_SPAN = re.compile(r"(`+)(?:(?<=```)\w*\n)?(.+?)\1", re.DOTALL)
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|#.*")
 _SIGNATURE = re.compile(r"^(?:async)?(?:def\w+\(|class\w+[(:])")
 
 
@@ -32,6 +36,10 @@ class FixLines:
     """Distinctive lines of code, spaces taken out."""
     before: str = ""
     """Context and removed lines, spaces taken out, joined."""
+    short: frozenset[str] = frozenset()
+    """Lines too short to be known in running text, known where they are quoted alone."""
+    names: frozenset[str] = frozenset()
+    """Identifiers of the code that the patch shows, removed lines and context included."""
 
     def shown_by(self, text: str) -> bool:
         """Whether a text holds one of the lines, whatever its spaces."""
@@ -59,11 +67,22 @@ class FixLines:
             return False
         return any(text in line for line in self.added if not _SIGNATURE.match(line))
 
+    def quoted(self, code: str) -> bool:
+        """Whether code is all of one of the lines, however short, or several of them."""
+        rows = [_squeezed(line) for line in code.splitlines() if line.strip()]
+        known = self.added | self.short
+        return bool(rows) and (all(row in known for row in rows) or "".join(rows) in known)
+
+    def quoted_in(self, text: str) -> bool:
+        """Whether one of the lines stands in backticks of its own."""
+        return any(self.quoted(found[2]) for found in _SPAN.finditer(text))
+
 
 def fix_lines(patch: str) -> FixLines:
     """Read a patch; files of prose and data that it touches do not count."""
     added: list[str] = []
     before: list[str] = []
+    names: set[str] = set()
     inside = counted = False
     for line in patch.splitlines():
         if line.startswith("diff --git "):
@@ -74,11 +93,14 @@ def fix_lines(patch: str) -> FixLines:
             added.append(line[1:])
         elif inside and counted and line[:1] in ("-", " "):
             before.append(_squeezed(line[1:]))
+        if inside and counted and _is_code(line[1:]):
+            names |= set(re.findall(r"[^\W\d]\w*", _QUOTED.sub(" ", line[1:])))
     old = "\n".join(before)
     known = set(before)
-    found = {_squeezed(line) for line in added if _is_code(line)}
-    kept = {line for line in found if len(line) >= _DISTINCTIVE and line not in known}
-    return FixLines(frozenset(kept), old)
+    code = [line.strip() for line in added if _is_code(line) and _squeezed(line) not in known]
+    kept = {text for line in code if len(text := _squeezed(line)) >= _DISTINCTIVE}
+    short = {_squeezed(line) for line in code if not _is_plain(line)} - kept
+    return FixLines(frozenset(kept), old, frozenset(short), frozenset(names - _KEYWORDS))
 
 
 def is_prose(path: str) -> bool:
@@ -104,6 +126,18 @@ def _is_code(line: str) -> bool:
             continue
         return not _is_words(tree)
     return bool(_CODE.search(bare))
+
+
+def _is_plain(line: str) -> bool:
+    """Whether a line is only a name, a value, a mark or a word of the language."""
+    text = line.rstrip(",: ")
+    if not re.search(r"\w", text) or re.fullmatch(r"[\w.]+", text):
+        return True
+    try:
+        ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def _is_words(tree: ast.Module) -> bool:

@@ -110,7 +110,8 @@ def faults(text: str, task: Task) -> list[str]:
     if task.source in _REAL:
         known = _given_away(allowed, task)
         found = [one for one in found if one not in known]
-        if fix_lines(task.patch).shown_by(text):
+        fix = fix_lines(task.patch)
+        if fix.shown_by(text) or (fix.quoted_in(text) and not fix.quoted_in(allowed)):
             found.append("a line of the fix")
     found += [
         what

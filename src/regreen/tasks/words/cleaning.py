@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -98,15 +98,22 @@ def clean(text: str, origin: Origin, removed: list[Removal]) -> str:
     return tidy(_without_sections(join(done), _DROPPED[origin], removed))
 
 
-def clean_title(title: str, removed: list[Removal]) -> str:
-    """A title or first line without number, marks and prefixes."""
+def clean_title(title: str, removed: list[Removal], names: Collection[str] = frozenset()) -> str:
+    """A title or first line without number, marks and prefixes, and with a capital.
+
+    Args:
+        title: as it was written.
+        removed: told what was cut.
+        names: identifiers, which keep their case at its start.
+    """
     text = _drop(_MARK, " ".join(_CONTROL.sub("", title).split()), "boilerplate", removed)
     text = re.sub(r"^Merge (?:pull request|branch|PR|remote)\b.*", "", text)
     text = re.sub(r"\s*\((?:PR |GH-?|bug |issue )?#?\d+\)\s*$", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^(?:\[(?:WIP|MRG(?:\+\d)?|RFC|BUG|ENH|FIX|RDY|READY)\]\s*)+", "", text)
     text = re.sub(r"^\w{1,10}(?:\([\w., /-]+\))?!?:\s+(?=\S)", _kind_prefix, text)
     text = text.strip(" \t-:")
-    return text[:1].upper() + text[1:] if re.match(r"[a-z]+\s", text) else text
+    first = re.match(r"([a-z]+)\s", text)
+    return text[:1].upper() + text[1:] if first and first[1] not in names else text
 
 
 def _kind_prefix(found: re.Match[str]) -> str:

@@ -65,6 +65,8 @@ class Hidden:
     """Names of their modules that only tests have."""
     source_paths: tuple[str, ...] = ()
     """Files of the fix."""
+    names: frozenset[str] = frozenset()
+    """Identifiers that the fix or the tests use, which keep their case."""
 
 
 def modules_of_tests(paths: Iterable[str]) -> tuple[str, ...]:
@@ -104,6 +106,9 @@ def _code(lines: Iterable[str], hidden: Hidden, removed: list[Removal]) -> tuple
     rows = list(lines)
     leaking = [line for line in rows if hidden.fix.shown_by(line) or hidden.fix.piece(line)]
     removed += [Removal(kind="fix line", text=line.strip()[:_SHOWN]) for line in leaking]
+    if not leaking and hidden.fix.quoted("\n".join(rows)):
+        removed.append(Removal(kind="fix line", text=" ".join(rows).strip()[:_SHOWN]))
+        return ()
     filled = sum(bool(line.strip()) for line in rows)
     if leaking and 2 * len(leaking) >= filled:
         return ()
@@ -151,8 +156,8 @@ def _without_fix(unit: str, fix: FixLines, removed: list[Removal]) -> str:
     """A paragraph without the sentences that quote the fix."""
     kept = []
     for sentence in sentences(unit):
-        spans = re.findall(r"(`+)(.+?)\1", sentence, re.DOTALL)
-        if fix.shown_by(sentence) or any(fix.piece(span) for _, span in spans):
+        spans = [span for _, span in re.findall(r"(`+)(.+?)\1", sentence, re.DOTALL)]
+        if fix.shown_by(sentence) or any(fix.piece(span) or fix.quoted(span) for span in spans):
             removed.append(Removal(kind="fix line", text=" ".join(sentence.split())[:_SHOWN]))
             continue
         kept.append(sentence)

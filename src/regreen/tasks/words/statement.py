@@ -148,8 +148,10 @@ def hidden(
     ]
     names = [one for one in dict.fromkeys((*parts, *named)) if len(one) >= _SHORT_NAME]
     test_paths = [path for path in changed_paths(test_patch) if path.rpartition("/")[2]]
+    fix = fix_lines(patch)
     return Hidden(
-        fix=fix_lines(patch),
+        fix=fix,
+        names=fix.names | fix_lines(test_patch).names,
         commits=(change.commit, change.base, *(pull.commits if pull else ())),
         number=change.number,
         tests=tuple(sorted((n for n in names if _TEST_NAME.search(n)), key=len, reverse=True)),
@@ -226,7 +228,7 @@ def _words(text: str) -> str:
 def _told(part: _Part, rules: Hidden, removed: list[Removal]) -> str:
     """Title and body of one text, cleaned and without leaks."""
     title, body, origin = part
-    head = redact(clean_title(title, removed), rules, origin, removed)
+    head = redact(clean_title(title, removed, rules.names), rules, origin, removed)
     head = head if origin == "issue" or information(head) else ""
     text = redact(_bullets(clean(body, origin, removed), origin), rules, origin, removed)
     if text and _words(head) == _words(text.split("\n")[0]):
