@@ -8,6 +8,7 @@ import pytest
 
 from regreen.core.task import Environment, Task, Validation
 from regreen.tasks.labels.quality import CODES, rate
+from regreen.tasks.tell.describe import Symptom, describe
 
 PATCH = """\
 diff --git a/bag/core.py b/bag/core.py
@@ -173,3 +174,57 @@ def test_a_test_changed_inside_a_class_counts_as_changed() -> None:
     patch = TEST_PATCH.replace("+def test_take():\n", " def test_take(self):\n")
     two = ("tests/test_bag.py::TestBag::test_take[a]", "tests/test_bag.py::TestBag::test_take[b]")
     assert rate(task(test_patch=patch, FAIL_TO_PASS=two)).tests == "aligned"
+
+
+@pytest.mark.parametrize(
+    ("created", "as_of", "label"),
+    [
+        ("2018-12-31", "2021-01-01", "adapted"),
+        ("2018-12-31T23:00:00Z", "2020-12-30", "faithful"),
+        ("2018-01-01", "2020-12-31", "adapted"),
+        ("2018-12-31", "2020-01-01", "faithful"),
+        ("some day", "2021-01-01", "faithful"),
+    ],
+)
+def test_two_years_are_counted_in_days(created: str, as_of: str, label: str) -> None:
+    built = BUILT.model_copy(update={"as_of": as_of})
+    assert rate(task(created_at=created, environment=built)).environment == label
+
+
+ERROR = ("KeyError: 'it is not there, and nobody can tell why'",)
+
+
+@pytest.mark.parametrize(
+    ("item", "label"),
+    [
+        (Symptom(failing="", observed=("assert 'a' == 'A'",)), "thin"),
+        (Symptom(failing="", observed=("'a' == 'A'", "- A", "+ a", "+ b", "+ c")), "thin"),
+        (Symptom(failing="'a' == 'A'", condition=True, observed=("'a' == 'A'",)), "thin"),
+        (Symptom(failing="", observed=ERROR, error="KeyError"), "thin"),
+    ],
+)
+def test_a_statement_that_names_nothing_is_ambiguous(item: Symptom, label: str) -> None:
+    quality = rate(task(problem_statement=describe([item], name="bag", key="1")))
+    assert "B4" in quality.codes
+    assert quality.statement == label
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Symptom(failing="take([1]) == 2", condition=True, observed=("1 == 2",)),
+        Symptom(failing="", observed=("1 == 2", "where 1 = take([1])")),
+        Symptom(failing="", observed=("BadBag: it is full",), error="BadBag"),
+        Symptom(failing="", observed=("AttributeError: 'Bag' object has no attribute 'a'",)),
+    ],
+)
+def test_a_statement_that_names_what_misbehaves_is_not(item: Symptom) -> None:
+    quality = rate(task(problem_statement=describe([item], name="bag", key="1")))
+    assert (quality.codes, quality.statement) == ((), "clear")
+
+
+def test_an_opening_with_nothing_after_it_is_empty() -> None:
+    for text in ("bag: I get a wrong result here:\n", "I get a wrong result here:\n"):
+        quality = rate(task(problem_statement=text))
+        assert (quality.code, quality.statement) == ("B4", "empty")
+    assert rate(task(problem_statement="assert 'a' == 'A'\n" * 9)).code == "B4"

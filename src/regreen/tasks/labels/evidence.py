@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import keyword
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from regreen.core.task import Task
+from regreen.tasks.tell.describe import PHRASES
 from regreen.tasks.tell.specified import unspecified
-from regreen.tasks.words.passages import passages
+from regreen.tasks.words.passages import Passage, passages
+from regreen.tasks.words.telling import information
 
 __all__ = ["Evidence", "added", "defined", "strings"]
+
+_PHRASES = re.compile("|".join(map(re.escape, PHRASES)))
+_COMMON = frozenset((*dir(builtins), *keyword.kwlist))
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,20 @@ class Evidence:
         return any(part.code for part in passages(self.statement))
 
     @cached_property
+    def own_words(self) -> str:
+        """The statement without the phrases that statements made by rules share."""
+        text = re.sub(rf"^[\w.-]+: (?={_PHRASES.pattern})", "", self.statement, flags=re.MULTILINE)
+        return _PHRASES.sub("", text)
+
+    @cached_property
+    def said(self) -> int:
+        """Words of it that mean something; code and output that name nothing mean nothing."""
+        parts = passages(self.own_words)
+        if any(_names_something(part) for part in parts if part.code):
+            return information(self.statement)
+        return information("\n".join(line for p in parts if not p.code for line in p.lines))
+
+    @cached_property
     def test_lines(self) -> list[str]:
         """Lines that the test patch adds."""
         return added(self.task.test_patch)
@@ -59,6 +80,18 @@ class Evidence:
         """Whether more than half of several failing tests were there before."""
         total = len(self.functions)
         return total > 1 and 2 * list(self.functions.values()).count(False) > total
+
+
+def _names_something(part: Passage) -> bool:
+    """Whether code or output has a name of its own: neither a word of the language nor built in."""
+    text = re.sub(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|#.*", " ", "\n".join(part.lines))
+    if not part.fence and not re.search(r"^\s*(?:>>>|Traceback)", text):
+        found = re.findall(r"([^\W\d]\w*)\(|^\s*(?:\w+\.)*([A-Z]\w*)(?::|$)", text, re.MULTILINE)
+        names = {name for one in found for name in one if name}
+        told = re.search(r"has no attribute|object is not|unexpected keyword", text)
+    else:
+        names, told = set(re.findall(r"[^\W\d]\w*", text)), None
+    return bool(told or names - _COMMON)
 
 
 def added(patch: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import date
 
 from regreen.core.task import Environment, Quality, Task
 from regreen.grading.patch import patch_paths
@@ -32,7 +33,7 @@ CODES = {
 """Code -> what it names."""
 
 _BROAD = 20
-_LATE = 2  # years
+_LATE = 2 * 365.25  # days
 _EMPTY = "documented behaviour no longer holds"
 _LINK = re.compile(r"https?://[^\s<>()\[\]]+")
 _IMAGE = re.compile(r"!\[[^\]]*\]\(|<img\b|\.(?:png|jpe?g|gif|svg|mp4)\b", re.IGNORECASE)
@@ -78,9 +79,9 @@ def rate(task: Task, *, issues: int = 0) -> Quality:
 
 
 def _statement(seen: Evidence) -> str:
-    if _EMPTY in seen.statement or not information(seen.statement):
+    if _EMPTY in seen.statement or not information(seen.own_words):
         return "empty"
-    return "clear" if information(seen.statement) >= THIN_WORDS else "thin"
+    return "clear" if seen.said >= THIN_WORDS else "thin"
 
 
 def _tests(seen: Evidence, *, coupled: bool) -> str:
@@ -96,7 +97,7 @@ def _environment(task: Task) -> str:
     near = len(task.FAIL_TO_PASS) + len(task.PASS_TO_PASS)
     if proved and len(proved.flaky) * 10 > near:
         return "partial"
-    late = built is not None and _years(built, task.created_at) > _LATE
+    late = built is not None and _days(built, task.created_at) > _LATE
     return "adapted" if built and (late or _adapted(built)) else "faithful"
 
 
@@ -106,10 +107,13 @@ def _adapted(built: Environment) -> bool:
     return bool(built.options) or "," in strategy or bool(re.search(r"shim|adapted", built.rung))
 
 
-def _years(built: Environment, created: str) -> int:
-    """Years by which the environment's packages may be younger than the change."""
-    dates = [found[0] for one in (created, built.as_of) if (found := re.match(r"\d{4}", one))]
-    return int(dates[1]) - int(dates[0]) if len(dates) == 2 else 0
+def _days(built: Environment, created: str) -> int:
+    """Days by which the environment's packages may be younger than the change."""
+    try:
+        made, changed = (date.fromisoformat(one[:10]) for one in (built.as_of, created))
+    except ValueError:
+        return 0
+    return (made - changed).days
 
 
 def _suite_coupling(seen: Evidence) -> str:
@@ -143,7 +147,7 @@ def _external(seen: Evidence) -> str:
 
 
 def _ambiguous(seen: Evidence) -> str:
-    said = information(seen.statement)
+    said = seen.said
     if said >= THIN_WORDS and _EMPTY not in seen.statement:
         return ""
     return f"{said} words of it mean something"
