@@ -85,3 +85,19 @@ def test_it_lies_over_the_environment_and_nothing_else(adaptation):
     assert [one.lowers for one in made.mounts] == [(tree,), (adaptation.shim.path, env)]
     assert made.env["A"] == "1"
     assert f"{ENV}/neutral.ini" in made.env["PYTEST_ADDOPTS"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ("[pytest]\naddopts = -q -m 'not stress' --cov=lib -k fast\n",
+         ("-m", "not stress", "-k", "fast")),
+        ("[pytest]\naddopts = --ignore=tests/slow --deselect tests/a.py::b --strict\n",
+         ("--ignore=tests/slow", "--deselect", "tests/a.py::b")),
+        ("[pytest]\naddopts = -m 'never closed\n", ()),
+        ("[pytest]\n", ()),
+    ],
+)  # fmt: skip
+def test_tests_that_the_settings_leave_out_stay_out(adaptation, tmp_path, settings, kept):
+    (tmp_path / "pytest.ini").write_text(settings)
+    assert Adaptation.of(adaptation.shim, tmp_path).options == (*adaptation.options, *kept)

@@ -175,7 +175,8 @@ async def _build(
             missing = await add_missing(builder, tree, suite, note, own=own)
             changes = _changes(await builder.box.snapshot(TESTBED, store), checkout.tree, store)
             quiet = _quiet(staged, (*((changes,) if changes else ()), checkout.tree), interpreter)
-            adapted = Adaptation(shim_layer(interpreter, store)).over(quiet) if adaptable else None
+            shim = shim_layer(interpreter, store)
+            adapted = Adaptation.of(shim, tree).over(quiet) if adaptable else None
             collector = Collector(provider, store, suite, quiet, adapted)
             collection = await settle_runner(builder, collector, tree=tree, own=own, note=note)
             frozen = await builder.freeze()

@@ -6,18 +6,23 @@ nothing more. The layer lies over an environment, in the agent's box as in the j
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from regreen.grading.place import ENV
 from regreen.sandbox.base import BoxSpec
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.interpreters import Interpreter
+from regreen.tasks.repo.discovery import pytest_options
+from regreen.tasks.repo.project import Project
 
 __all__ = ["Adaptation", "shim_layer"]
 
 _NEUTRAL = ("-c", f"{ENV}/neutral.ini", "--rootdir=/testbed")
+_CHOICE = re.compile(r"-[mk]|--(?:ignore|ignore-glob|deselect)")
 
 _OLDEST = (3, 4)
 """Before it no finder knows specs, and nothing had left the standard library yet."""
@@ -152,6 +157,11 @@ class Adaptation:
     options: tuple[str, ...] = _NEUTRAL
     """Options of pytest that set the project's own settings aside."""
 
+    @classmethod
+    def of(cls, shim: Layer, tree: Path) -> Adaptation:
+        """For a tree: which tests its settings leave out stays, for these may run for hours."""
+        return cls(shim, (*_NEUTRAL, *_choice(Project(tree))))
+
     def over(self, spec: BoxSpec) -> BoxSpec:
         """A box's description with the adaptation in it."""
         mounts = tuple(
@@ -161,6 +171,22 @@ class Adaptation:
         return replace(
             spec, mounts=mounts, env={**spec.env, "PYTEST_ADDOPTS": shlex.join(self.options)}
         )
+
+
+def _choice(project: Project) -> tuple[str, ...]:
+    """The words of a project's ``addopts`` that choose tests."""
+    added = pytest_options(project)[0].get("addopts", "")
+    try:
+        words = added if isinstance(added, list) else shlex.split(str(added))
+    except ValueError:
+        return ()
+    found: list[str] = []
+    rest = iter(map(str, words))
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if _CHOICE.fullmatch(name):
+            found += [word] if equals else [word, next(rest, "")]
+    return tuple(found)
 
 
 def shim_layer(interpreter: Interpreter, store: LayerStore) -> Layer:

@@ -203,7 +203,7 @@ class Grounds:
         shim = None
         if rung.adapted or (built.adapted and not key.shared):
             shim = shim_layer(rung.interpreter, self.store)
-        options = Adaptation(shim).options if shim else ()
+        options = Adaptation.of(shim, checkout.tree.path).options if shim else ()
         tools = await build_tools(
             store=self.store, provider=self.provider, python=str(rung.interpreter.path)
         )
