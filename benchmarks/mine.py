@@ -89,7 +89,7 @@ def mined(repository: Path, name: str, commits: list[str], out: Path, interprete
     entries = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
     costs: Counter[str] = Counter()
     for one in entries:
-        costs[one["reason"] or "verified"] += one.get("cpu_seconds") or 0.0
+        costs[one.get("reason") or "verified"] += one.get("cpu_seconds") or 0.0
     own = f"python {sys.version_info.major}.{sys.version_info.minor}"
     decided = [one.get("rungs", [""])[-1] for one in entries if one["status"] == "verified"]
     # the ladder begins with the running Python, so what it decides is what it would do alone
