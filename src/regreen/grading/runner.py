@@ -231,7 +231,8 @@ class _Collector:
         elif event == "finished":
             self.status = row["status"]
         elif event == "done":
-            self.problem, self.cpu, self.forged = row["problem"], row["cpu"], row["forged"]
+            self.problem, self.cpu = _printable(row["problem"]), row["cpu"]
+            self.forged = row["forged"]
             return True
         return False
 

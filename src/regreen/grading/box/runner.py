@@ -230,11 +230,6 @@ def understood(line: bytes) -> dict[str, Any] | None:
     return dict(row)
 
 
-def printable(text: str) -> str:
-    """Without half characters, which no file or terminal takes."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def plain(value: Any, depth: int = 0) -> bool:
     """Whether a field holds texts, finite numbers, lists of them, and nothing else."""
     if isinstance(value, dict):
@@ -257,7 +252,7 @@ def note(row: dict[str, Any], state: dict[str, Any]) -> str:
     elif event == "collected":
         state["planned"] = row["ids"]
     elif event == "broken":
-        state["problem"] = printable(row["message"][:PROBLEM_LIMIT])
+        state["problem"] = row["message"][:PROBLEM_LIMIT]
     elif event == "finished":
         state["finished"], state["status"] = True, row["status"]
     return event
