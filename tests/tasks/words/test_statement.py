@@ -185,6 +185,15 @@ def test_hashes_of_the_change_go_wherever_they_stand() -> None:
     assert made.cuts() == {"hash": 1}
 
 
+@pytest.mark.parametrize(
+    "pointing",
+    ["See {} for details.", "Please see also {} for more information.", "Refer to {}.", "See {}"],
+)
+def test_a_sentence_that_only_pointed_at_a_hash_goes_with_it(pointing: str) -> None:
+    made = told(change(), Pull(issues=(Issue(body=f"{LONG} {pointing.format('9f8e7d6c5b')}"),)))
+    assert made.text.endswith(f"{LONG}\n")
+
+
 def test_hints_are_cut_by_the_same_rules() -> None:
     made = told(change(LONG), Pull(hints="Try `list(items).pop(0)`. It also fails for sets."))
     assert made.hints == "It also fails for sets."

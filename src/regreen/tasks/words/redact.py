@@ -20,6 +20,12 @@ __all__ = ["Hidden", "modules_of_tests", "redact"]
 
 _SHOWN = 200
 _SHORT_NAME = 5
+_AIMLESS = re.compile(
+    r"\s*(?:please\s+)?(?:see|cf\.?|refer to|compare)(?:\s+also)?(?:\s+for\s+(?:the\s+|more\s+)?"
+    r"(?:details?|information|context|background|reasons?|discussion|rationale))?[\s.:,;]*",
+    re.IGNORECASE,
+).fullmatch
+"""A sentence that has lost what it points at."""
 _REFERENCE = r"(?:[\w.-]+/[\w.-]+)?(?:#|GH-|gh-|!)\d+"
 _HOST = r"https?://[^\s<>()\[\]]*"
 _CHANGE_URL = re.compile(
@@ -219,6 +225,7 @@ def _mended(text: str) -> str:
     text = re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
     text = re.sub(r"[ \t]+([.,;:!?])(?=\s|$)", r"\1", text)
     text = re.sub(r"(?:^|(?<=[.!?]))[ \t]*[.,;:]+(?=\s|$)", "", text).strip(" \t")
+    text = "".join(one for one in sentences(text) if not _AIMLESS(one)).rstrip(" \t")
     text = re.sub(r"\s+[-:,;(]+$", "", text)
     text = re.sub(r"(?:,?\s+(?:see|in|at|by|from|via|cf|says))+(?=\W*$)", "", text)
     return text if re.search(r"[^\W\d_]{2}", text) else ""
