@@ -245,7 +245,9 @@ def _write_dockerfile(repository: Repository, target: Path) -> None:
     text = dockerfile(
         environment,
         files=added_files([built.env]),
-        variables=version_variables(Project(checkout.tree.path), checkout.name, checkout.version),
+        variables=version_variables(
+            Project(checkout.tree.path), checkout.name, checkout.version, date=built.as_of
+        ),
         apt=built_here(built.env.path, built.build.path if built.build else None),
     )
     write_text(target, text)

@@ -306,12 +306,19 @@ def test_no_date_is_earlier_than_the_interpreter() -> None:
     assert as_of(DATE, python) == datetime(2025, 6, 2, tzinfo=UTC)
 
 
-def test_only_hatch_vcs_gets_the_general_version_variable(tmp_path: Path) -> None:
-    general = "SETUPTOOLS_SCM_PRETEND_VERSION"
-    assert general not in version_variables(Project(tmp_path), "a.b-c", "1.0")
-    assert version_variables(Project(tmp_path), "a.b-c", "1.0")[f"{general}_FOR_A_B_C"] == "1.0"
+def test_the_general_version_variable_is_for_those_that_know_no_other(tmp_path: Path) -> None:
+    general, project = "SETUPTOOLS_SCM_PRETEND_VERSION", Project(tmp_path)
+    assert general not in version_variables(project, "a.b-c", "1.0", date="2020-01-01")
+    found = version_variables(project, "a.b-c", "1.0", date="2020-01-01")
+    assert found[f"{general}_FOR_A_B_C"] == "1.0"
+    (tmp_path / "setup.py").write_text(
+        "setup(use_scm_version=1, setup_requires=['setuptools-scm'])"
+    )
+    project = Project(tmp_path)
+    assert general not in version_variables(project, "a", "1.0", date="2022-01-01")
+    assert version_variables(project, "a", "1.0", date="2020-01-01")[general] == "1.0"
     (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = ["hatch-vcs"]\n')
-    assert version_variables(Project(tmp_path), "a", "1.0")[general] == "1.0"
+    assert version_variables(Project(tmp_path), "a", "1.0", date="2022-01-01")[general] == "1.0"
 
 
 def test_settling_follows_no_link(tmp_path: Path) -> None:

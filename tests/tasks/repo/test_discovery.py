@@ -55,6 +55,12 @@ def write(root: Path, files: dict[str, str]) -> Path:
             ("spec",),
             "noxfile.py",
         ),
+        (
+            {"tox.ini": "[testenv]\ncommands = py.test --cov lib --ignore other -c tox.ini spec\n"},
+            ("spec",),
+            "commands in tox.ini [testenv]",
+        ),
+        ({"tox.ini": "[testenv]\ncommands = py.test --cov lib\n"}, ("tests",), "layout"),
         ({"Makefile": "test:\n\tpython -m pytest --tb short spec\n"}, ("spec",), "Makefile"),
         ({"pytest.ini": "[pytest]\ntestpaths = gone\n"}, ("tests",), "layout"),
         ({"pytest.ini": "[pytest]\ntestpaths = ../.. /etc\n"}, ("tests",), "layout"),
@@ -64,7 +70,8 @@ def write(root: Path, files: dict[str, str]) -> Path:
 def test_the_first_file_that_names_something_there_wins(
     tmp_path: Path, files: dict[str, str], args: tuple[str, ...], found_in: str
 ) -> None:
-    write(tmp_path, {"tests/test_a.py": TEST, "spec/test_b.py": TEST} | files)
+    there = {"tests/test_a.py": TEST, "spec/test_b.py": TEST, "lib/a.py": "", "other/b.py": ""}
+    write(tmp_path, there | files)
     command = test_arguments(tmp_path)
     assert (command.args, command.found_in) == (args, found_in)
 

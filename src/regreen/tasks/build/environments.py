@@ -28,7 +28,7 @@ from regreen.tasks.build.interpreters import Interpreter, as_of, find_interprete
 from regreen.tasks.build.rungs import climb, version_variables
 from regreen.tasks.build.settle import keep_changes, settle_environment
 from regreen.tasks.build.shims import Adaptation, shim_layer
-from regreen.tasks.build.suitable import add_missing, settle_runner
+from regreen.tasks.build.suitable import add_missing, lacking, settle_runner
 from regreen.tasks.repo.discovery import Suite, find_suite
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.sources import Checkout
@@ -38,7 +38,7 @@ __all__ = ["TOOLS", "BuiltEnvironment", "build", "build_tools"]
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
 _OLDER_TOOLS = ("coverage==7.10.7", "time-machine==2.19.0")
 """The last for Python 3.9, the oldest that the test runner itself runs in, and 3.10."""
-_SCHEMA = "regreen.environment:10"
+_SCHEMA = "regreen.environment:11"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,8 @@ class BuiltEnvironment:
     """What was compiled of the tree while its suite was collected."""
     notes: tuple[str, ...]
     """What a person should know: packages that could not be had, errors of collection."""
+    lacks: tuple[str, ...] = ()
+    """Modules that collecting the suite asked for and that could not be had."""
     seconds: float
     """Wall seconds of the build; of an earlier one when the environment was cached."""
 
@@ -152,7 +154,7 @@ async def _build(
         target=staged,
         cache=scratch_cache(store.root, own),
         interpreter=interpreter,
-        env=version_variables(Project(tree), own, checkout.version),
+        env=version_variables(Project(tree), own, checkout.version, date=date),
     )
     try:
         async with open_builder(
@@ -201,6 +203,7 @@ async def _build(
         adapted=collection.adapted,
         bytecode=collection.bytecode,
         notes=missing + ((collection.problem,) if collection.problem else ()),
+        lacks=tuple(sorted(lacking(collection, tree))),
         seconds=0.0,
     )
 
@@ -245,7 +248,7 @@ def _recall(store: LayerStore, key: str, interpreter: Interpreter) -> BuiltEnvir
     env, changes = store.get(row["env"]), store.get(row["build"] or "")
     if row.pop("schema") != _SCHEMA or env is None or bool(row["build"]) != bool(changes):
         return None
-    lists = {name: tuple(row[name]) for name in ("requirements", "install", "notes")}
+    lists = {name: tuple(row[name]) for name in ("requirements", "install", "notes", "lacks")}
     made = {**row, **lists, "env": env, "build": changes, "interpreter": interpreter}
     return BuiltEnvironment(**{**made, "bytecode": store.get(row["bytecode"] or "")})
 

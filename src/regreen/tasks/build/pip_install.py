@@ -1,8 +1,11 @@
-"""Environments of Pythons that uv does not serve, made by virtualenv and the last pip they can run.
+"""Environments of Pythons for which nobody makes editable installs any more but their own pip.
 
 Such a pip knows no dates. So the box has no network but the package index of ``guard``, which shows
 it what had been uploaded by the project's day and nothing later: for the build the index is as it
 was. What is there for the installer's and the test runner's own sake has days of its own.
+
+Where uv can make an environment at all (3.6 and 3.7) it chooses and installs the dependencies, for
+it takes a tenth of pip's time, and pip only puts the project in its place.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from pathlib import Path
 
 from regreen.core.errors import PrerequisiteError
 from regreen.grading.interpreter import own_python
-from regreen.grading.place import ENV
+from regreen.grading.place import ENV, TESTBED
 from regreen.guard.doors.forwarding import forwarding
 from regreen.guard.index.proxy import IndexGrant, IndexProxy
 from regreen.guard.index.settings import IndexSettings
@@ -34,6 +37,11 @@ _MAKER = "virtualenv==20.15.1"
 """The last that makes environments for Python 2.7 and 3.5; it brings pip and all for each."""
 _SETUPTOOLS = "setuptools==44.1.1"
 """The last for Python 2.7, and one that still translates sources by ``use_2to3`` for newer ones."""
+_SERVED_BY_UV = (3, 6)
+"""Found by trying; uv's documentation promises nothing below 3.8."""
+_SEEDS = ("pip", _SETUPTOOLS, "wheel")
+_DESCRIPTIONS = ("pyproject.toml", "setup.py", "setup.cfg")
+"""In the order in which a back end is looked for."""
 _MAKERS_DAY = datetime(2022, 7, 1, tzinfo=UTC)
 _MAKERS = ("virtualenv", "distlib", "filelock", "platformdirs")
 _TOOLS_DAY = datetime(2020, 6, 1, tzinfo=UTC)
@@ -97,9 +105,19 @@ async def pip_box(
         box = await provider.create(_shut(spec, grant))
         try:
             async with forwarding(box, grant):
-                yield PipBox(box, date, target, store)
+                if interpreter.numbers < _SERVED_BY_UV:
+                    yield PipBox(box, date, target, store)
+                else:
+                    yield MixedBox(box, date, target, store, described_by=_description(spec))
         finally:
             await box.close()
+
+
+def _description(spec: BoxSpec) -> str:
+    """The file that says what the project in a build box needs."""
+    lowers = [lower for mount in spec.mounts if mount.target == TESTBED for lower in mount.lowers]
+    there = [name for name in _DESCRIPTIONS if any((one / name).is_file() for one in lowers)]
+    return there[0] if there else _DESCRIPTIONS[0]
 
 
 def _shut(spec: BoxSpec, grant: IndexGrant) -> BoxSpec:
@@ -138,9 +156,7 @@ class PipBox:
         Raises:
             PrerequisiteError: no index can be reached.
         """
-        day = own_dates(datetime.fromisoformat(self.date))["pytest"].isoformat()
-        base = [interpreter.version, str(interpreter.path), _MAKER, _SETUPTOOLS, day]
-        key = json.dumps(["regreen.pip-base:2", *base])
+        key = json.dumps([interpreter.version, str(interpreter.path), *self._base()])
         if known := self.store.alias(key):
             shutil.copytree(known.path / "env", self.target, symlinks=True, dirs_exist_ok=True)
             self.commands += json.loads((known.path / "commands.json").read_text())
@@ -153,15 +169,23 @@ class PipBox:
             self.store.remember(key, self.store.commit(staged))
         return outcome
 
+    def _base(self) -> tuple[str, ...]:
+        """What an environment depends on before anything of the project is in it."""
+        day = own_dates(datetime.fromisoformat(self.date))["pytest"].isoformat()
+        return ("regreen.pip-base:2", _MAKER, _SETUPTOOLS, day)
+
     async def _from_nothing(self, interpreter: Interpreter) -> Outcome:
         words = ["tool", "run", "--python", own_python(), "--from", _MAKER, "virtualenv"]
         words += ["--quiet", "--no-download", "--python", str(interpreter.path), ENV]
         outcome = await self._noted([UV, *words], f"uv {shlex.join(words)}")
         for one in (_SETUPTOOLS, "pytest"):
             outcome = await self._pip(one) if outcome.ok else outcome
-        # for the builds to come, which begin with a copy: pip's own compilation is most of its time
-        await self.run([f"{ENV}/bin/python", "-m", "compileall", "-q", f"{ENV}/lib"])
+        await self._compiled()
         return outcome
+
+    async def _compiled(self) -> None:
+        """For the builds to come, which begin with a copy: most of pip's time is compiling it."""
+        await self.run([f"{ENV}/bin/python", "-m", "compileall", "-q", f"{ENV}/lib"])
 
     async def install(self, *arguments: str) -> Outcome:
         """``pip install`` into /opt/env, dated, with a pytest that the runner can drive.
@@ -169,10 +193,13 @@ class PipBox:
         Raises:
             PrerequisiteError: no index can be reached.
         """
-        outcome = await self._pip(*arguments)
+        outcome = await self._installed(*arguments)
         if outcome.ok and await self._too_old():
-            return await self._pip(f"pytest>={_OLDEST_RUNNER}")
+            return await self._installed(f"pytest>={_OLDEST_RUNNER}")
         return outcome
+
+    async def _installed(self, *arguments: str) -> Outcome:
+        return await self._pip(*arguments)
 
     async def _too_old(self) -> bool:
         """Whether the project asked for a pytest from before the runner's time."""
@@ -203,3 +230,46 @@ class PipBox:
     async def run(self, argv: list[str]) -> Outcome:
         """Run a command and keep what it printed, secrets of index URLs left out."""
         return await run_in(self.box, argv)
+
+
+@dataclass(slots=True)
+class MixedBox(PipBox):
+    """Runs uv for what a project needs, and pip for the project itself."""
+
+    described_by: str = _DESCRIPTIONS[0]
+    """File of the project that says what it needs."""
+
+    def _base(self) -> tuple[str, ...]:
+        return ("regreen.mixed-base:1", *_SEEDS)
+
+    async def _from_nothing(self, interpreter: Interpreter) -> Outcome:
+        outcome = await self._uv("venv", "--relocatable", "--python", str(interpreter.path), ENV)
+        outcome = await self._installed(*_SEEDS) if outcome.ok else outcome
+        await self._compiled()
+        return outcome
+
+    async def _installed(self, *arguments: str) -> Outcome:
+        words = list(arguments)
+        own = words.index("--editable") if "--editable" in words else -1
+        if own >= 0:
+            words[own : own + 2] = self._needs_of(words[own + 1])
+        outcome = await self._uv("pip", "install", "--python", f"{ENV}/bin/python", *words)
+        if own >= 0 and outcome.ok:
+            outcome = await self._pip("--no-deps", "--editable", TESTBED)
+        return outcome
+
+    def _needs_of(self, editable: str) -> list[str]:
+        """Words that have uv install what a project at /testbed needs, with its extras."""
+        extras = editable.removeprefix(TESTBED).strip("[]").split(",")
+        return [
+            *("--requirement", self.described_by),
+            *(word for one in extras if one for word in ("--extra", one)),
+        ]
+
+    async def _uv(self, *arguments: str) -> Outcome:
+        return await self._noted([UV, *arguments], shlex.join(["uv", *arguments]))
+
+    async def freeze(self) -> tuple[str, ...]:
+        """What is installed besides the project, ``name==version``, sorted."""
+        listed = [UV, "pip", "freeze", "--python", f"{ENV}/bin/python", "--exclude-editable"]
+        return tuple(line for line in (await self.run(listed)).text.splitlines() if "=" in line)

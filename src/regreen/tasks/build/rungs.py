@@ -22,17 +22,29 @@ from regreen.tasks.repo.requirements import Requirements, test_requirements
 
 __all__ = ["climb", "version_variables"]
 
+_PARTICULAR_SINCE = "2021-06-01"
+"""setuptools_scm 5 of December 2020 knew a variable of the one project, 6 of March 2021 its name in
+every spelling."""
 _BUILDABLE = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
-def version_variables(project: Project, name: str, version: str) -> dict[str, str]:
+def version_variables(project: Project, name: str, version: str, *, date: str) -> dict[str, str]:
     """Variables that tell a build back end the version it would ask version control for.
 
     The general variable of setuptools_scm would also rename dependencies built from source, so it
-    is set only for hatch-vcs, which does not know the particular one.
+    is set only for those that do not know the particular one: hatch-vcs, and setuptools_scm before
+    its version 5.
+
+    Args:
+        project: its settings say which back end it has.
+        name: of its distribution.
+        version: of its distribution.
+        date: latest upload time of any package, ISO 8601.
     """
     suffix = re.sub(r"[-_.]+", "_", name).upper()
-    general = "hatch-vcs" in project.text("pyproject.toml")
+    said = "".join(map(project.text, _BUILDABLE))
+    old = date < _PARTICULAR_SINCE and re.search(r"setuptools[-_]scm", said)
+    general = old or "hatch-vcs" in project.text("pyproject.toml")
     return {
         f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{suffix}": version,
         **({"SETUPTOOLS_SCM_PRETEND_VERSION": version} if general else {}),

@@ -23,7 +23,7 @@ from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.requirements import declared_names
 
-__all__ = ["add_missing", "settle_runner"]
+__all__ = ["add_missing", "lacking", "settle_runner"]
 
 _ABSENT = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?([\w.]+)")
 _RUNNER = re.compile(r"pytest|pluggy|conftest|INTERNALERROR|hook|fixture")
@@ -126,12 +126,10 @@ async def settle_runner(
         note: is told about each step.
     """
     declared = declared_names(Project(tree))
-    local = {Path(one).stem for one in package_roots(tree)} | sys.stdlib_module_names
     best = await collector.look()
     for _ in range(3):
-        named = {importable(name) for name in _ABSENT.findall(best.text)}
-        absent = {name for name in named if name.partition(".")[0] not in local}
-        names = _others(sorted({distribution_of(one, declared) for one in absent}), own)
+        absent = {distribution_of(one, declared) for one in lacking(best, tree)}
+        names = _others(sorted(absent), own)
         if not names or await _install_each(builder, names, note):
             break
         best = await collector.look()
@@ -152,6 +150,15 @@ async def settle_runner(
         else:
             await builder.install(f"pytest=={kept or newest}.*")
     return best
+
+
+def lacking(found: Collection, tree: Path) -> set[str]:
+    """Modules of others that collecting a suite could not import, where it failed."""
+    if not found.problem:
+        return set()
+    local = {Path(one).stem for one in package_roots(tree)} | sys.stdlib_module_names
+    named = {importable(name) for name in _ABSENT.findall(found.text)}
+    return {name for name in named if name.partition(".")[0] not in local}
 
 
 def _blames_runner(found: Collection) -> bool:

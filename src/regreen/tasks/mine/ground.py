@@ -243,18 +243,29 @@ class Grounds:
         return found
 
     async def _build(self, key: GroundKey, checkout: Checkout) -> BuiltEnvironment:
-        """Built as of the quarter's first day; else, for what is younger, of the change's own."""
+        """Built as of the quarter's first day; of the change's own where that day had too little.
+
+        Raises:
+            TaskError: it can be built as of neither.
+        """
         store, provider = self.store, self.provider
         if key.rung.installed:
             return await installed_environment(checkout, store=store, provider=provider)
         python = str(key.rung.interpreter.path)
         wanted = partial(build, store=store, provider=provider, python=python, adaptable=True)
         try:
-            return await wanted(replace(checkout, date=key.date))
+            early = await wanted(replace(checkout, date=key.date))
         except TaskError:
             if checkout.date <= key.date:
                 raise
             return await wanted(checkout)
+        if not early.lacks or checkout.date <= key.date:
+            return early
+        try:
+            late = await wanted(checkout)
+        except TaskError:
+            return early
+        return late if len(late.lacks) < len(early.lacks) else early
 
     async def _touch(self, key: GroundKey) -> None:
         """Note a use; close the runners of what was not used for longest."""

@@ -32,6 +32,28 @@ __all__ = [
 ]
 
 _TEST_FOLDER = re.compile(r"_?tests?_?|testing|(unit|functional|integration)_?tests?|tests?_\w+")
+_WITH_VALUE = frozenset(
+    (
+        *(
+            "-c",
+            "-k",
+            "-m",
+            "-n",
+            "-o",
+            "-p",
+            "-r",
+            "-W",
+            "--config-file",
+            "--rootdir",
+            "--basetemp",
+        ),
+        *("--cov", "--cov-report", "--cov-config", "--confcutdir", "--ignore", "--ignore-glob"),
+        *("--deselect", "--junitxml", "--junit-xml", "--junit-prefix", "--durations", "--tb"),
+        *("--maxfail", "--import-mode", "--override-ini", "--log-level", "--log-file", "--timeout"),
+        *("--html", "--numprocesses", "--dist", "--color", "--capture", "--doctest-glob"),
+    )
+)
+"""Options of pytest and of its most used plug-ins whose value may stand in the next word."""
 _SKIPPED = {"node_modules", "build", "dist", "venv", "__pycache__", "site-packages"}
 
 
@@ -195,7 +217,9 @@ def _unittest_like(path: str) -> bool:
 def _existing(project: Project, words: tuple[str, ...], found_in: str) -> TestCommand | None:
     """The words that are paths of the tree, patterns expanded; None when none is."""
     paths: list[str] = []
-    for word in words:
+    for before, word in zip(("", *words), words, strict=False):
+        if before in _WITH_VALUE:
+            continue
         plain = word.partition("::")[0].strip("/").removeprefix("./") or "."
         if plain.startswith("-") or ".." in plain.split("/") or plain.startswith("/"):
             continue

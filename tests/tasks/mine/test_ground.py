@@ -1,0 +1,69 @@
+"""The day of a ground's packages, with a real index."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+import pytest
+from story import Story
+
+from regreen.sandbox.layers import LayerStore
+from regreen.sandbox.namespace import NamespaceProvider
+from regreen.tasks.build.environments import BuiltEnvironment
+from regreen.tasks.build.interpreters import find_interpreter
+from regreen.tasks.history.objects import Objects
+from regreen.tasks.mine.ground import GroundKey, Grounds, Rung
+from regreen.tasks.mine.ladder import dated
+from regreen.tasks.repo.index import index_url
+from regreen.tasks.repo.sources import resolve
+
+CHANGED = datetime(2025, 2, 24, tzinfo=UTC)
+"""typing-inspection holds code since two days before."""
+
+
+@pytest.fixture(scope="module")
+def online() -> None:
+    try:
+        httpx2.get(f"{index_url()}pytest/", timeout=10, follow_redirects=True).raise_for_status()
+    except httpx2.HTTPError:
+        pytest.skip("the package index cannot be reached")
+
+
+def built(tmp_path: Path, imported: str) -> BuiltEnvironment:
+    """The environment of a change of that day whose tests import something."""
+    story = Story(tmp_path / "young")
+    test = f"import young\nimport {imported}\n\n\ndef test_young():\n    assert young\n"
+    story.commit("begin", "Begin", {"young.py": "X = 1\n", "tests/test_young.py": test})
+    store, objects = LayerStore(tmp_path / "store"), Objects(story.root)
+    checkout = replace(resolve(str(story.root), store=store), date=CHANGED)
+    python = find_interpreter()
+    key = GroundKey("", dated(CHANGED, python), Rung(python))
+
+    async def make() -> BuiltEnvironment:
+        provider = NamespaceProvider()
+        try:
+            grounds = Grounds(provider, store, objects)
+            return (await grounds.get(key, lambda: checkout)).built
+        finally:
+            await provider.close()
+
+    try:
+        return asyncio.run(make())
+    finally:
+        objects.close()
+
+
+def test_packages_are_of_the_first_day_of_the_quarter(online: None, tmp_path: Path) -> None:
+    assert built(tmp_path, "iniconfig").as_of.startswith("2025-01-02")
+
+
+def test_they_are_of_the_change_where_that_day_lacks_one(online: None, tmp_path: Path) -> None:
+    made = built(tmp_path, "typing_inspection.typing_objects")
+
+    assert made.as_of.startswith("2025-02-25")
+    assert not made.lacks
+    assert any(one.startswith("typing-inspection==0.3") for one in made.requirements)
