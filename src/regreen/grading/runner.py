@@ -120,6 +120,9 @@ class TestRunner:
                 for name, data in request.files.items()
             },
             "exclude": list(request.exclude),
+            "cases": request.cases,
+            "whole": list(request.whole),
+            "cases_of_whole": request.cases_of_whole,
             "modes": dict(request.modes),
             "order_of": list(request.order_of),
             "select": None

@@ -30,6 +30,13 @@ class TestRequest:
     whose content is its target; ``100644`` takes the executable bit away."""
     exclude: tuple[str, ...] = ()
     """Test functions (node ids without parameters) that are collected and not run."""
+    cases: int = 0
+    """Most cases of one parametrized function, evenly spaced; 0 takes all. A Python that needs the
+    legacy runner takes all."""
+    whole: tuple[str, ...] = ()
+    """Test functions, or test files, for which ``cases_of_whole`` holds in its place."""
+    cases_of_whole: int = 0
+    """Most cases of one function of these; 0 takes all."""
     select: Mapping[str, tuple[int, ...]] | None = None
     """Items by test function (node id without parameters) and position, in the place of ``tests``:
     node ids made of parameters may tell what is expected."""

@@ -47,7 +47,7 @@ def built(tmp_path: Path, imported: str) -> BuiltEnvironment:
         provider = NamespaceProvider()
         try:
             grounds = Grounds(provider, store, objects)
-            return (await grounds.get(key, lambda: checkout)).built
+            return (await grounds.get(key, [lambda: checkout])).built
         finally:
             await provider.close()
 

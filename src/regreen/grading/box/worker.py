@@ -35,6 +35,10 @@ class Reporter:
         if request.get("tests") is not None and request.get("select") is None:
             self.wanted = set(request["tests"])
         self.excluded = frozenset(request.get("exclude") or ())
+        self.functions = None
+        if self.wanted is not None and not request.get("order_of"):
+            self.functions = prefixes(self.wanted)
+        self.whole = frozenset(request.get("whole") or ())
         self.current: dict[str, Any] = {}
         self.failures = 0
         self.config: Any = None
@@ -54,6 +58,25 @@ class Reporter:
     def pytest_cmdline_parse(self, pluginmanager: Any) -> None:
         """Let plug-ins come from the environment only, never from what the tree announces."""
         pluginmanager.load_setuptools_entrypoints = EnvironmentPlugins(pluginmanager, self.trusted)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(self, collector: Any, name: str) -> Any:
+        """Pass over what is not asked for: one function may stand for thousands of tests."""
+        if self.functions is None or f"{collector.nodeid}::{name}" in self.functions:
+            return None
+        return []
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_generate_tests(self, metafunc: Any) -> Any:
+        """Take some of the cases of a function only, where that is asked for."""
+        yield
+        calls = getattr(metafunc, "_calls", None)
+        node = metafunc.definition.nodeid
+        apart = {node, node.partition("::")[0]} & self.whole
+        most = self.request.get("cases_of_whole" if apart else "cases") or 0
+        if calls and 1 < most < len(calls):
+            last = len(calls) - 1
+            calls[:] = [calls[number * last // (most - 1)] for number in range(most)]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
@@ -264,6 +287,16 @@ def shuffled(items: list[Any], seed: int) -> list[Any]:
         generator.shuffle(files[name])
         result.extend(files[name])
     return result
+
+
+def prefixes(names: Any) -> frozenset[str]:
+    """Node ids of the functions that hold tests, and of the classes that hold these."""
+    found = set()
+    for name in names:
+        file, *parts = name.partition("[")[0].split("::")
+        for count in range(1, len(parts) + 1):
+            found.add("::".join((file, *parts[:count])))
+    return frozenset(found)
 
 
 def outcome_of(report: Any) -> str:

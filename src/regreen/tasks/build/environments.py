@@ -33,12 +33,16 @@ from regreen.tasks.repo.discovery import Suite, find_suite
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.sources import Checkout
 
-__all__ = ["TOOLS", "BuiltEnvironment", "build", "build_tools"]
+__all__ = ["TOOLS", "BuiltEnvironment", "CollectsNothing", "build", "build_tools"]
 
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
 _OLDER_TOOLS = ("coverage==7.10.7", "time-machine==2.19.0")
 """The last for Python 3.9, the oldest that the test runner itself runs in, and 3.10."""
 _SCHEMA = "regreen.environment:11"
+
+
+class CollectsNothing(TaskError):
+    """Everything was installed, and pytest finds no test: the tree may be broken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +103,8 @@ async def build(
         note: is told about each step, one line at a time.
 
     Raises:
-        TaskError: the repository has no tests, no rung installs it, or no test can be collected.
+        TaskError: the repository has no tests, or no rung installs it.
+        CollectsNothing: no test can be collected.
         PrerequisiteError: the interpreter or the network is missing.
         InfrastructureError: the box or the disk failed.
     """
@@ -189,7 +194,8 @@ async def _build(
     if collection.count == 0:
         what = f"pytest collects no test here ({collection.problem or 'none is found'})"
         mend = "run regreen with a Python of the project's time, or choose another --commit"
-        raise TaskError(what, where=f"{checkout.spec}, Python {interpreter.version}", mend=mend)
+        where = f"{checkout.spec}, Python {interpreter.version}"
+        raise CollectsNothing(what, where=where, mend=mend)
     return BuiltEnvironment(
         env=env,
         build=changes,

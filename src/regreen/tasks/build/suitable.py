@@ -26,7 +26,11 @@ from regreen.tasks.repo.requirements import declared_names
 __all__ = ["add_missing", "lacking", "settle_runner"]
 
 _ABSENT = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?([\w.]+)")
-_RUNNER = re.compile(r"pytest|pluggy|conftest|INTERNALERROR|hook|fixture")
+_RUNNER = re.compile(
+    r"pytest|pluggy|conftest|INTERNALERROR|hook|fixture|'(Metafunc|Config|Item|Session|Function)'"
+)
+_OF_A_FILE = "collection fails: E "
+"""How the failure of a test file begins; one of the runner itself names no line of it."""
 _OLDEST_MAJOR = 6
 _ALONE = "3.2"
 """The last that brings its parts along, for projects that later ones need, on an old Python."""
@@ -163,7 +167,9 @@ def lacking(found: Collection, tree: Path) -> set[str]:
 
 def _blames_runner(found: Collection) -> bool:
     """Whether another pytest might do better: not when single files fail by themselves."""
-    by_themselves = found.count > 0 or "SyntaxError" in found.text
+    by_themselves = (
+        found.count > 0 or "SyntaxError" in found.text or found.problem.startswith(_OF_A_FILE)
+    )
     return bool(found.problem) and not (by_themselves and not _RUNNER.search(found.problem))
 
 

@@ -155,8 +155,8 @@ class Climber:
         Raises:
             TaskError: it cannot be made.
         """
-        newest = self.planner.newest(key)
-        return await self.grounds.get(key, partial(self._checkout, newest.change))
+        anchors = self.planner.anchors(key)
+        return await self.grounds.get(key, [partial(self._checkout, one.change) for one in anchors])
 
     def _patience(self) -> Patience:
         return Patience(

@@ -8,6 +8,9 @@ left out.
 
 from __future__ import annotations
 
+import re
+import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -32,7 +35,11 @@ _FATAL = frozenset((Outcome.TIMEOUT, Outcome.CRASHED))
 _MOST_WORKERS = 8
 _MIN_SECONDS = 5.0
 _CHANCES = 7
-_COSTLY = 3.0
+_CASES = 20
+"""Of a parametrized function that the change does not touch."""
+_MOST_CASES = 500
+"""Of a parametrized function; a row has no room for more."""
+_COSTLY = 1.0
 """CPU seconds."""
 _STATUS = {
     2: "pytest was interrupted while it collected",
@@ -41,6 +48,7 @@ _STATUS = {
 }
 """What pytest's exit status says where it gives no other reason."""
 _MESSAGES = 6
+_NO_MODULE = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?(\w+)")
 _PRINT = b'\nprint("\\n1000 passed in 0.01s")\n'
 
 
@@ -111,6 +119,9 @@ class _Trial:
         request = TestRequest(
             tests=None if tests is None else tuple(tests),
             exclude=self.spared if tests is None else (),
+            cases=_CASES if tests is None else 0,
+            whole=_touched(self.split) if tests is None else (),
+            cases_of_whole=_MOST_CASES if tests is None else 0,
             paths=tuple(paths),
             args=self.ground.place.args,
             files=own if files is None else files,
@@ -125,6 +136,7 @@ class _Trial:
         )
         made = await self.ground.bench.run(request, hash_seed=perturbation.hash_seed)
         self.cpu += made.cpu
+        self.runs[side].append(made)
         return made
 
 
@@ -171,19 +183,19 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
     passed = [test for test in passed if test.partition("[")[0] not in spared]
     trial.slowest = max((after.tests[test].seconds for test in passed), default=0.0)
     before = await trial.run("before", plain, paths=paths, messages=_MESSAGES)
+    _check_packages(after, before, trial)
     failing = _bearable(before, [test for test in passed if _red(before, test)])
     if not failing:
         plain, before, failing = await _other_seeds(trial, passed, before)
     if not failing:
         await _refuse_luck(trial, after)
         _blame(after, trial.split)
-    changed = set(trial.split.test_files)
     passing = [test for test in passed if before.outcome(test).passed]
-    passing.sort(key=lambda test: test.partition("::")[0] not in changed)
-    passing = passing[: trial.patience.pass_to_pass]
+    passing = _nearest(passing, trial.split)[: trial.patience.pass_to_pass]
     fail_to_pass, pass_to_pass, flaky = await _repeated(trial, plain, failing, passing)
     if not fail_to_pass:
-        raise Rejected(Reason.UNSTABLE, f"{failing[0]} and {len(failing) - 1} more")
+        told = _wavering(trial, failing[0])
+        raise Rejected(Reason.UNSTABLE, f"{failing[0]} and {len(failing) - 1} more: {told}")
     if not pass_to_pass:
         raise Rejected(Reason.NO_PASS_TO_PASS)
     controls = await _controls(trial, plain, fail_to_pass, pass_to_pass)
@@ -206,6 +218,27 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
         hash_seed=plain.hash_seed,
         controls=controls,
     )
+
+
+def _touched(split: Split) -> tuple[str, ...]:
+    """Test functions that the change writes, and files of which nobody knows them."""
+    return tuple(
+        name
+        for path, names in split.touched.items()
+        for name in ([path] if names is None else [f"{path}::{one}" for one in names])
+    )
+
+
+def _nearest(tests: Sequence[str], split: Split) -> list[str]:
+    """Tests of changed files first; of one function no more than some cases before all others."""
+    seen: Counter[str] = Counter()
+    places = {}
+    for test in tests:
+        path, _, _ = test.partition("::")
+        function, _, _ = test.partition("[")
+        places[test] = (seen[function] >= _CASES, path not in split.test_files)
+        seen[function] += 1
+    return sorted(tests, key=places.__getitem__)
 
 
 def _told(test: str) -> bool:
@@ -252,6 +285,26 @@ def _check_collection(run: SuiteRun, split: Split) -> None:
         raise Rejected(Reason.ENVIRONMENT_COLLECT, detail)
 
 
+def _check_packages(after: SuiteRun, before: SuiteRun, trial: _Trial) -> None:
+    """Whether the environment, made for a state after, has what the state before imports.
+
+    Raises:
+        Rejected: a package is missing, so tests would be red that the repair does not cure.
+    """
+    missing = {
+        name
+        for path, text in before.collect_errors.items()
+        if path not in after.collect_errors
+        for name in _NO_MODULE.findall(text)
+    }
+    if missing:
+        paths = (*trial.ground.anchor, *trial.split.source, *trial.split.tests)
+        own = {part.partition(".")[0] for path in paths for part in path.split("/")}
+        if foreign := sorted(missing - own - sys.stdlib_module_names):
+            detail = f"No module named {foreign[0]!r} before the change"
+            raise Rejected(Reason.ENVIRONMENT_COLLECT, detail)
+
+
 def _costly(run: SuiteRun, split: Split) -> tuple[str, ...]:
     """Functions that the change does not touch and that every judge would wait for.
 
@@ -283,12 +336,7 @@ def _blame(after: SuiteRun, split: Split) -> None:
     Raises:
         Rejected: always.
     """
-    touched = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
-    lost = [
-        test
-        for test in after.collected
-        if after.outcome(test) in _FAILING and (not touched or test.partition("[")[0] in touched)
-    ]
+    lost = _lost(after, split)
     errors = [after.collect_errors[one] for one in split.test_files if one in after.collect_errors]
     if lost or errors:
         if lost and all(after.outcome(test) is Outcome.TIMEOUT for test in lost):
@@ -297,6 +345,16 @@ def _blame(after: SuiteRun, split: Split) -> None:
         text = text or next(iter(errors), "")
         raise Rejected(Reason.ENVIRONMENT_FAILS, f"{lost[:1]}: {_last_line(text)}")
     raise Rejected(Reason.NO_FAIL_TO_PASS)
+
+
+def _lost(after: SuiteRun, split: Split) -> list[str]:
+    """New and changed tests that fail with the fix in place; all that fail where none is named."""
+    touched = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
+    return [
+        test
+        for test in after.collected
+        if after.outcome(test) in _FAILING and (not touched or test.partition("[")[0] in touched)
+    ]
 
 
 async def _other_seeds(
@@ -320,7 +378,7 @@ async def _refuse_luck(trial: _Trial, after: SuiteRun) -> None:
     Raises:
         Rejected: some test that failed after the change passes under another seed.
     """
-    lost = [test for test in after.collected if after.outcome(test) in _FAILING]
+    lost = _lost(after, trial.split)
     if not lost or not depends_on_hash(trial.split):
         return
     for other in PERTURBATIONS[1:]:
@@ -348,6 +406,16 @@ async def _repeated(
     kept = [test for test in failing if test in red & after_green]
     stay = [test for test in passing if test in green & after_green]
     return kept, stay, sorted(set(tests) - {*kept, *stay})
+
+
+def _wavering(trial: _Trial, test: str) -> str:
+    """What became of a test in every run of each side, and of the runs that ended early."""
+    told = []
+    for side, runs in trial.runs.items():
+        ends = (f"{run.outcome(test).value} ({run.problem})" if run.problem else
+                run.outcome(test).value for run in runs)  # fmt: skip
+        told.append(f"{side} {', '.join(ends)}")
+    return "; ".join(told)
 
 
 async def _draw_again(trial: _Trial, tests: Sequence[str], green: set[str]) -> None:

@@ -8,18 +8,24 @@ are handed to the runner with each request, so no tree is laid out anew.
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
 from regreen.core.errors import PrerequisiteError, TaskError
-from regreen.grading.place import Place, compile_environment
+from regreen.grading.place import TESTBED, Place, compile_environment
 from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.overlay import read_changes
-from regreen.tasks.build.environments import BuiltEnvironment, build, build_tools
+from regreen.tasks.build.environments import (
+    BuiltEnvironment,
+    CollectsNothing,
+    build,
+    build_tools,
+)
 from regreen.tasks.build.installed import installed_environment
 from regreen.tasks.build.interpreters import Interpreter
 from regreen.tasks.build.shims import Adaptation, shim_layer
@@ -32,6 +38,8 @@ from regreen.tasks.repo.tree import Entry, write_tree
 __all__ = ["Ground", "GroundKey", "Grounds", "Rung", "era", "lay_out"]
 
 _SUBMODULE = "160000"
+_BROKEN = re.compile(rf"cannot import name .*\({TESTBED}/")
+"""A tree whose own parts do not fit together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,34 +175,49 @@ class Grounds:
     most: int = 3
     note: Callable[[str], None] = lambda _: None
     _known: dict[GroundKey, Ground | TaskError] = field(default_factory=dict)
-    _builds: dict[GroundKey, BuiltEnvironment | TaskError] = field(default_factory=dict)
+    _builds: dict[tuple[GroundKey, str], BuiltEnvironment | TaskError] = field(default_factory=dict)
     _making: dict[GroundKey, asyncio.Lock] = field(default_factory=dict)
     _locks: dict[GroundKey, asyncio.Lock] = field(default_factory=dict)
     _used: list[GroundKey] = field(default_factory=list)
 
-    async def get(self, key: GroundKey, checkout: Callable[[], Checkout]) -> Ground:
+    async def get(self, key: GroundKey, checkouts: Sequence[Callable[[], Checkout]]) -> Ground:
         """The ground of a key, made when it is not there yet.
 
         Args:
             key: which.
-            checkout: gives the state it is made on.
+            checkouts: give the states it may be made on; one is tried only where the states before
+                it are broken, so that their own tests cannot be imported.
 
         Raises:
             TaskError: it cannot be made; the same error each time.
         """
         async with self._making.setdefault(key, asyncio.Lock()):
             if key not in self._known:
-                try:
-                    self._known[key] = await self._make(key, checkout())
-                except (TaskError, PrerequisiteError) as exc:
-                    if isinstance(exc, PrerequisiteError) and "reach" in exc.what:
-                        raise
-                    self._known[key] = TaskError(exc.what, where=exc.where, mend=exc.mend)
+                self._known[key] = await self._first(key, checkouts)
         found = self._known[key]
         if isinstance(found, TaskError):
             raise found
         await self._touch(key)
         return found
+
+    async def _first(
+        self, key: GroundKey, checkouts: Sequence[Callable[[], Checkout]]
+    ) -> Ground | TaskError:
+        """A ground on the first state that has one; else what was wrong with the first."""
+        failures: list[TaskError] = []
+        for checkout in checkouts:
+            try:
+                return await self._make(key, checkout())
+            except PrerequisiteError as exc:
+                if "reach" in exc.what:
+                    raise
+                failures.append(TaskError(exc.what, where=exc.where, mend=exc.mend))
+                break
+            except TaskError as exc:
+                failures.append(exc)
+                if not isinstance(exc, CollectsNothing) or not _BROKEN.search(exc.what):
+                    break
+        return failures[0]
 
     async def _make(self, key: GroundKey, checkout: Checkout) -> Ground:
         rung = key.rung
@@ -232,14 +255,15 @@ class Grounds:
             TaskError: it cannot be built.
         """
         async with self._locks.setdefault(key, asyncio.Lock()):
-            if key not in self._builds:
+            place = key, checkout.commit
+            if place not in self._builds:
                 try:
-                    self._builds[key] = await self._build(key, checkout)
+                    self._builds[place] = await self._build(key, checkout)
                 except TaskError as exc:
-                    self._builds[key] = exc
-        found = self._builds[key]
+                    self._builds[place] = exc
+        found = self._builds[place]
         if isinstance(found, TaskError):
-            raise TaskError(found.what, where=found.where, mend=found.mend)
+            raise type(found)(found.what, where=found.where, mend=found.mend)
         return found
 
     async def _build(self, key: GroundKey, checkout: Checkout) -> BuiltEnvironment:

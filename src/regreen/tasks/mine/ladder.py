@@ -20,6 +20,8 @@ __all__ = ["dated", "of_the_language", "rungs"]
 _OTHERS = 2
 _IN_USE = timedelta(days=5 * 365)
 _PYTHON_2_ENDS = datetime(2017, 1, 1, tzinfo=UTC)
+_BOTH = timedelta(days=3 * 365)
+"""So long after its end 2.7 was still what many tested on."""
 _SYNTAX = re.compile(r"(?:Syntax|Indentation|Tab)Error: ")
 _GONE = re.compile(r"ImportError: cannot import name '?\w+'? from '(\w+)")
 
@@ -48,11 +50,25 @@ def rungs(
     found = [Rung(running)]
     if not foreign:
         found.append(Rung(running, adapted=True))
-    for interpreter in ranked[:_OTHERS]:
+    for interpreter in _chosen(ranked, date):
         found.append(Rung(interpreter))
         if interpreter.numbers >= (3,) and not foreign:
             found.append(Rung(interpreter, adapted=True))
     return tuple(found)
+
+
+def _chosen(ranked: Sequence[Interpreter], date: datetime) -> list[Interpreter]:
+    """The nearest, and with it one of the other major version while both were in use.
+
+    Two of one version mostly fail on the same changes.
+    """
+    nearest = list(ranked[:1])
+    other = [
+        one
+        for one in ranked
+        if one.numbers[0] != nearest[0].numbers[0] and _distance(one, date) < _BOTH
+    ]
+    return [*nearest, *(other[:1] or ranked[1:_OTHERS])]
 
 
 def _distance(interpreter: Interpreter, date: datetime) -> timedelta:

@@ -33,6 +33,7 @@ _NO_CANDIDATE = (Reason.FIRST_COMMIT, Reason.NO_SOURCE, Reason.NO_TESTS, Reason.
 _AGAIN = (Reason.CONTAMINATED, Reason.UNREADABLE)
 """Reasons that are found late: such a change has been the first of its copies, or the newest of its
 ground, and is so for a job that goes on."""
+_ANCHORS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Planner:
     readings: Readings = field(default_factory=Readings)
     candidates: int = 0
     plans: list[Plan] = field(default_factory=list)
-    _newest: dict[GroundKey, Plan] = field(default_factory=dict)
+    _asked: dict[GroundKey, list[Plan]] = field(default_factory=dict)
     _seen: dict[str, str] = field(default_factory=dict)
 
     def read(self, name: str) -> None:
@@ -176,11 +177,18 @@ class Planner:
 
     def newest(self, key: GroundKey) -> Plan:
         """The change that a ground is made on."""
-        return self._newest[key.plain]
+        return self._asked[key.plain][-1]
+
+    def anchors(self, key: GroundKey) -> list[Plan]:
+        """The changes that a ground may be made on, in the order of trying.
+
+        A commit may be broken, and then the one before it serves as well.
+        """
+        return self._asked[key.plain][: -_ANCHORS - 1 : -1]
 
     def order(self) -> list[Plan]:
         """The plans, those of one ground next to each other."""
-        place = {key: number for number, key in enumerate(self._newest)}
+        place = {key: number for number, key in enumerate(self._asked)}
         return sorted(self.plans, key=lambda plan: place[plan.grounds[0].plain])
 
     def _plan(self, name: str, change: Change, outline: Outline) -> None:
@@ -196,7 +204,8 @@ class Planner:
         plan = Plan(name, change, outline.needs, keys, self.laid.pulls.get(name))
         self.candidates += 1
         self.plans.append(plan)
-        self._newest.update((key.plain, plan) for key in keys)
+        for plain in dict.fromkeys(key.plain for key in keys):
+            self._asked.setdefault(plain, []).append(plan)
 
     def refuse_twice(self, change: Change, patch: str) -> None:
         """A backport or a change merged twice is one task.
