@@ -156,6 +156,54 @@ def test_only_the_tests_asked_for_run_and_files_are_put_in_place(
     assert list(seen[0].tests) == [wanted[0]]
 
 
+CASES = (
+    "import pytest, unittest\n\n"
+    "made = []\n"
+    "def pytest_generate_tests(metafunc):\n"
+    "    made.append(metafunc.function.__name__)\n"
+    "    if 'n' in metafunc.fixturenames: metafunc.parametrize('n', range(100))\n"
+    "def test_many(n): pass\n"
+    "class TestAll:\n"
+    "    def test_each(self, n): pass\n"
+    "    def test_made(self): assert made == ['test_made']\n"
+    "class Old(unittest.TestCase):\n"
+    "    def test_old(self): pass\n"
+)
+
+
+def test_few_cases_of_a_function_are_taken_where_that_is_asked_for(
+    workroom: Any, with_boxes: Callable[..., Any]
+) -> None:
+    files = {"test_cases.py": CASES.encode()}
+    few = TestRequest(
+        paths=("test_cases.py",),
+        files=files,
+        cases=3,
+        whole=("test_cases.py::TestAll::test_each",),
+        cases_of_whole=5,
+    )
+    every = replace(few, cases=0, cases_of_whole=0)
+    first, second = run(workroom, with_boxes, few, every, isolate=True)
+
+    taken = [name.partition("::")[2] for name in first.tests]
+    assert taken[:3] == ["test_many[0]", "test_many[49]", "test_many[99]"]
+    each = ["TestAll::test_each[" + f"{number}]" for number in (0, 24, 49, 74, 99)]
+    assert taken[3:8] == each
+    assert "Old::test_old" in taken
+    assert len(second.tests) == 202
+
+
+def test_what_is_not_asked_for_is_not_even_made(
+    workroom: Any, with_boxes: Callable[..., Any]
+) -> None:
+    wanted = ("test_cases.py::TestAll::test_made", "test_cases.py::Old::test_old")
+    request = TestRequest(tests=wanted, files={"test_cases.py": CASES.encode()})
+    (seen,) = run(workroom, with_boxes, request, isolate=True)
+
+    assert all(seen.outcome(test).passed for test in wanted)
+    assert set(seen.tests) == set(wanted)
+
+
 def test_a_forked_box_is_fresh_and_confined(workroom: Any, with_boxes: Callable[..., Any]) -> None:
     everything = TestRequest(paths=("test_world.py",))
     seen = run(workroom, with_boxes, everything, everything, isolate=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -33,21 +34,23 @@ def online() -> None:
         pytest.skip("the package index cannot be reached")
 
 
-def built(tmp_path: Path, imported: str) -> BuiltEnvironment:
-    """The environment of a change of that day whose tests import something."""
-    story = Story(tmp_path / "young")
-    test = f"import young\nimport {imported}\n\n\ndef test_young():\n    assert young\n"
-    story.commit("begin", "Begin", {"young.py": "X = 1\n", "tests/test_young.py": test})
-    store, objects = LayerStore(tmp_path / "store"), Objects(story.root)
-    checkout = replace(resolve(str(story.root), store=store), date=CHANGED)
-    python = find_interpreter()
+def built(tmp_path: Path, *imported: str) -> BuiltEnvironment:
+    """The environment of states of that day whose tests import something, in order of trying."""
+    story, store, checkouts = Story(tmp_path / "young"), LayerStore(tmp_path / "store"), []
+    for name in imported:
+        test = f"import young\nimport {name}\n\n\ndef test_young():\n    assert young\n"
+        broken = "from young import nothing\n" if name == "young" else ""
+        files = {"young.py": f"{broken}X = {len(checkouts)}\n", "tests/test_young.py": test}
+        story.commit(name, f"Import {name}", files)
+        checkouts.append(replace(resolve(str(story.root), store=store), date=CHANGED))
+    objects, python = Objects(story.root), find_interpreter()
     key = GroundKey("", dated(CHANGED, python), Rung(python))
 
     async def make() -> BuiltEnvironment:
         provider = NamespaceProvider()
         try:
             grounds = Grounds(provider, store, objects)
-            return (await grounds.get(key, [lambda: checkout])).built
+            return (await grounds.get(key, [partial(replace, one) for one in checkouts])).built
         finally:
             await provider.close()
 
@@ -67,3 +70,9 @@ def test_they_are_of_the_change_where_that_day_lacks_one(online: None, tmp_path:
     assert made.as_of.startswith("2025-02-25")
     assert not made.lacks
     assert any(one.startswith("typing-inspection==0.3") for one in made.requirements)
+
+
+def test_a_broken_state_gives_way_to_the_one_before_it(online: None, tmp_path: Path) -> None:
+    made = built(tmp_path, "young", "pluggy")
+
+    assert made.collected == 1

@@ -32,6 +32,15 @@ def test_old_changes_are_tried_on_the_pythons_of_their_time():
     assert found[3:] == ["python 3.6", "python 3.6, adapted"]
 
 
+def test_python_2_is_tried_beside_3_while_both_were_in_use():
+    assert names(datetime(2018, 5, 1, tzinfo=UTC))[2:] == [
+        "python 3.6",
+        "python 3.6, adapted",
+        "python 2.7",
+    ]
+    assert "python 2.7" not in names(datetime(2020, 5, 1, tzinfo=UTC))
+
+
 def test_foreign_code_is_not_adapted():
     found = names(datetime(2013, 5, 1, tzinfo=UTC), foreign=True)
     assert found == ["python 3.11", "python 2.7", "python 3.6"]

@@ -23,6 +23,7 @@ REASONS = {
     "grouped": "tests_unchanged",
     "imported": "no_pass_to_pass",
     "missing": "environment_collect",
+    "dropped": "environment_collect",
     "quoted": "control",
     "copied": "leaked",
 }
@@ -46,6 +47,10 @@ def tell(root: Path) -> Story:
     group = "class TestAll:\n    def test_doc(self):\n        assert True\n"
     story.commit("groups", "Group", {"tests/test_grouped.py": group})
     change("grouped", f'"""Groups."""\n\n\n{group}')
+    needy = {"two.py": "import bag_needs_what_is_not_there\n"}
+    story.commit("needy", "Need it", needy)
+    two = "import two\n\n\ndef test_two():\n    assert two\n"
+    change("dropped", HOLDS + two, **{"two.py": "TWO = 2\n"})
     change("missing", f"import bag_is_nowhere_to_be_found\n\n{own.format('missing')}")
     quoted = "def test_quoted():\n    assert 'def quoted' in open(bag.__file__).read()\n"
     change("quoted", HOLDS + quoted)
@@ -73,6 +78,10 @@ def entries(story: Story, out: Path) -> dict[str, Entry]:
 @pytest.mark.parametrize(("label", "reason"), REASONS.items())
 def test_a_change_is_left_out_for_its_reason(entries, label, reason):
     assert (entries[label].status, entries[label].reason) == ("rejected", reason)
+
+
+def test_a_package_that_only_the_state_before_needs_is_told(entries):
+    assert "bag_needs_what_is_not_there' before the change" in entries["dropped"].detail
 
 
 def test_tests_that_waver_are_named_and_the_task_survives(out):
