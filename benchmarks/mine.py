@@ -9,7 +9,7 @@ The naive miner is what a script of an afternoon does: Python 3.11, the newest p
 commit with the changed test files, twice, then the whole commit, twice. A change counts as valid
 when some test fails in both runs before and passes in both after, and some test passes in all.
 
-    python benchmarks/mine.py --clones DIR [--later] [--sample 24] [--only X ...] [--skip naive] -o OUT
+    python benchmarks/mine.py --clones DIR [--later] [--sample 24] [--only X] [--skip naive] -o OUT
 """
 
 from __future__ import annotations

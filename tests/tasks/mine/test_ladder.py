@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regreen.tasks.build.interpreters import Interpreter, as_of
-from regreen.tasks.mine.ladder import dated, of_the_language, rungs
+from regreen.tasks.mine.ladder import dated, of_the_age, of_the_language, rungs
 
 
 def interpreter(version: str) -> Interpreter:
@@ -83,3 +83,16 @@ def test_strange_years_have_a_ladder(year):
 )
 def test_what_no_package_cures_is_told_from_what_one_might(error, expected):
     assert of_the_language(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("['t.py::test']: AttributeError: module 'inspect' has no attribute 'formatargspec'", True),
+        ("['t.py::test']: DeprecationWarning: use that", True),
+        ("['t.py::test']: AssertionError: assert 1 == 2", False),
+        ("['t.py::test']: TypeError: unhashable type: 'Query'", False),
+    ],
+)
+def test_only_what_age_may_explain_is_tried_adapted(error, expected):
+    assert of_the_age(error) is expected

@@ -17,7 +17,7 @@ from regreen.tasks.history.source import Origin
 from regreen.tasks.mine.examine import Patience, Proof, examine
 from regreen.tasks.mine.ground import Ground, GroundKey, Grounds, lay_out
 from regreen.tasks.mine.journal import Entry
-from regreen.tasks.mine.ladder import of_the_language
+from regreen.tasks.mine.ladder import of_the_age, of_the_language
 from regreen.tasks.mine.outside import Outside
 from regreen.tasks.mine.plan import Plan, Planner, entry
 from regreen.tasks.mine.reasons import Reason, Rejected
@@ -60,6 +60,12 @@ class _Attempt:
         """Whether other packages could not have helped the last ground."""
         last = self.failures[-1]
         return last.reason is Reason.ENVIRONMENT_COLLECT and of_the_language(last.what)
+
+    @property
+    def of_its_subject(self) -> bool:
+        """Whether a test failed with the fix in place for no want of what was there in its time."""
+        last = self.failures[-1]
+        return last.reason is Reason.ENVIRONMENT_FAILS and not of_the_age(last.what)
 
     @property
     def verdict(self) -> Rejected:
@@ -124,6 +130,8 @@ class Climber:
         after = self.history.objects.tree(plan.change.commit)
         for key in plan.grounds:
             if not key.shared and (attempt.incurable or self._same_as_shared(plan, key)):
+                continue
+            if key.rung.adapted and attempt.of_its_subject:
                 continue
             try:
                 ground = await self.ground(key)

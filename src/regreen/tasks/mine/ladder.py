@@ -15,11 +15,12 @@ from datetime import UTC, datetime, timedelta
 from regreen.tasks.build.interpreters import Interpreter, as_of, released
 from regreen.tasks.mine.ground import Rung, era
 
-__all__ = ["dated", "of_the_language", "rungs"]
+__all__ = ["dated", "of_the_age", "of_the_language", "rungs"]
 
 _OTHERS = 2
 _IN_USE = timedelta(days=5 * 365)
 _PYTHON_2_ENDS = datetime(2017, 1, 1, tzinfo=UTC)
+_AGE = re.compile(r"AttributeError|ImportError|ModuleNotFound|NameError|[Ww]arning|no attribute")
 _BOTH = timedelta(days=3 * 365)
 """So long after its end 2.7 was still what many tested on."""
 _SYNTAX = re.compile(r"(?:Syntax|Indentation|Tab)Error: ")
@@ -76,6 +77,14 @@ def _distance(interpreter: Interpreter, date: datetime) -> timedelta:
     begin = released(interpreter)
     end = _PYTHON_2_ENDS if interpreter.numbers < (3,) else begin + _IN_USE
     return max(begin - date, date - end, timedelta(0))
+
+
+def of_the_age(error: str) -> bool:
+    """Whether adapting for old code may cure a test's failure: a missing name, or a setting.
+
+    Settings of pytest turn warnings into errors; what else a test says is about its own subject.
+    """
+    return bool(_AGE.search(error))
 
 
 def of_the_language(error: str) -> bool:
