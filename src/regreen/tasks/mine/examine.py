@@ -8,47 +8,39 @@ left out.
 
 from __future__ import annotations
 
-import re
-import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from regreen.core.verdict import Outcome
 from regreen.grading.protect import Protection
 from regreen.grading.suite import SuiteRun, TestRequest
 from regreen.tasks.mine.chance import depends_on_hash, draws_lots
 from regreen.tasks.mine.ground import Ground
 from regreen.tasks.mine.reasons import Reason, Rejected
+from regreen.tasks.mine.shown import (
+    CASES,
+    MOST_WORKERS,
+    bearable,
+    blame,
+    can_be_told,
+    check_collection,
+    check_packages,
+    costly,
+    is_red,
+    lost_tests,
+    nearest,
+    touched_tests,
+)
 from regreen.tasks.mine.split import Split
 from regreen.tasks.mine.states import States
 from regreen.tasks.prove.bench import PERTURBATIONS, Perturbation
 
 __all__ = ["Patience", "Proof", "examine"]
 
-MIN_COLLECTED = 0.9
-"""Share of the expected test functions that an environment must collect (KAT-Coder's rule)."""
-_FAILING = frozenset(
-    (Outcome.FAILED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING)
-)
-_FATAL = frozenset((Outcome.TIMEOUT, Outcome.CRASHED))
-_MOST_WORKERS = 8
 _MIN_SECONDS = 5.0
 _CHANCES = 7
-_CASES = 20
-"""Of a parametrized function that the change does not touch."""
 _MOST_CASES = 500
 """Of a parametrized function; a row has no room for more."""
-_COSTLY = 1.0
-"""CPU seconds."""
-_STATUS = {
-    2: "pytest was interrupted while it collected",
-    3: "pytest failed by itself while it collected",
-    4: "pytest refuses its options, its settings or a conftest",
-}
-"""What pytest's exit status says where it gives no other reason."""
 _MESSAGES = 6
-_NO_MODULE = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?(\w+)")
 _PRINT = b'\nprint("\\n1000 passed in 0.01s")\n'
 
 
@@ -119,8 +111,8 @@ class _Trial:
         request = TestRequest(
             tests=None if tests is None else tuple(tests),
             exclude=self.spared if tests is None else (),
-            cases=_CASES if tests is None else 0,
-            whole=_touched(self.split) if tests is None else (),
+            cases=CASES if tests is None else 0,
+            whole=touched_tests(self.split) if tests is None else (),
             cases_of_whole=_MOST_CASES if tests is None else 0,
             paths=tuple(paths),
             args=self.ground.place.args,
@@ -131,7 +123,7 @@ class _Trial:
             test_timeout=limit,
             collect_timeout=60.0,
             total_timeout=self.patience.run_seconds,
-            max_workers=_MOST_WORKERS,
+            max_workers=MOST_WORKERS,
             messages=messages,
         )
         made = await self.ground.bench.run(request, hash_seed=perturbation.hash_seed)
@@ -176,22 +168,22 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
     plain = PERTURBATIONS[0]
     paths = (*trial.split.test_files, *others)
     after = await trial.run("after", plain, paths=paths, messages=1)
-    _check_collection(after, trial.split)
-    trial.spared += _costly(after, trial.split)
+    check_collection(after, trial.split)
+    trial.spared += costly(after, trial.split)
     spared = frozenset(trial.spared)
-    passed = [test for test in after.collected if after.outcome(test).passed and _told(test)]
+    passed = [test for test in after.collected if after.outcome(test).passed and can_be_told(test)]
     passed = [test for test in passed if test.partition("[")[0] not in spared]
     trial.slowest = max((after.tests[test].seconds for test in passed), default=0.0)
     before = await trial.run("before", plain, paths=paths, messages=_MESSAGES)
-    _check_packages(after, before, trial)
-    failing = _bearable(before, [test for test in passed if _red(before, test)])
+    check_packages(after, before, trial.ground.anchor, trial.split)
+    failing = bearable(before, [test for test in passed if is_red(before, test)])
     if not failing:
         plain, before, failing = await _other_seeds(trial, passed, before)
     if not failing:
         await _refuse_luck(trial, after)
-        _blame(after, trial.split)
+        blame(after, trial.split)
     passing = [test for test in passed if before.outcome(test).passed]
-    passing = _nearest(passing, trial.split)[: trial.patience.pass_to_pass]
+    passing = nearest(passing, trial.split)[: trial.patience.pass_to_pass]
     fail_to_pass, pass_to_pass, flaky = await _repeated(trial, plain, failing, passing)
     if not fail_to_pass:
         told = _wavering(trial, failing[0])
@@ -220,143 +212,6 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
     )
 
 
-def _touched(split: Split) -> tuple[str, ...]:
-    """Test functions that the change writes, and files of which nobody knows them."""
-    return tuple(
-        name
-        for path, names in split.touched.items()
-        for name in ([path] if names is None else [f"{path}::{one}" for one in names])
-    )
-
-
-def _nearest(tests: Sequence[str], split: Split) -> list[str]:
-    """Tests of changed files first; of one function no more than some cases before all others."""
-    seen: Counter[str] = Counter()
-    places = {}
-    for test in tests:
-        path, _, _ = test.partition("::")
-        function, _, _ = test.partition("[")
-        places[test] = (seen[function] >= _CASES, path not in split.test_files)
-        seen[function] += 1
-    return sorted(tests, key=places.__getitem__)
-
-
-def _told(test: str) -> bool:
-    """Whether a row can hold the name of a test: half characters are no text."""
-    return test.isascii() or test.encode("utf-8", "replace").decode() == test
-
-
-def _red(before: SuiteRun, test: str) -> bool:
-    """Whether a test failed before; one that was collected and never had its turn did not."""
-    waiting = test in before.collected and test not in before.tests
-    return not waiting and before.outcome(test) in _FAILING
-
-
-def _bearable(before: SuiteRun, failing: Sequence[str]) -> list[str]:
-    """Failing tests without most of those that end their process.
-
-    Each takes a worker along. Were there more of them than a run has workers, the repeats would end
-    before they came to the others.
-    """
-    fatal = [test for test in failing if before.outcome(test) in _FATAL]
-    return [test for test in failing if test not in fatal[_MOST_WORKERS - 2 :]]
-
-
-def _check_collection(run: SuiteRun, split: Split) -> None:
-    """Whether the environment carries the tests of the change.
-
-    Raises:
-        Rejected: it does not.
-    """
-    if "time limit of the run" in run.problem:
-        raise Rejected(Reason.TOO_SLOW, f"{len(run.tests)} of {len(run.collected)} tests had ended")
-    errors = [run.collect_errors[path] for path in split.test_files if path in run.collect_errors]
-    errors += run.collect_errors.values()
-    own = [test for test in run.collected if test.partition("::")[0] in split.test_files]
-    if not own:
-        words = next(iter(errors), run.problem) or _STATUS.get(run.status or 0, "no test is there")
-        raise Rejected(Reason.ENVIRONMENT_COLLECT, _last_line(words))
-    if run.problem and not any(run.outcome(test).passed for test in own):
-        raise Rejected(Reason.ENVIRONMENT_COLLECT, _last_line(run.problem))
-    expected = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
-    there = len(expected & {test.partition("[")[0] for test in own})
-    if expected and there < MIN_COLLECTED * len(expected) and errors:
-        detail = f"{there} of {len(expected)}: {_last_line(errors[0])}"
-        raise Rejected(Reason.ENVIRONMENT_COLLECT, detail)
-
-
-def _check_packages(after: SuiteRun, before: SuiteRun, trial: _Trial) -> None:
-    """Whether the environment, made for a state after, has what the state before imports.
-
-    Raises:
-        Rejected: a package is missing, so tests would be red that the repair does not cure.
-    """
-    missing = {
-        name
-        for path, text in before.collect_errors.items()
-        if path not in after.collect_errors
-        for name in _NO_MODULE.findall(text)
-    }
-    if missing:
-        paths = (*trial.ground.anchor, *trial.split.source, *trial.split.tests)
-        own = {part.partition(".")[0] for path in paths for part in path.split("/")}
-        if foreign := sorted(missing - own - sys.stdlib_module_names):
-            detail = f"No module named {foreign[0]!r} before the change"
-            raise Rejected(Reason.ENVIRONMENT_COLLECT, detail)
-
-
-def _costly(run: SuiteRun, split: Split) -> tuple[str, ...]:
-    """Functions that the change does not touch and that every judge would wait for.
-
-    Where they are most of the suite there is nothing else, and none is left out.
-    """
-    spent: dict[str, float] = {}
-    for test, record in run.tests.items():
-        function = test.partition("[")[0]
-        spent[function] = spent.get(function, 0.0) + record.cpu
-    own = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
-    whole = {path for path, names in split.touched.items() if names is None}
-    found = sorted(
-        name
-        for name, seconds in spent.items()
-        if seconds > _COSTLY and name not in own and name.partition("::")[0] not in whole
-    )
-    return tuple(found) if 2 * len(found) < len(spent) else ()
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()] or [""]
-    own = [line[1:] for line in lines if line.startswith("E  ")]
-    return " ".join((own or lines)[-1].split())[:300]
-
-
-def _blame(after: SuiteRun, split: Split) -> None:
-    """No test turned green: is the change to blame, or the ground?
-
-    Raises:
-        Rejected: always.
-    """
-    lost = _lost(after, split)
-    errors = [after.collect_errors[one] for one in split.test_files if one in after.collect_errors]
-    if lost or errors:
-        if lost and all(after.outcome(test) is Outcome.TIMEOUT for test in lost):
-            raise Rejected(Reason.TOO_SLOW, f"{lost[0]} does not end with the fix in place")
-        text = after.tests[lost[0]].message if lost and lost[0] in after.tests else ""
-        text = text or next(iter(errors), "")
-        raise Rejected(Reason.ENVIRONMENT_FAILS, f"{lost[:1]}: {_last_line(text)}")
-    raise Rejected(Reason.NO_FAIL_TO_PASS)
-
-
-def _lost(after: SuiteRun, split: Split) -> list[str]:
-    """New and changed tests that fail with the fix in place; all that fail where none is named."""
-    touched = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
-    return [
-        test
-        for test in after.collected
-        if after.outcome(test) in _FAILING and (not touched or test.partition("[")[0] in touched)
-    ]
-
-
 async def _other_seeds(
     trial: _Trial, passed: Sequence[str], first: SuiteRun
 ) -> tuple[Perturbation, SuiteRun, list[str]]:
@@ -366,7 +221,7 @@ async def _other_seeds(
     for other in PERTURBATIONS[1:]:
         plain = replace(PERTURBATIONS[0], hash_seed=other.hash_seed)
         run = await trial.run("before", plain, tests=passed, messages=_MESSAGES)
-        failing = _bearable(run, [test for test in passed if _red(run, test)])
+        failing = bearable(run, [test for test in passed if is_red(run, test)])
         if failing:
             return plain, run, failing
     return PERTURBATIONS[0], first, []
@@ -378,7 +233,7 @@ async def _refuse_luck(trial: _Trial, after: SuiteRun) -> None:
     Raises:
         Rejected: some test that failed after the change passes under another seed.
     """
-    lost = _lost(after, trial.split)
+    lost = lost_tests(after, trial.split)
     if not lost or not depends_on_hash(trial.split):
         return
     for other in PERTURBATIONS[1:]:
@@ -399,7 +254,7 @@ async def _repeated(
         seeded = other if plain.hash_seed == 0 else replace(other, hash_seed=plain.hash_seed)
         before = await trial.run("before", seeded, tests=tests)
         after = await trial.run("after", other, tests=tests)
-        red = {test for test in red if _red(before, test)}
+        red = {test for test in red if is_red(before, test)}
         green = {test for test in green if before.outcome(test).passed}
         after_green = {test for test in after_green if after.outcome(test).passed}
     await _draw_again(trial, [test for test in failing if test in red & after_green], after_green)
