@@ -21,7 +21,7 @@ from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.buildbox import BuildBox, build_spec, scratch_cache
 from regreen.tasks.build.builder import open_builder
-from regreen.tasks.build.collect import Collector
+from regreen.tasks.build.collect import Collection, Collector
 from regreen.tasks.build.distributions import TOOLS as TOOL_NAMES
 from regreen.tasks.build.distributions import installed_tools, pins, with_dependencies
 from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
@@ -191,11 +191,7 @@ async def _build(
         env = store.commit(staged)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    if collection.count == 0:
-        what = f"pytest collects no test here ({collection.problem or 'none is found'})"
-        mend = "run regreen with a Python of the project's time, or choose another --commit"
-        where = f"{checkout.spec}, Python {interpreter.version}"
-        raise CollectsNothing(what, where=where, mend=mend)
+    _refuse_nothing(collection, checkout, interpreter)
     return BuiltEnvironment(
         env=env,
         build=changes,
@@ -212,6 +208,19 @@ async def _build(
         lacks=tuple(sorted(lacking(collection, tree))),
         seconds=0.0,
     )
+
+
+def _refuse_nothing(collection: Collection, checkout: Checkout, interpreter: Interpreter) -> None:
+    """An environment in which no test is found shows nothing.
+
+    Raises:
+        CollectsNothing: always, where that is so.
+    """
+    if collection.count == 0:
+        what = f"pytest collects no test here ({collection.problem or 'none is found'})"
+        mend = "run regreen with a Python of the project's time, or choose another --commit"
+        where = f"{checkout.spec}, Python {interpreter.version}"
+        raise CollectsNothing(what, where=where, mend=mend)
 
 
 def _quiet(env: Path, tree: tuple[Layer, ...], interpreter: Interpreter) -> BoxSpec:
