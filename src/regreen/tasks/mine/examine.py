@@ -169,7 +169,10 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
     paths = (*trial.split.test_files, *others)
     after = await trial.run("after", plain, paths=paths, messages=1)
     check_collection(after, trial.split)
-    trial.spared += costly(after, trial.split)
+    dear, own = costly(after), set(touched_tests(trial.split))
+    trial.spared += tuple(
+        sorted(name for name in dear if not {name, name.partition("::")[0]} & own)
+    )
     spared = frozenset(trial.spared)
     passed = [test for test in after.collected if after.outcome(test).passed and can_be_told(test)]
     passed = [test for test in passed if test.partition("[")[0] not in spared]
@@ -183,6 +186,7 @@ async def _examined(trial: _Trial, others: Sequence[str]) -> Proof:
         await _refuse_luck(trial, after)
         blame(after, trial.split)
     passing = [test for test in passed if before.outcome(test).passed]
+    passing = [test for test in passing if test.partition("[")[0] not in dear] or passing
     passing = nearest(passing, trial.split)[: trial.patience.pass_to_pass]
     fail_to_pass, pass_to_pass, flaky = await _repeated(trial, plain, failing, passing)
     if not fail_to_pass:

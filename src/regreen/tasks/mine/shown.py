@@ -140,23 +140,17 @@ def bearable(before: SuiteRun, failing: Sequence[str]) -> list[str]:
     return [test for test in failing if test not in fatal[MOST_WORKERS - 2 :]]
 
 
-def costly(run: SuiteRun, split: Split) -> tuple[str, ...]:
-    """Functions that the change does not touch and that every judge would wait for.
+def costly(run: SuiteRun) -> frozenset[str]:
+    """Functions that every judge would wait for, and that may only stay where they turn green.
 
-    Where they are most of the suite there is nothing else, and none is left out.
+    Where they are most of the suite there is nothing else, and none is meant.
     """
     spent: dict[str, float] = {}
     for test, record in run.tests.items():
         function = test.partition("[")[0]
         spent[function] = spent.get(function, 0.0) + record.cpu
-    own = {f"{path}::{name}" for path, names in split.touched.items() for name in names or ()}
-    whole = {path for path, names in split.touched.items() if names is None}
-    found = sorted(
-        name
-        for name, seconds in spent.items()
-        if seconds > _COSTLY and name not in own and name.partition("::")[0] not in whole
-    )
-    return tuple(found) if 2 * len(found) < len(spent) else ()
+    found = frozenset(name for name, seconds in spent.items() if seconds > _COSTLY)
+    return found if 2 * len(found) < len(spent) else frozenset()
 
 
 def nearest(tests: Sequence[str], split: Split) -> list[str]:
