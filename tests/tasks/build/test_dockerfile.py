@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from uv import find_uv_bin
 
@@ -23,7 +22,6 @@ from regreen.sandbox.layers import Layer
 from regreen.tasks.build.buildbox import build_spec
 from regreen.tasks.build.dockerfile import added_files, built_here, dockerfile
 from regreen.tasks.build.interpreters import find_interpreter
-from regreen.tasks.repo.index import index_url
 
 RECORD = Environment(
     source="https://example.org/me/demo.git",
@@ -164,14 +162,6 @@ def test_a_compiler_is_asked_for_when_something_was_compiled(tmp_path: Path) -> 
     assert built_here(tmp_path / "env", tmp_path / "build") == ("gcc", "libc6-dev")
     (info / "WHEEL").write_text("Tag: cp311-cp311-linux_x86_64\n")
     assert built_here(tmp_path / "env", None) == ("gcc", "libc6-dev")
-
-
-@pytest.fixture(scope="module")
-def online() -> None:
-    try:
-        httpx2.get(f"{index_url()}pytest/", timeout=10, follow_redirects=True).raise_for_status()
-    except httpx2.HTTPError:
-        pytest.skip("the package index cannot be reached")
 
 
 def replay(

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-import httpx2
 import pytest
 
 from regreen.core.errors import PrerequisiteError, TaskError
@@ -20,7 +19,6 @@ from regreen.tasks.build.environments import BuiltEnvironment, build, build_tool
 from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
 from regreen.tasks.build.rungs import version_variables
 from regreen.tasks.build.settle import keep_changes, settle_environment
-from regreen.tasks.repo.index import index_url
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.sources import Checkout, resolve
 
@@ -51,14 +49,6 @@ FILES = {
     "def test_no_network():\n"
     "    with pytest.raises(OSError): socket.create_connection(('192.0.2.1', 80), 1)\n",
 }
-
-
-@pytest.fixture(scope="module")
-def online() -> None:
-    try:
-        httpx2.get(f"{index_url()}pytest/", timeout=10, follow_redirects=True).raise_for_status()
-    except httpx2.HTTPError:
-        pytest.skip("the package index cannot be reached")
 
 
 @pytest.fixture(scope="module")

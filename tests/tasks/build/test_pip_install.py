@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx2
 import pytest
 
 from regreen.core.task import Environment, Task, base_message
@@ -21,7 +20,6 @@ from regreen.sandbox.layers import LayerStore
 from regreen.tasks.build.environments import BuiltEnvironment, build
 from regreen.tasks.build.interpreters import Interpreter, discover
 from regreen.tasks.build.pip_install import own_dates
-from regreen.tasks.repo.index import index_url
 from regreen.tasks.repo.sources import resolve
 
 DAY = datetime(2015, 6, 1, tzinfo=UTC)
@@ -76,11 +74,7 @@ def test_a_project_with_a_date_of_its_own_is_shown_up_to_it() -> None:
 
 
 @pytest.fixture(scope="module", params=[((2, 7), (3, 0)), ((3, 6), (3, 8))], ids=["2.7", "3.6"])
-def old_python(request: pytest.FixtureRequest) -> Interpreter:
-    try:
-        httpx2.get(f"{index_url()}pytest/", timeout=10, follow_redirects=True).raise_for_status()
-    except httpx2.HTTPError:
-        pytest.skip("the package index cannot be reached")
+def old_python(online: None, request: pytest.FixtureRequest) -> Interpreter:
     first, end = request.param
     found = [one for one in discover() if first <= one.numbers < end]
     if not found:

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import httpx2
-import pytest
 from story import Story
 
 from regreen.sandbox.layers import LayerStore
@@ -19,19 +17,10 @@ from regreen.tasks.build.interpreters import find_interpreter
 from regreen.tasks.history.objects import Objects
 from regreen.tasks.mine.ground import GroundKey, Grounds, Rung
 from regreen.tasks.mine.ladder import dated
-from regreen.tasks.repo.index import index_url
 from regreen.tasks.repo.sources import resolve
 
 CHANGED = datetime(2025, 2, 24, tzinfo=UTC)
 """typing-inspection holds code since two days before."""
-
-
-@pytest.fixture(scope="module")
-def online() -> None:
-    try:
-        httpx2.get(f"{index_url()}pytest/", timeout=10, follow_redirects=True).raise_for_status()
-    except httpx2.HTTPError:
-        pytest.skip("the package index cannot be reached")
 
 
 def built(tmp_path: Path, *imported: str) -> BuiltEnvironment:

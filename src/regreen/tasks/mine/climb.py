@@ -176,7 +176,9 @@ class Climber:
     def _same_as_shared(self, plan: Plan, key: GroundKey) -> bool:
         """Whether the ground that was shared was made on a change of the same needs."""
         shared = next(one for one in plan.grounds if one.shared and one.rung == key.rung)
-        return self.planner.newest(shared).needs == plan.needs
+        anchors, commit = self.planner.anchors(shared), self.grounds.made_on(shared)
+        made_for = next((one for one in anchors if one.change.commit == commit), anchors[0])
+        return made_for.needs == plan.needs
 
     def _checkout(self, change: Change) -> Checkout:
         objects = self.history.objects

@@ -200,6 +200,11 @@ class Grounds:
         await self._touch(key)
         return found
 
+    def made_on(self, key: GroundKey) -> str:
+        """The commit a ground was made on; empty while there is none."""
+        found = self._known.get(key)
+        return found.anchor_commit if isinstance(found, Ground) else ""
+
     async def _first(
         self, key: GroundKey, checkouts: Sequence[Callable[[], Checkout]]
     ) -> Ground | TaskError:

@@ -175,10 +175,6 @@ class Planner:
         pull = self.laid.pulls.get(name)
         return replace(change, number=pull.number) if pull and not change.number else change
 
-    def newest(self, key: GroundKey) -> Plan:
-        """The change that a ground is made on."""
-        return self._asked[key.plain][-1]
-
     def anchors(self, key: GroundKey) -> list[Plan]:
         """The changes that a ground may be made on, in the order of trying.
 
