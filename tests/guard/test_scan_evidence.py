@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +15,8 @@ from regreen.guard.scan import scan
 from regreen.guard.scan.findings import reference_page
 from regreen.guard.scan.hunks import applied, parse_patch
 from regreen.guard.scan.index import LineIndex, joined, line_index, lines_of_patch, seal_check
-from regreen.guard.scan.text import NeedleSet, canonical, canonical_lines, stands_alone
+from regreen.guard.scan.text import LEAST, NeedleSet, canonical, canonical_lines, stands_alone
+from regreen.guard.scan.walk import files_below
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "leaks.md"
 BASE = "def total(items, fee):\n    result = sum(items)\n    return result - fee\n"
@@ -25,6 +29,13 @@ PATCH = """--- a/purse/money.py
 -    return result - fee
 +    return result + fee
 """
+PIECES = st.lists(
+    st.one_of(
+        st.binary(max_size=30),
+        st.sampled_from([b"\n", b"\r\n", b"\\n", b"  +-> ", b"return 1", b"# a comment", b"&lt;"]),
+    ),
+    max_size=12,
+)
 TEXTS = st.text(st.sampled_from("ab \\n\t\"'x{}<>&"), max_size=60)
 
 
@@ -122,9 +133,38 @@ def test_an_index_answers_for_a_layer(tmp_path: Path) -> None:
         (layer / "site-packages" / "purse" / "money.py").write_text(text)
     base = {"purse/money.py": BASE.encode()}.get
 
-    first, second = (LineIndex.from_bytes(line_index(layer).to_bytes()) for layer in (clean, dirty))
+    first, second = (
+        LineIndex.from_bytes(line_index(files_below(layer)).to_bytes()) for layer in (clean, dirty)
+    )
 
     assert seal_check([clean], first, PATCH, base) == ()
     found = seal_check([clean, dirty], joined([first, second]), PATCH, base)
     assert [leak.kind for leak in found] == ["installed_copy"]
     assert second.holds(lines_of_patch(PATCH))
+
+
+@settings(max_examples=200, deadline=None)
+@given(PIECES, st.sampled_from([b"", b"a long line of padding\n" * 14000]))
+def test_an_index_holds_every_line_and_pair_of_lines(parts: list[bytes], before: bytes) -> None:
+    data = before + b"".join(parts)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "text")
+        path.write_bytes(data)
+        index = line_index([path])
+    lines = [line for line in canonical_lines(data) if line]
+    wanted = {line.lstrip(b"+-><|#*!") for line in lines} | set(lines)
+    wanted |= {first + second for first, second in pairwise(lines)}
+    wanted = {text for text in wanted if len(text) >= LEAST}
+
+    assert set(index.holds(wanted)) == wanted
+    assert index.holds([b"a line that nobody wrote"]) == []
+
+
+def test_what_nobody_wrote_is_not_in_an_index(tmp_path: Path) -> None:
+    source = Path(inspect.__file__)
+    index = line_index([source])
+    lines = canonical_lines(source.read_bytes())
+    never = [first + b"x" + second for first, second in pairwise(lines) if second]
+
+    assert index.holds(never) == []
+    assert len(index.holds({line for line in lines if len(line) >= LEAST})) > 1000

@@ -281,19 +281,17 @@ def _base85(run: bytes) -> Iterator[bytes]:
             yield base64.a85decode(match[1])
 
 
-def _table(letters: bytes) -> np.ndarray:
-    table = np.zeros(256, dtype=np.int8)
-    table[list(letters)] = 1
-    return table
+def _table(letters: bytes) -> bytes:
+    return bytes(letter in letters for letter in range(256))
 
 
 _BASE64_TABLE = _table(_BASE64)
 _PRINTABLE_TABLE = _table(_PRINTABLE)
 
 
-def _runs(data: bytes, table: np.ndarray, *, least: int = _ENCODED) -> list[tuple[int, int]]:
+def _runs(data: bytes, table: bytes, *, least: int = _ENCODED) -> list[tuple[int, int]]:
     """Where letters of an encoding stand together for long."""
-    inside = table[np.frombuffer(data, np.uint8)]
+    inside = np.frombuffer(data.translate(table), bool)
     edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
     first = [0] if inside[:1].any() else []
     last = [len(inside)] if inside[-1:].any() else []

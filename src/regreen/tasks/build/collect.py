@@ -1,18 +1,18 @@
 """The suite collected in a box without network, as it is and, where that fails, adapted.
 
-Collecting runs the repository's code. What it compiles is kept: the tree's bytecode spares every
-later run of its tests a part of its start.
+Collecting runs the repository's code. What it compiles is kept, of the tree and of the environment:
+that spares every later run of the tests a part of its start.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass, field
 
 from regreen.grading.place import ENV, TESTBED
 from regreen.sandbox.base import BoxSpec, Sandbox, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
+from regreen.tasks.build.bytecode import keep_tree
 from regreen.tasks.repo.discovery import Suite
 
 __all__ = ["Collection", "Collector"]
@@ -36,6 +36,8 @@ class Collection:
     """Whether it was collected adapted."""
     bytecode: Layer | None = None
     """What was compiled of the tree; None when something could not be collected."""
+    compiled: Layer | None = None
+    """What was written over the environment, bytecode most of all; None when it took too long."""
 
     def beats(self, other: Collection) -> bool:
         """Whether it shows more of the suite than another attempt."""
@@ -79,9 +81,10 @@ class Collector:
                 if not _UNKNOWN.search(text):  # before pytest 3.9
                     break
             counts = [int(one) for one in _COUNT.findall(text[-2000:])] or _listed(text)
+            compiled = None if done.timed_out else await box.snapshot(ENV, self.store)
             if done.exit_code in {0, 5}:
                 told = (counts[-1] if counts else 1) if done.exit_code == 0 else 0
-                return Collection(told, "", text, adapted, await self._bytecode(box))
+                return Collection(told, "", text, adapted, await self._bytecode(box), compiled)
         finally:
             await box.close()
         lines = [line for line in text.splitlines() if line.startswith(("E ", "ERROR", "Error"))]
@@ -90,13 +93,12 @@ class Collector:
         if done.timed_out:
             reason = f"it took longer than {_SECONDS:.0f} s"
         problem = f"collection fails: {reason[:300] or f'exit status {done.exit_code}'}"
-        return Collection(counts[-1] if counts else 0, problem, text, adapted)
+        return Collection(counts[-1] if counts else 0, problem, text, adapted, compiled=compiled)
 
     async def _bytecode(self, box: Sandbox) -> Layer:
         upper = await box.snapshot(TESTBED, self.store)
         staged = self.store.stage()
-        for folder in upper.path.rglob("__pycache__"):
-            shutil.copytree(folder, staged / folder.relative_to(upper.path), dirs_exist_ok=True)
+        keep_tree(upper.path, staged)
         return self.store.commit(staged)
 
 

@@ -21,6 +21,7 @@ from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.buildbox import BuildBox, build_spec, scratch_cache
 from regreen.tasks.build.builder import open_builder
+from regreen.tasks.build.bytecode import keep_environment
 from regreen.tasks.build.collect import Collection, Collector
 from regreen.tasks.build.distributions import TOOLS as TOOL_NAMES
 from regreen.tasks.build.distributions import installed_tools, pins, with_dependencies
@@ -38,7 +39,9 @@ __all__ = ["TOOLS", "BuiltEnvironment", "CollectsNothing", "build", "build_tools
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
 _OLDER_TOOLS = ("coverage==7.10.7", "time-machine==2.19.0")
 """The last for Python 3.9, the oldest that the test runner itself runs in, and 3.10."""
-_SCHEMA = "regreen.environment:11"
+_BYTECODE = ("bytecode", "compiled")
+"""Layers that only save time."""
+_SCHEMA = "regreen.environment:12"
 
 
 class CollectsNothing(TaskError):
@@ -71,6 +74,8 @@ class BuiltEnvironment:
     """Whether the suite is collected only with what left the standard library put back."""
     bytecode: Layer | None = None
     """What was compiled of the tree while its suite was collected."""
+    compiled: Layer | None = None
+    """What was compiled of the environment then."""
     notes: tuple[str, ...]
     """What a person should know: packages that could not be had, errors of collection."""
     lacks: tuple[str, ...] = ()
@@ -187,6 +192,7 @@ async def _build(
             collector = Collector(provider, store, suite, quiet, adapted)
             collection = await settle_runner(builder, collector, tree=tree, own=own, note=note)
             frozen = await builder.freeze()
+        compiled = _compiled(collection, staged, store)
         settle_environment(staged, own=own)
         env = store.commit(staged)
     finally:
@@ -204,6 +210,7 @@ async def _build(
         collected=collection.count,
         adapted=collection.adapted,
         bytecode=collection.bytecode,
+        compiled=compiled,
         notes=missing + ((collection.problem,) if collection.problem else ()),
         lacks=tuple(sorted(lacking(collection, tree))),
         seconds=0.0,
@@ -228,7 +235,7 @@ def _quiet(env: Path, tree: tuple[Layer, ...], interpreter: Interpreter) -> BoxS
     return BoxSpec(
         mounts=(
             Mount(target=TESTBED, lowers=tuple(layer.path for layer in tree)),
-            Mount(target=ENV, lowers=(env,), writable=False),
+            Mount(target=ENV, lowers=(env,)),
         ),
         binds=interpreter.binds,
         env={"PATH": f"{ENV}/bin:/usr/bin:/bin"},
@@ -244,8 +251,17 @@ def _changes(snapshot: Layer, tree: Layer, store: LayerStore) -> Layer | None:
         shutil.rmtree(staged, ignore_errors=True)
 
 
+def _compiled(collection: Collection, env: Path, store: LayerStore) -> Layer | None:
+    """What collecting has compiled of an environment; None where that is not known."""
+    if collection.compiled is None:
+        return None
+    staged = store.stage()
+    keep_environment(collection.compiled.path, env, staged)
+    return store.commit(staged)
+
+
 def _remember(store: LayerStore, key: str, built: BuiltEnvironment) -> None:
-    layers = {"env": built.env, "build": built.build, "bytecode": built.bytecode}
+    layers = {name: getattr(built, name) for name in ("env", "build", *_BYTECODE)}
     row = asdict(built) | {name: layer and layer.digest for name, layer in layers.items()}
     del row["interpreter"]
     staged = store.stage()
@@ -264,8 +280,9 @@ def _recall(store: LayerStore, key: str, interpreter: Interpreter) -> BuiltEnvir
     if row.pop("schema") != _SCHEMA or env is None or bool(row["build"]) != bool(changes):
         return None
     lists = {name: tuple(row[name]) for name in ("requirements", "install", "notes", "lacks")}
-    made = {**row, **lists, "env": env, "build": changes, "interpreter": interpreter}
-    return BuiltEnvironment(**{**made, "bytecode": store.get(row["bytecode"] or "")})
+    spared = {name: store.get(row[name] or "") for name in _BYTECODE}
+    made = {**row, **lists, **spared, "env": env, "build": changes, "interpreter": interpreter}
+    return BuiltEnvironment(**made)
 
 
 def tools_of(interpreter: Interpreter) -> tuple[str, ...]:

@@ -235,7 +235,9 @@ class Grounds:
         tools = await build_tools(
             store=self.store, provider=self.provider, python=str(rung.interpreter.path)
         )
-        env = await compile_environment(built.env, store=self.store, provider=self.provider)
+        env = (*((built.compiled.path,) if built.compiled else ()), built.env.path)
+        if not built.compiled:
+            env = await compile_environment(built.env, store=self.store, provider=self.provider)
         place = Place(
             tree=tuple(one.path for one in (built.bytecode, built.build, checkout.tree) if one),
             env=(*((shim.path,) if shim else ()), *env),
@@ -249,7 +251,9 @@ class Grounds:
             place=place,
             anchor=self.objects.tree(checkout.commit),
             anchor_commit=checkout.commit,
-            gate=SealGate((*env, *((built.build.path,) if built.build else ())), self.store),
+            gate=SealGate(
+                tuple(layer.path for layer in (built.env, built.build) if layer), self.store
+            ),
             bench=Bench(self.provider, place, workers=self.workers, warm=("regreen_box.warm",)),
         )
 

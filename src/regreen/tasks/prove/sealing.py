@@ -1,12 +1,14 @@
 """No task whose repair lies about in its own box: a copy elsewhere in the tree, or in a package.
 
 The repository an agent gets is written anew and holds one commit, so only files can leak. What the
-environment's layers hold is indexed once for all tasks of a repository; what the index cannot
-exclude is scanned in earnest.
+environment's layers hold is indexed once for all tasks, package by package, for environments share
+most of theirs; what the index cannot exclude is scanned in earnest.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +21,7 @@ from regreen.guard.scan import scan
 from regreen.guard.scan.hunks import parse_patch
 from regreen.guard.scan.index import LineIndex, joined, line_index, seal_check
 from regreen.guard.scan.text import canonical_lines
+from regreen.guard.scan.walk import files_below
 from regreen.sandbox.layers import LayerStore
 from regreen.sandbox.overlay import copy_merged
 from regreen.tasks.build.repository import Repository
@@ -26,6 +29,7 @@ from regreen.tasks.build.repository import Repository
 __all__ = ["SealGate", "leaks_of"]
 
 _LARGEST = 1 << 22
+_SITE = "site-packages"
 
 
 class SealGate:
@@ -115,11 +119,30 @@ def _texts(root: Path) -> Iterable[tuple[str, bytes]]:
 
 
 def _indexed(layer: Path, store: LayerStore) -> LineIndex:
-    key = f"lines:1:{layer.name}"
+    packages: dict[Path, list[Path]] = {}
+    for path in files_below(layer):
+        packages.setdefault(_package(path.relative_to(layer)), []).append(path)
+    return joined(_of_package(files, layer, store) for files in packages.values())
+
+
+def _package(path: Path) -> Path:
+    """The folder or module of ``site-packages`` that a file belongs to; one of all the others."""
+    names = path.parts
+    return Path(*names[: names.index(_SITE) + 2]) if _SITE in names else Path()
+
+
+def _of_package(files: list[Path], layer: Path, store: LayerStore) -> LineIndex:
+    digest = hashlib.sha256()
+    for path in files:
+        if not path.is_symlink():
+            with path.open("rb") as handle:
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+            digest.update(os.fsencode(path.relative_to(layer)) + b"\0")
+    key = f"lines:2:{digest.hexdigest()}"
     known = store.alias(key)
     if known is None:
         staged = store.stage()
-        (staged / "lines").write_bytes(line_index(layer).to_bytes())
+        (staged / "lines").write_bytes(line_index(files).to_bytes())
         known = store.commit(staged)
         store.remember(key, known)
     return LineIndex.from_bytes((known.path / "lines").read_bytes())
