@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from regreen.guard.scan import scan
 from regreen.guard.scan.findings import reference_page
 from regreen.guard.scan.hunks import applied, parse_patch
-from regreen.guard.scan.index import LineIndex, joined, line_index, lines_of_patch, seal_check
+from regreen.guard.scan.index import LineIndex, Package, line_index, lines_of_patch, seal_check
 from regreen.guard.scan.text import LEAST, NeedleSet, canonical, canonical_lines, stands_alone
 from regreen.guard.scan.walk import files_below
 
@@ -134,13 +134,18 @@ def test_an_index_answers_for_a_layer(tmp_path: Path) -> None:
     base = {"purse/money.py": BASE.encode()}.get
 
     first, second = (
-        LineIndex.from_bytes(line_index(files_below(layer)).to_bytes()) for layer in (clean, dirty)
+        Package(
+            layer=layer,
+            files=files_below(layer),
+            index=LineIndex.from_bytes(line_index(files_below(layer)).to_bytes()),
+        )
+        for layer in (clean, dirty)
     )
 
-    assert seal_check([clean], first, PATCH, base) == ()
-    found = seal_check([clean, dirty], joined([first, second]), PATCH, base)
+    assert seal_check([first], PATCH, base, scratch=tmp_path) == ()
+    found = seal_check([first, second], PATCH, base, scratch=tmp_path)
     assert [leak.kind for leak in found] == ["installed_copy"]
-    assert second.holds(lines_of_patch(PATCH))
+    assert second.index.holds(lines_of_patch(PATCH))
 
 
 @settings(max_examples=200, deadline=None)

@@ -7,9 +7,13 @@ exclude is scanned in earnest, so a chance hit costs time and never a task.
 from __future__ import annotations
 
 import io
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -22,7 +26,7 @@ from regreen.guard.scan.places import Places
 from regreen.guard.scan.scanner import Reader, scan
 from regreen.guard.scan.text import LEAST, canonical_lines, joined_lines
 
-__all__ = ["LineIndex", "line_index", "lines_of_patch", "seal_check"]
+__all__ = ["LineIndex", "Package", "line_index", "lines_of_patch", "seal_check"]
 
 _MAGIC = b"regreen.lines/2\n"
 _MARKS = b"+-><|#*!"
@@ -44,11 +48,18 @@ class LineIndex:
     def holds(self, texts: Iterable[bytes]) -> list[bytes]:
         """Which canonical lines, or pairs of lines one after the other, may be in the layer."""
         wanted = list(texts)
-        hashes = np.array([_POWERS.hashes(text, [0], [len(text)])[0] for text in wanted], "<u8")
+        return [
+            text for text, held in zip(wanted, self.marks(_hashed(wanted)), strict=True) if held
+        ]
+
+    def marks(self, hashes: np.ndarray) -> np.ndarray:
+        """Of some hashes, which are among these."""
         places = np.searchsorted(self.hashes, hashes)
         places[places == len(self.hashes)] = 0
-        same = self.hashes[places] == hashes if len(self.hashes) else np.zeros(len(wanted), bool)
-        return [text for text, held in zip(wanted, same, strict=True) if held]
+        there: np.ndarray = np.zeros(len(hashes), bool)
+        if len(self.hashes):
+            there = self.hashes[places] == hashes
+        return there
 
     def to_bytes(self) -> bytes:
         """As it is kept on disk."""
@@ -69,6 +80,28 @@ class LineIndex:
             msg = "this is no index of lines"
             raise UsageError(msg, where="the line index", mend="delete it; it is made again")
         return cls(np.frombuffer(data, "<u8", offset=head), bool(data[head - 1]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """Files of a layer that are read together."""
+
+    layer: Path
+    """Where it lies."""
+    files: Sequence[Path]
+    """Its files, links too."""
+    index: LineIndex
+    """Their lines."""
+
+    def laid_out(self, target: Path) -> None:
+        """Put the files below another directory, as links to the same content."""
+        for path in self.files:
+            place = target / path.relative_to(self.layer)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, place, follow_symlinks=False)
+            except OSError:  # another filesystem, or one without links
+                shutil.copy2(path, place, follow_symlinks=False)
 
 
 def line_index(files: Iterable[Path]) -> LineIndex:
@@ -100,32 +133,35 @@ def lines_of_patch(patch: str) -> list[bytes]:
 
 
 def seal_check(
-    trees: Sequence[Path], index: LineIndex, patch: str, base: Reader | None
+    packages: Iterable[Package], patch: str, base: Reader | None, *, scratch: Path
 ) -> tuple[Leak, ...]:
     """Whether the layers below a task hold its fix.
 
     Args:
-        trees: the layers that ``index`` was made of.
-        index: their lines; with several layers the union, by :func:`joined`.
+        packages: all of the layers.
         patch: the gold patch.
         base: reads a file of the task's broken tree.
+        scratch: a directory on the layers' filesystem, for those that need a closer look.
     """
     known = _base_lines(patch, base)
-    wanted = [line for line in lines_of_patch(patch) if line not in known]
-    if index.complete and not index.holds(wanted):
+    wanted = _hashed([line for line in lines_of_patch(patch) if line not in known])
+    suspects = [one for one in packages if not one.index.complete or one.index.marks(wanted).any()]
+    if not suspects:
         return ()
-    return tuple(leak for tree in trees for leak in scan(tree, patch, base=base, only_fix=True))
-
-
-def joined(indices: Iterable[LineIndex]) -> LineIndex:
-    """One index of several layers."""
-    parts = list(indices)
-    hashes = _unique([part.hashes for part in parts])
-    return LineIndex(hashes, all(part.complete for part in parts))
+    with TemporaryDirectory(dir=scratch) as folder:
+        for number, layer in enumerate(dict.fromkeys(one.layer for one in suspects)):
+            for one in suspects:
+                if one.layer == layer:
+                    one.laid_out(Path(folder, str(number)))
+        return tuple(
+            leak
+            for tree in sorted(Path(folder).iterdir())
+            for leak in scan(tree, patch, base=base, only_fix=True)
+        )
 
 
 def _unique(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Sorted; numpy's own way costs three times as much."""
+    """Sorted, once each; numpy's own way costs three times as much."""
     together = np.sort(np.concatenate([*parts, np.zeros(0, "<u8")]))
     first = np.ones(len(together), bool)
     np.not_equal(together[1:], together[:-1], out=first[1:])
@@ -171,9 +207,9 @@ class _Powers:
         sums = np.zeros(len(text) + 1, np.uint64)
         np.cumsum(np.frombuffer(text, np.uint8) * self.up[: len(text)], out=sums[1:])
         first, last = np.asarray(begins, int), np.asarray(ends, int)
-        return (sums[last] - sums[first]) * self.down[first] + _PER_BYTE * (last - first).astype(
-            "u8"
-        )
+        lengths = (last - first).astype(np.uint64)
+        found: np.ndarray = (sums[last] - sums[first]) * self.down[first] + _PER_BYTE * lengths
+        return found
 
     def _grow(self, least: int) -> None:
         size = max(least, 2 * _BLOCK)
@@ -185,6 +221,11 @@ class _Powers:
 
 _POWERS = _Powers(np.ones(1, np.uint64), np.ones(1, np.uint64))
 _IS_MARK = np.isin(np.arange(256), list(_MARKS))
+
+
+def _hashed(texts: Sequence[bytes]) -> np.ndarray:
+    ends = list(accumulate(map(len, texts)))
+    return _POWERS.hashes(b"".join(texts), [0, *ends[:-1]] if ends else [], ends)
 
 
 class _Lines(Evidence):

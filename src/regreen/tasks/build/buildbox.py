@@ -102,7 +102,6 @@ def build_spec(
             **passed,
             **({"UV_DEFAULT_INDEX": index} if index != DEFAULT_INDEX else {}),
             "PATH": f"{ENV}/bin:{interpreter.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
-            "PYTHONDONTWRITEBYTECODE": "1",
             "SOURCE_DATE_EPOCH": "315532800",
             # a compiler would write down where it worked, and that place is new each time
             "CFLAGS": "-g0",

@@ -7,7 +7,7 @@ that spares every later run of the tests a part of its start.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from regreen.grading.place import ENV, TESTBED
 from regreen.sandbox.base import BoxSpec, Sandbox, SandboxProvider
@@ -19,6 +19,9 @@ __all__ = ["Collection", "Collector"]
 
 _COUNT = re.compile(r"(?:collected |/)?(\d+)(?:/\d+)? (?:tests?|items?)\b")
 _UNKNOWN = re.compile(r"unrecognized arguments:.* --verbosity")
+_RAISED = re.compile(r"^E\s+((?:\w+\.)*\w*(?:Error|Exception|Warning)\b.*)", re.MULTILINE)
+_ABSENT = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?(\w+)")
+_UNFIT = re.compile(rf"ImportError: cannot import name .*\({TESTBED}/")
 _SECONDS = 300.0
 
 
@@ -39,6 +42,19 @@ class Collection:
     compiled: Layer | None = None
     """What was written over the environment, bytecode most of all; None when it took too long."""
 
+    def blames_only(self, own: frozenset[str]) -> bool:
+        """Whether all that failed is the import of a tree's own parts: no package changes that.
+
+        Args:
+            own: top-level names of the tree.
+        """
+        raised = _RAISED.findall(self.text) if self.problem else []
+        absent = [_ABSENT.match(line) for line in raised]
+        return bool(raised) and all(
+            found[1] in own if found else _UNFIT.match(line)
+            for line, found in zip(raised, absent, strict=True)
+        )
+
     def beats(self, other: Collection) -> bool:
         """Whether it shows more of the suite than another attempt."""
         return bool(other.problem) and (not self.problem or self.count > other.count)
@@ -54,18 +70,21 @@ class Collector:
         suite: what to collect.
         plain: description of the box.
         adapted: of the same box with the standard library as it was; None where it is not wanted.
+        own: top-level names of the repository's packages and modules.
     """
 
     provider: SandboxProvider
     store: LayerStore
     suite: Suite
     plain: BoxSpec
-    adapted: BoxSpec | None = field(default=None)
+    adapted: BoxSpec | None = None
+    own: frozenset[str] = frozenset()
 
     async def look(self) -> Collection:
         """Collect; where that fails and it is wanted, adapted as well. The better one counts."""
         found = await self._collect(self.plain, adapted=False)
-        if found.problem and self.adapted and "SyntaxError" not in found.text:
+        hopeless = "SyntaxError" in found.text or found.blames_only(self.own)
+        if found.problem and self.adapted and not hopeless:
             other = await self._collect(self.adapted, adapted=True)
             return other if other.beats(found) else found
         return found

@@ -29,12 +29,12 @@ from regreen.tasks.build.interpreters import Interpreter, as_of, find_interprete
 from regreen.tasks.build.rungs import climb, version_variables
 from regreen.tasks.build.settle import keep_changes, settle_environment
 from regreen.tasks.build.shims import Adaptation, shim_layer
-from regreen.tasks.build.suitable import add_missing, lacking, settle_runner
+from regreen.tasks.build.suitable import add_missing, lacking, own_names, settle_runner
 from regreen.tasks.repo.discovery import Suite, find_suite
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.sources import Checkout
 
-__all__ = ["TOOLS", "BuiltEnvironment", "CollectsNothing", "build", "build_tools"]
+__all__ = ["TOOLS", "BrokenTree", "BuiltEnvironment", "CollectsNothing", "build", "build_tools"]
 
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
 _OLDER_TOOLS = ("coverage==7.10.7", "time-machine==2.19.0")
@@ -46,6 +46,10 @@ _SCHEMA = "regreen.environment:12"
 
 class CollectsNothing(TaskError):
     """Everything was installed, and pytest finds no test: the tree may be broken."""
+
+
+class BrokenTree(CollectsNothing):
+    """The tests cannot import the tree's own parts, which no package can change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +193,7 @@ async def _build(
             quiet = _quiet(staged, (*((changes,) if changes else ()), checkout.tree), interpreter)
             shim = shim_layer(interpreter, store)
             adapted = Adaptation.of(shim, tree).over(quiet) if adaptable else None
-            collector = Collector(provider, store, suite, quiet, adapted)
+            collector = Collector(provider, store, suite, quiet, adapted, own_names(tree, own))
             collection = await settle_runner(builder, collector, tree=tree, own=own, note=note)
             frozen = await builder.freeze()
         compiled = _compiled(collection, staged, store)
@@ -197,7 +201,7 @@ async def _build(
         env = store.commit(staged)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    _refuse_nothing(collection, checkout, interpreter)
+    _refuse_nothing(collection, collector.own, checkout, interpreter)
     return BuiltEnvironment(
         env=env,
         build=changes,
@@ -217,7 +221,9 @@ async def _build(
     )
 
 
-def _refuse_nothing(collection: Collection, checkout: Checkout, interpreter: Interpreter) -> None:
+def _refuse_nothing(
+    collection: Collection, own: frozenset[str], checkout: Checkout, interpreter: Interpreter
+) -> None:
     """An environment in which no test is found shows nothing.
 
     Raises:
@@ -227,7 +233,8 @@ def _refuse_nothing(collection: Collection, checkout: Checkout, interpreter: Int
         what = f"pytest collects no test here ({collection.problem or 'none is found'})"
         mend = "run regreen with a Python of the project's time, or choose another --commit"
         where = f"{checkout.spec}, Python {interpreter.version}"
-        raise CollectsNothing(what, where=where, mend=mend)
+        raised = BrokenTree if collection.blames_only(own) else CollectsNothing
+        raise raised(what, where=where, mend=mend)
 
 
 def _quiet(env: Path, tree: tuple[Layer, ...], interpreter: Interpreter) -> BoxSpec:

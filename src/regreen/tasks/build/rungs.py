@@ -2,7 +2,8 @@
 
 1. the project, editable, with its test extras, dependency groups, requirements files and names
    listed elsewhere; 2. the same without groups; 3. without extras; 4. the project alone;
-5. its dependencies only, its own code put on the path by a ``.pth`` file.
+5. its dependencies only, its own code put on the path by a ``.pth`` file, which is all that can be
+done where nothing describes a build, or poetry's first back end shall do it.
 """
 
 from __future__ import annotations
@@ -61,6 +62,14 @@ def _asks_git(project: Project) -> bool:
     return bool(re.search(r"git[-_]versioning|versioningit", text))
 
 
+def _never_editable(project: Project) -> bool:
+    """Whether the back end is poetry's first, which knows no editable installs (PEP 660).
+
+    To find that out, poetry and all it needs would be installed each time.
+    """
+    return "poetry.masonry.api" in project.text("pyproject.toml")
+
+
 async def climb(
     builder: Builder,
     tree: Path,
@@ -90,7 +99,7 @@ async def climb(
     if _asks_git(project) and not project.text("PKG-INFO"):
         text = f"Metadata-Version: 2.1\nName: {project.name}\nVersion: {version}\n"
         await builder.box.write(f"{TESTBED}/PKG-INFO", text.encode())
-    if any((tree / name).is_file() for name in _BUILDABLE):
+    if any((tree / name).is_file() for name in _BUILDABLE) and not _never_editable(project):
         for one in test_requirements(tree):
             outcome = await builder.install(*_arguments(one), *requirements, "pytest")
             if outcome.ok:

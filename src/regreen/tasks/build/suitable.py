@@ -23,7 +23,7 @@ from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.requirements import declared_names
 
-__all__ = ["add_missing", "lacking", "settle_runner"]
+__all__ = ["add_missing", "lacking", "own_names", "settle_runner"]
 
 _ABSENT = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?([\w.]+)")
 _RUNNER = re.compile(
@@ -137,7 +137,8 @@ async def settle_runner(
         if not names or await _install_each(builder, names, note):
             break
         best = await collector.look()
-    if best.problem and "SyntaxError" not in best.text:
+    hopeless = "SyntaxError" in best.text or best.blames_only(collector.own)
+    if best.problem and not hopeless:
         best = await _unpinned(best, builder, collector, note)
     newest = await _major(builder)
     kept = ""
@@ -160,9 +161,21 @@ def lacking(found: Collection, tree: Path) -> set[str]:
     """Modules of others that collecting a suite could not import, where it failed."""
     if not found.problem:
         return set()
-    local = {Path(one).stem for one in package_roots(tree)} | sys.stdlib_module_names
+    local = own_names(tree) | sys.stdlib_module_names
     named = {importable(name) for name in _ABSENT.findall(found.text)}
     return {name for name in named if name.partition(".")[0] not in local}
+
+
+def own_names(tree: Path, name: str = "") -> frozenset[str]:
+    """Names under which a repository's own code is imported.
+
+    Args:
+        tree: its files.
+        name: of the project; some trees are the package itself.
+    """
+    return frozenset(
+        {Path(one).stem for one in package_roots(tree)} | {name.replace("-", "_")} - {""}
+    )
 
 
 def _blames_runner(found: Collection) -> bool:

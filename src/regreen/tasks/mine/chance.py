@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from regreen.tasks.mine.split import Split
 
@@ -21,18 +22,22 @@ def depends_on_hash(split: Split) -> bool:
     return any(word in line for line in lines for word in _HASHED)
 
 
-def draws_lots(split: Split, test: str) -> bool:
-    """Whether a test, or what repairs it, speaks of chance, of waiting or of threads.
+def draws_lots(split: Split, tests: Sequence[str]) -> list[str]:
+    """Tests that speak of chance, of waiting or of threads; all, where what repairs them does.
 
     Args:
         split: the change.
-        test: node id of a test that it turns green.
+        tests: node ids of tests that it turns green.
     """
     if any(_LOTS.search(line) for line in split.patch.splitlines() if line[:1] == "+"):
-        return True
-    path, _, name = test.partition("::")
-    state = split.tests.get(path, (None, None))[1]
-    text = state.data.decode("utf-8", "replace") if state else ""
-    function = name.partition("[")[0].rpartition("::")[2]
-    body = re.search(_BODY % re.escape(function), text)
-    return bool(body and _LOTS.search(body[0]))
+        return list(tests)
+    known: dict[str, bool] = {}
+    for test in tests:
+        function = test.partition("[")[0]
+        if function not in known:
+            path, _, name = function.partition("::")
+            state = split.tests.get(path, (None, None))[1]
+            text = state.data.decode("utf-8", "replace") if state else ""
+            body = re.search(_BODY % re.escape(name.rpartition("::")[2]), text)
+            known[function] = bool(body and _LOTS.search(body[0]))
+    return [test for test in tests if known[test.partition("[")[0]]]

@@ -182,8 +182,8 @@ class Climber:
 
     def _checkout(self, change: Change) -> Checkout:
         objects = self.history.objects
-        survey = self.surveyor.read(change)
-        name = survey.outline.name or self.origin.repo.rpartition("/")[2]
+        outline = self.surveyor.outline(change)
+        name = outline.name or self.origin.repo.rpartition("/")[2]
         return Checkout(
             name=name,
             repo=self.origin.repo,
@@ -194,7 +194,7 @@ class Climber:
                 objects.tree(change.commit), objects, self.surveyor.store, where=self.origin.spec
             ),
             version=self.version(change.commit),
-            license=survey.outline.license,
+            license=outline.license,
         )
 
     def version(self, commit: str) -> str:

@@ -279,7 +279,7 @@ def _wavering(trial: _Trial, test: str) -> str:
 
 async def _draw_again(trial: _Trial, tests: Sequence[str], green: set[str]) -> None:
     """Take tests away that luck alone had made green: what draws lots is run ten times in all."""
-    lots = [test for test in tests if draws_lots(trial.split, test)]
+    lots = draws_lots(trial.split, tests)
     for number in range(_CHANCES if lots else 0):
         run = await trial.run("after", PERTURBATIONS[number % len(PERTURBATIONS)], tests=lots)
         green -= {test for test in lots if not run.outcome(test).passed}

@@ -21,6 +21,7 @@ from regreen.sandbox.base import SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.sandbox.overlay import read_changes
 from regreen.tasks.build.environments import (
+    BrokenTree,
     BuiltEnvironment,
     CollectsNothing,
     build,
@@ -288,8 +289,8 @@ class Grounds:
         wanted = partial(build, store=store, provider=provider, python=python, adaptable=True)
         try:
             early = await wanted(replace(checkout, date=key.date))
-        except TaskError:
-            if checkout.date <= key.date:
+        except TaskError as exc:
+            if checkout.date <= key.date or isinstance(exc, BrokenTree):
                 raise
             return await wanted(checkout)
         if not early.lacks or checkout.date <= key.date:

@@ -126,7 +126,7 @@ def lost_tests(after: SuiteRun, split: Split) -> list[str]:
 
 def is_red(before: SuiteRun, test: str) -> bool:
     """Whether a test failed before; one that was collected and never had its turn did not."""
-    waiting = test in before.collected and test not in before.tests
+    waiting = test not in before.tests and test in before.collected
     return not waiting and before.outcome(test) in _FAILING
 
 

@@ -113,6 +113,16 @@ class Surveyor:
             self._known[change.base, change.commit] = known
         return Survey(change=change, split=made, outline=known)
 
+    def outline(self, change: Change) -> Outline:
+        """What the tree after a change says of itself.
+
+        Raises:
+            Rejected: as :meth:`read`.
+            Missing: an object of it is not there.
+            InfrastructureError: the disk is full.
+        """
+        return self._known.get((change.base, change.commit)) or self.read(change).outline
+
     def recall(self, change: Change, outline: Outline) -> None:
         """Take what an earlier job read of the tree after a change."""
         self._known[change.base, change.commit] = outline
@@ -173,7 +183,7 @@ class Surveyor:
             raise Rejected(Reason.UNSAFE_PATH, exc.strerror or str(exc)) from exc
 
     def _others(self, after: Tree, suite: Suite, made: Split) -> tuple[str, ...]:
-        """Untouched test files, nearest first, until they hold enough tests."""
+        """Untouched test files, nearest first, until all together hold enough tests."""
         stems = {PurePosixPath(path).stem.strip("_") for path in made.source}
         folders = {path.rpartition("/")[0] for path in made.test_files}
 
@@ -182,15 +192,19 @@ class Surveyor:
             return stem not in stems, path.rpartition("/")[0] not in folders, path
 
         chosen: list[str] = []
-        count = 0
+        count = sum(self._tests_in(after, path) for path in made.test_files)
         for path in sorted((one for one in after if _in_suite(one, suite)), key=distance):
             if path in made.tests or after[path][0] == _SUBMODULE or count >= self.tests:
                 continue
-            found = len(_TEST.findall(self.objects.read(after[path][1])))
+            found = self._tests_in(after, path)
             if found:
                 chosen.append(path)
                 count += found
         return tuple(chosen)
+
+    def _tests_in(self, tree: Tree, path: str) -> int:
+        """How many test functions a file seems to hold."""
+        return len(_TEST.findall(self.objects.read(tree[path][1]))) if path in tree else 0
 
 
 def _spared(tree: Path, made: Split, others: tuple[str, ...]) -> tuple[str, ...]:

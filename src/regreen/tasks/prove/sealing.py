@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from regreen.grading.patch import apply_patch
 from regreen.grading.workshop import Workshop
 from regreen.guard.scan import scan
 from regreen.guard.scan.hunks import parse_patch
-from regreen.guard.scan.index import LineIndex, joined, line_index, seal_check
+from regreen.guard.scan.index import LineIndex, Package, line_index, seal_check
 from regreen.guard.scan.text import canonical_lines
 from regreen.guard.scan.walk import files_below
 from regreen.sandbox.layers import LayerStore
@@ -56,8 +56,8 @@ class SealGate:
         return cls(layers, store, tree=repository.checkout.tree.path)
 
     @cached_property
-    def _index(self) -> LineIndex:
-        return joined(_indexed(layer, self._store) for layer in self._layers)
+    def _packages(self) -> tuple[Package, ...]:
+        return tuple(_packages(self._layers, self._store))
 
     @cached_property
     def _texts(self) -> dict[str, bytes]:
@@ -70,7 +70,8 @@ class SealGate:
             patch: the repair.
             base: broken content of the files it touches.
         """
-        found = seal_check(self._layers, self._index, patch, base.get)
+        scratch = self._store.root / "staging"
+        found = seal_check(self._packages, patch, base.get, scratch=scratch)
         copies = [
             path
             for file in parse_patch(patch)
@@ -103,8 +104,8 @@ async def leaks_of(task: Task, workshop: Workshop, store: LayerStore) -> tuple[s
     with TemporaryDirectory(prefix="regreen-seal-") as scratch:
         copy_merged(lowers, Path(scratch))
         found = scan(Path(scratch), task.patch, base=base, forbidden=hidden)
-    index = joined(_indexed(layer, store) for layer in place.env)
-    found += seal_check(place.env, index, task.patch, base)
+    packages = _packages(place.env, store)
+    found += seal_check(packages, task.patch, base, scratch=store.root / "staging")
     return tuple(f"{leak.kind} at {leak.where}" for leak in found)
 
 
@@ -118,11 +119,13 @@ def _texts(root: Path) -> Iterable[tuple[str, bytes]]:
             yield path.relative_to(root).as_posix(), _joined([path.read_bytes()])
 
 
-def _indexed(layer: Path, store: LayerStore) -> LineIndex:
-    packages: dict[Path, list[Path]] = {}
-    for path in files_below(layer):
-        packages.setdefault(_package(path.relative_to(layer)), []).append(path)
-    return joined(_of_package(files, layer, store) for files in packages.values())
+def _packages(layers: Iterable[Path], store: LayerStore) -> Iterator[Package]:
+    for layer in layers:
+        found: dict[Path, list[Path]] = {}
+        for path in files_below(layer):
+            found.setdefault(_package(path.relative_to(layer)), []).append(path)
+        for files in found.values():
+            yield Package(layer=layer, files=files, index=_indexed(files, layer, store))
 
 
 def _package(path: Path) -> Path:
@@ -131,7 +134,7 @@ def _package(path: Path) -> Path:
     return Path(*names[: names.index(_SITE) + 2]) if _SITE in names else Path()
 
 
-def _of_package(files: list[Path], layer: Path, store: LayerStore) -> LineIndex:
+def _indexed(files: list[Path], layer: Path, store: LayerStore) -> LineIndex:
     digest = hashlib.sha256()
     for path in files:
         if not path.is_symlink():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Literal
 
 from regreen.tasks.repo.parsing import dumped, parsed, remembered
@@ -17,14 +18,16 @@ __all__ = ["Meaning", "changed_tests", "definitions", "meaning", "parsed", "prop
 
 Meaning = Literal["none", "version", "program"]
 _FIELD = ast.AnnAssign
+_ENCODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
 _VERSION = re.compile(r"__version(?:_info)?__|version(?:_info|_tuple)?|__date__|__build__", re.I)
 
 
 def meaning(before: bytes | None, after: bytes | None) -> Meaning:
     """What changed between two versions of a module; None is an absent file."""
-    old, new = parsed(before or b""), parsed(after or b"")
-    if old is None or new is None:
+    versions = _Version(before or b""), _Version(after or b"")
+    if any(one.module is None for one in versions):
         return "program"
+    old, new = (ast.Module(body, []) for body in _differing(*versions))
     try:
         _Bare().visit(old)
         _Bare().visit(new)
@@ -35,6 +38,34 @@ def meaning(before: bytes | None, after: bytes | None) -> Meaning:
     for module in (old, new):
         module.body = [node for node in module.body if not _is_version(node)]
     return "version" if _equal(old, new) else "program"
+
+
+class _Version:
+    """A module with its text: what is word for word the same need not be compared as a tree."""
+
+    def __init__(self, text: bytes) -> None:
+        self.module = parsed(text)
+        self._lines = re.split(rb"\r\n|\r|\n", text)
+        self.encoding = _ENCODING.findall(b"\n".join(self._lines[:2]))
+
+    def words(self, node: ast.stmt) -> object:
+        """The lines of a statement; something unique for one that was made here."""
+        begin = getattr(node, "lineno", None)
+        if begin is None:
+            return node
+        begin = min([begin, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+        return node.col_offset, node.end_col_offset, *self._lines[begin - 1 : node.end_lineno]
+
+
+def _differing(old: _Version, new: _Version) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    """Statements of both without those with which both begin and end."""
+    first, second = ([*version.module.body] for version in (old, new) if version.module)
+    if old.encoding != new.encoding:
+        return first, second
+    for at in (0, -1):
+        while first and second and old.words(first[at]) == new.words(second[at]):
+            del first[at], second[at]
+    return first, second
 
 
 def _equal(one: ast.AST, other: ast.AST) -> bool:
@@ -100,18 +131,22 @@ def changed_tests(before: bytes | None, after: bytes | None) -> tuple[str, ...] 
         in it stands beside no test that has a name. Every test of the file when something outside
         its tests differs, such as a fixture or a table.
     """
-    old, new = parsed(before or b""), parsed(after or b"")
-    if old is None or new is None:
+    old, new = _Version(before or b""), _Version(after or b"")
+    if old.module is None or new.module is None:
         return None
+
+    def same(one: ast.stmt | None, other: ast.stmt) -> bool:
+        alike = one and old.encoding == new.encoding and old.words(one) == new.words(other)
+        return bool(alike) or bool(one and ast.dump(one) == ast.dump(other))
+
+    known, found = dict(_tests(old.module)), dict(_tests(new.module))
+    pairs = zip_longest(_rest(old.module), _rest(new.module))
     try:
-        known, found = (
-            {name: ast.dump(one) for name, one in _tests(module)} for module in (old, new)
-        )
-        if _rest(old) != _rest(new):
+        if not all(one and other and same(one, other) for one, other in pairs):
             return tuple(found) or None
+        return tuple(name for name, node in found.items() if not same(known.get(name), node))
     except (RecursionError, ValueError):
         return None
-    return tuple(name for name, text in found.items() if known.get(name) != text)
 
 
 @remembered
@@ -162,16 +197,13 @@ def _test_name(node: ast.stmt) -> str:
     return ""
 
 
-def _rest(module: ast.Module) -> list[str]:
+def _rest(module: ast.Module) -> Iterator[ast.stmt]:
     """Everything but the tests, docstrings aside."""
-    found = []
     for node in module.body:
         if _test_name(node) or _is_text(node):
             continue
         if isinstance(node, ast.ClassDef):
             kept = [one for one in node.body if not _test_name(one) and not _is_text(one)]
-            node = ast.ClassDef(  # noqa: PLW2901
-                node.name, node.bases, node.keywords, kept, node.decorator_list
-            )
-        found.append(ast.dump(node))
-    return found
+            yield ast.ClassDef(node.name, node.bases, node.keywords, kept, node.decorator_list)
+        else:
+            yield node

@@ -118,10 +118,12 @@ class FileParts:
         )
 
     def _defines(self, node: ast.stmt, name: str) -> bool:
-        if name not in bound_names(node) or re.match(r"test_|Test[A-Z]", name):
+        if re.match(r"test_|Test[A-Z]", name):
             return False
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             return node.name == name and not _is_fixture(node)
+        if name not in bound_names(node):
+            return False
         if isinstance(node, ast.Import):
             return any(
                 name == (alias.asname or alias.name.partition(".")[0])
