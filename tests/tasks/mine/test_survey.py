@@ -131,7 +131,7 @@ def test_the_nearest_untouched_tests_come_first_and_no_more_than_needed(tmp_path
     others = {f"tests/{name}.py": one for name in ("test_a", "test_z_core", "test_typing")}
     base = {**others, "tests/sub/test_core.py": one, "tests/typing_edit.py": one}
     story = told(tmp_path, base)
-    found = survey(story, tmp_path / "store", tests=2).outline.others
+    found = survey(story, tmp_path / "store", tests=3).outline.others  # with the change's own
     assert found == ("tests/sub/test_core.py", "tests/test_a.py")
     assert "tests/typing_edit.py" not in survey(story, tmp_path / "store").outline.others
 

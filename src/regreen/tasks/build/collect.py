@@ -42,17 +42,20 @@ class Collection:
     compiled: Layer | None = None
     """What was written over the environment, bytecode most of all; None when it took too long."""
 
-    def blames_only(self, own: frozenset[str]) -> bool:
-        """Whether all that failed is the import of a tree's own parts: no package changes that.
+    def blames_only(self, absent: frozenset[str] | None) -> bool:
+        """Whether all that failed is the import of modules that are not there.
+
+        A part that a module of the tree does not have counts as one. No other version of a package
+        changes that, nor does what is put back for old code.
 
         Args:
-            own: top-level names of the tree.
+            absent: top-level names that cannot be had; None where any name counts.
         """
         raised = _RAISED.findall(self.text) if self.problem else []
-        absent = [_ABSENT.match(line) for line in raised]
         return bool(raised) and all(
-            found[1] in own if found else _UNFIT.match(line)
-            for line, found in zip(raised, absent, strict=True)
+            (absent is None or found[1] in absent) if found else _UNFIT.match(line)
+            for line in raised
+            for found in [_ABSENT.match(line)]
         )
 
     def beats(self, other: Collection) -> bool:
@@ -83,7 +86,7 @@ class Collector:
     async def look(self) -> Collection:
         """Collect; where that fails and it is wanted, adapted as well. The better one counts."""
         found = await self._collect(self.plain, adapted=False)
-        hopeless = "SyntaxError" in found.text or found.blames_only(self.own)
+        hopeless = "SyntaxError" in found.text or found.blames_only(None)
         if found.problem and self.adapted and not hopeless:
             other = await self._collect(self.adapted, adapted=True)
             return other if other.beats(found) else found

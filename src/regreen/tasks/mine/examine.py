@@ -222,10 +222,11 @@ async def _other_seeds(
     """A repair of non-determinism is red under some hash seeds only: look for one."""
     if trial.split.touched and not depends_on_hash(trial.split):
         return PERTURBATIONS[0], first, []
+    near = nearest(passed, trial.split)[: trial.patience.pass_to_pass]
     for other in PERTURBATIONS[1:]:
         plain = replace(PERTURBATIONS[0], hash_seed=other.hash_seed)
-        run = await trial.run("before", plain, tests=passed, messages=_MESSAGES)
-        failing = bearable(run, [test for test in passed if is_red(run, test)])
+        run = await trial.run("before", plain, tests=near, messages=_MESSAGES)
+        failing = bearable(run, [test for test in near if is_red(run, test)])
         if failing:
             return plain, run, failing
     return PERTURBATIONS[0], first, []

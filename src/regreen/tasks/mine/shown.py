@@ -33,7 +33,7 @@ _FAILING = frozenset(
     (Outcome.FAILED, Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED, Outcome.MISSING)
 )
 _FATAL = frozenset((Outcome.TIMEOUT, Outcome.CRASHED))
-CASES = 20
+CASES = 5
 """Of a parametrized function that the change does not touch."""
 MOST_WORKERS = 8
 """Workers that a run starts anew after a crash or a hang."""
