@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from regreen.core.errors import PrerequisiteError, TaskError
 from regreen.sandbox.base import BoxSpec, ExecResult, Mount
 from regreen.sandbox.layers import LayerStore
 from regreen.sandbox.namespace import NamespaceProvider
-from regreen.tasks.build.environments import BuiltEnvironment, build, build_tools
+from regreen.tasks.build.environments import BrokenTree, BuiltEnvironment, build, build_tools
 from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
 from regreen.tasks.build.rungs import version_variables
 from regreen.tasks.build.settle import keep_changes, settle_environment
@@ -120,6 +121,27 @@ def test_the_suite_runs_without_network(built: Built) -> None:
     assert made.notes == ()
 
 
+def test_what_collecting_has_compiled_is_read_and_not_written_again(built: Built) -> None:
+    _, made, _ = built
+    assert made.compiled is not None
+    spec = BoxSpec(
+        mounts=(
+            Mount(target="/opt/env", lowers=(made.compiled.path, made.env.path), writable=False),
+        ),
+        binds=made.interpreter.binds,
+        workdir="/tmp",
+    )
+
+    async def work(provider: NamespaceProvider) -> ExecResult:
+        box = await provider.create(spec)
+        return await box.exec(["/opt/env/bin/python", "-v", "-c", "import pytest"])
+
+    told = run(work).stderr.decode()
+    read = re.findall(r"# code object from '(/opt/env/\S+\.pyc)'", told)
+    assert any("_pytest" in one for one in read)
+    assert not re.search(r"# code object from \S?/opt/env/\S+\.py\b", told)
+
+
 def test_packages_are_no_newer_than_the_commit(built: Built) -> None:
     _, made, _ = built
     assert made.as_of == "2025-06-02T00:00:00+00:00"
@@ -216,8 +238,28 @@ def test_the_project_itself_is_never_taken_from_an_index(
     }
     source = checkout(tmp_path / "inflection", store, files)
     assert source.name == "inflection"
-    with pytest.raises(TaskError, match="collects no test here"):
-        run(lambda provider: build(source, store=store, provider=provider))
+    notes: list[str] = []
+    with pytest.raises(BrokenTree, match="collects no test here"):
+        run(lambda at: build(source, store=store, provider=at, note=notes.append))
+    assert notes == []  # no other version of anything was tried
+
+
+def test_a_back_end_that_makes_no_editable_installs_is_not_asked_for_one(
+    online: None, store: LayerStore, tmp_path: Path
+) -> None:
+    files = {
+        "pyproject.toml": '[tool.poetry]\nname = "verse"\nversion = "1"\n'
+        '[tool.poetry.dependencies]\npython = "*"\niniconfig = "*"\n'
+        '[build-system]\nrequires = ["poetry>=0.12"]\nbuild-backend = "poetry.masonry.api"\n',
+        "verse/__init__.py": "",
+        "tests/test_a.py": "import iniconfig, verse\ndef test(): assert verse\n",
+    }
+    source = checkout(tmp_path / "verse", store, files)
+    notes: list[str] = []
+    made = run(lambda at: build(source, store=store, provider=at, note=notes.append))
+    assert made.rung == "dependencies only"
+    assert notes == []
+    assert suite(source, made).exit_code == 0
 
 
 def test_when_no_rung_installs_the_error_names_the_reason(
