@@ -74,6 +74,16 @@ def test_what_was_compiled_of_another_source_is_left_out(
     assert not (tmp_path / "kept").exists()
 
 
+def test_what_is_no_file_is_passed_over(env: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "upper" / "pkg" / "__pycache__"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "one.cpython-311.pyc")
+    (folder / "two.cpython-311.pyc").symlink_to("/etc/passwd")
+    keep_environment(tmp_path / "upper", env, tmp_path / "kept")
+
+    assert not (tmp_path / "kept").exists()
+
+
 @pytest.mark.parametrize(("name", "at"), [("one.pyc", 4), ("one.cpython-36-PYTEST.pyc", 4)])
 def test_what_is_checked_by_times_gets_the_settled_one(
     env: Path, tmp_path: Path, name: str, at: int

@@ -48,8 +48,8 @@ def keep_environment(upper: Path, env: Path, target: Path) -> None:
             for name in files:
                 path = Path(folder, name)
                 relative = path.relative_to(place)
-                source = _source((upper, env), relative)
-                if name.endswith(".pyc") and source and not path.is_symlink():
+                source = _source((upper, env), relative) if name.endswith(".pyc") else None
+                if source and path.is_file() and not path.is_symlink():
                     data = _settled(path.read_bytes(), source, rewritten="pytest" in name.lower())
                     if data:
                         (target / relative).parent.mkdir(parents=True, exist_ok=True)

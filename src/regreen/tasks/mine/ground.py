@@ -252,6 +252,7 @@ class Grounds:
             place=place,
             anchor=self.objects.tree(checkout.commit),
             anchor_commit=checkout.commit,
+            # what was compiled of these layers holds nothing that they do not
             gate=SealGate(
                 tuple(layer.path for layer in (built.env, built.build) if layer), self.store
             ),
