@@ -81,13 +81,15 @@ def run(work: Callable[[NamespaceProvider], Awaitable[T]]) -> T:
     return asyncio.run(main())
 
 
-def suite(source: Checkout, built: BuiltEnvironment, *argv: str) -> ExecResult:
+def suite(
+    source: Checkout, built: BuiltEnvironment, *argv: str, over: tuple[Path, ...] = ()
+) -> ExecResult:
     """Run a command in a box without network, as tasks do."""
     lowers = (*([built.build.path] if built.build else []), source.tree.path)
     spec = BoxSpec(
         mounts=(
             Mount(target="/testbed", lowers=lowers),
-            Mount(target="/opt/env", lowers=(built.env.path,), writable=False),
+            Mount(target="/opt/env", lowers=(*over, built.env.path), writable=False),
         ),
         binds=built.interpreter.binds,
     )
@@ -121,25 +123,14 @@ def test_the_suite_runs_without_network(built: Built) -> None:
     assert made.notes == ()
 
 
-def test_what_collecting_has_compiled_is_read_and_not_written_again(built: Built) -> None:
-    _, made, _ = built
+def test_what_collecting_has_compiled_serves_the_tests_too(built: Built) -> None:
+    source, made, _ = built
     assert made.compiled is not None
-    spec = BoxSpec(
-        mounts=(
-            Mount(target="/opt/env", lowers=(made.compiled.path, made.env.path), writable=False),
-        ),
-        binds=made.interpreter.binds,
-        workdir="/tmp",
-    )
+    argv = ["/opt/env/bin/python", "-v", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    told = suite(source, made, *argv, over=(made.compiled.path,)).stderr.decode()
 
-    async def work(provider: NamespaceProvider) -> ExecResult:
-        box = await provider.create(spec)
-        return await box.exec(["/opt/env/bin/python", "-v", "-c", "import pytest"])
-
-    told = run(work).stderr.decode()
-    read = re.findall(r"# code object from '(/opt/env/\S+\.pyc)'", told)
-    assert any("_pytest" in one for one in read)
-    assert not re.search(r"# code object from \S?/opt/env/\S+\.py\b", told)
+    assert "_pytest/__pycache__/main.cpython" in told
+    assert re.findall(r"# code object from \S?(/opt/env/\S+\.py)\b", told) == []
 
 
 def test_packages_are_no_newer_than_the_commit(built: Built) -> None:
