@@ -13,6 +13,7 @@ from typing import TypeVar
 import pytest
 
 from regreen.core.errors import PrerequisiteError, TaskError
+from regreen.grading.place import compile_environment
 from regreen.sandbox.base import BoxSpec, ExecResult, Mount
 from regreen.sandbox.layers import LayerStore
 from regreen.sandbox.namespace import NamespaceProvider
@@ -123,11 +124,19 @@ def test_the_suite_runs_without_network(built: Built) -> None:
     assert made.notes == ()
 
 
-def test_what_collecting_has_compiled_serves_the_tests_too(built: Built) -> None:
+def test_what_collecting_imports_serves_the_tests_too(built: Built, store: LayerStore) -> None:
     source, made, _ = built
-    assert made.compiled is not None
+
+    async def compiled(provider: NamespaceProvider) -> tuple[Path, ...]:
+        return await compile_environment(
+            made.env, store=store, provider=provider, only=made.imported
+        )
+
+    over = run(compiled)[:1]
+    whole = {path.name for path in made.env.path.rglob("*.py")}
+    assert 50 < len([*over[0].rglob("*.pyc")]) < len(whole)
     argv = ["/opt/env/bin/python", "-v", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
-    told = suite(source, made, *argv, over=(made.compiled.path,)).stderr.decode()
+    told = suite(source, made, *argv, over=over).stderr.decode()
 
     assert "_pytest/__pycache__/main.cpython" in told
     assert re.findall(r"# code object from \S?(/opt/env/\S+\.py)\b", told) == []
@@ -233,6 +242,31 @@ def test_the_project_itself_is_never_taken_from_an_index(
     with pytest.raises(BrokenTree, match="collects no test here"):
         run(lambda at: build(source, store=store, provider=at, note=notes.append))
     assert notes == []  # no other version of anything was tried
+
+
+def test_what_collecting_writes_into_packages_is_not_taken_over(
+    online: None, store: LayerStore, tmp_path: Path
+) -> None:
+    files = {
+        "setup.cfg": "[metadata]\nname = sly\n",
+        "sly/__init__.py": "",
+        "tests/conftest.py": "import iniconfig\n"
+        "with open(iniconfig.__file__, 'a') as file: file.write('\\nPATCHED = 1\\n')\n",
+        "tests/test_a.py": "import sly, iniconfig\n"
+        "def test(): assert not hasattr(iniconfig, 'PATCHED')\n",
+    }
+    source = checkout(tmp_path / "sly", store, files)
+    made = run(lambda provider: build(source, store=store, provider=provider))
+    (initial,) = made.env.path.rglob("iniconfig/__init__.py")
+
+    async def compiled(provider: NamespaceProvider) -> tuple[Path, ...]:
+        return await compile_environment(
+            made.env, store=store, provider=provider, only=made.imported
+        )
+
+    (bytecode,) = run(compiled)[0].rglob("iniconfig/__pycache__/__init__.*.pyc")
+    assert b"PATCHED" not in initial.read_bytes()
+    assert b"PATCHED" not in bytecode.read_bytes()
 
 
 def test_a_back_end_that_makes_no_editable_installs_is_not_asked_for_one(

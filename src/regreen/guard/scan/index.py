@@ -33,6 +33,8 @@ _MARKS = b"+-><|#*!"
 _BLOCK = 1 << 18
 _BASE = 0x9E3779B97F4A7C15
 """Odd, so that it has an inverse modulo 2 to the 64."""
+_LONGEST = 1 << 20
+"""Bytes of a line; longer ones, as of a data base or minified code, are not indexed."""
 _PER_BYTE = np.uint64(0xD6E8FEB86659FD93)
 
 
@@ -144,8 +146,14 @@ def seal_check(
         scratch: a directory on the layers' filesystem, for those that need a closer look.
     """
     known = _base_lines(patch, base)
-    wanted = _hashed([line for line in lines_of_patch(patch) if line not in known])
-    suspects = [one for one in packages if not one.index.complete or one.index.marks(wanted).any()]
+    lines = [line for line in lines_of_patch(patch) if line not in known]
+    wanted = _hashed(lines)
+    told = lines and len(max(lines, key=len)) <= _LONGEST  # else no index knows
+    suspects = [
+        one
+        for one in packages
+        if not (told and one.index.complete) or one.index.marks(wanted).any()
+    ]
     if not suspects:
         return ()
     with TemporaryDirectory(dir=scratch) as folder:
@@ -247,9 +255,12 @@ class _Lines(Evidence):
         while at < len(text):
             end = text.find(b"\n", at + _BLOCK)
             block = text[at : end if end >= 0 else len(text)]
+            at += len(block) + 1
+            if len(block) > _LONGEST:
+                rows = (row for row in block.split(b"\n") if len(row) <= _LONGEST)
+                block = b"\n".join(rows)
             self._remember(last + b"\n" + block)
             last = block.rstrip(b"\n").rpartition(b"\n")[2] or last
-            at += len(block) + 1
 
     def _remember(self, text: bytes) -> None:
         """Lines and pairs of lines of a text in which nothing but their ends is white space."""

@@ -21,12 +21,11 @@ from regreen.sandbox.base import BoxSpec, Limits, Mount, SandboxProvider
 from regreen.sandbox.layers import Layer, LayerStore
 from regreen.tasks.build.buildbox import BuildBox, build_spec, scratch_cache
 from regreen.tasks.build.builder import open_builder
-from regreen.tasks.build.bytecode import keep_environment
 from regreen.tasks.build.collect import Collection, Collector
 from regreen.tasks.build.distributions import TOOLS as TOOL_NAMES
 from regreen.tasks.build.distributions import installed_tools, pins, with_dependencies
 from regreen.tasks.build.interpreters import Interpreter, as_of, find_interpreter
-from regreen.tasks.build.rungs import climb, version_variables
+from regreen.tasks.build.rungs import NOT_BUILT, climb, describes_build, version_variables
 from regreen.tasks.build.settle import keep_changes, settle_environment
 from regreen.tasks.build.shims import Adaptation, shim_layer
 from regreen.tasks.build.suitable import add_missing, lacking, own_names, settle_runner
@@ -39,9 +38,7 @@ __all__ = ["TOOLS", "BrokenTree", "BuiltEnvironment", "CollectsNothing", "build"
 TOOLS = ("coverage==7.17.3", "time-machine==3.6.0")
 _OLDER_TOOLS = ("coverage==7.10.7", "time-machine==2.19.0")
 """The last for Python 3.9, the oldest that the test runner itself runs in, and 3.10."""
-_BYTECODE = ("bytecode", "compiled")
-"""Layers that only save time."""
-_SCHEMA = "regreen.environment:12"
+_SCHEMA = "regreen.environment:13"
 
 
 class CollectsNothing(TaskError):
@@ -78,8 +75,8 @@ class BuiltEnvironment:
     """Whether the suite is collected only with what left the standard library put back."""
     bytecode: Layer | None = None
     """What was compiled of the tree while its suite was collected."""
-    compiled: Layer | None = None
-    """What was compiled of the environment then."""
+    imported: tuple[str, ...] = ()
+    """Sources of the environment that were imported then, relative to it."""
     notes: tuple[str, ...]
     """What a person should know: packages that could not be had, errors of collection."""
     lacks: tuple[str, ...] = ()
@@ -196,12 +193,12 @@ async def _build(
             collector = Collector(provider, store, suite, quiet, adapted, own_names(tree, own))
             collection = await settle_runner(builder, collector, tree=tree, own=own, note=note)
             frozen = await builder.freeze()
-        compiled = _compiled(collection, staged, store)
         settle_environment(staged, own=own)
         env = store.commit(staged)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    _refuse_nothing(collection, collector.own, checkout, interpreter)
+    whole = rung != NOT_BUILT or not describes_build(tree)
+    _refuse_nothing(collection, collector.own if whole else frozenset(), checkout, interpreter)
     return BuiltEnvironment(
         env=env,
         build=changes,
@@ -214,7 +211,7 @@ async def _build(
         collected=collection.count,
         adapted=collection.adapted,
         bytecode=collection.bytecode,
-        compiled=compiled,
+        imported=collection.imported,
         notes=missing + ((collection.problem,) if collection.problem else ()),
         lacks=tuple(sorted(lacking(collection, tree))),
         seconds=0.0,
@@ -258,17 +255,8 @@ def _changes(snapshot: Layer, tree: Layer, store: LayerStore) -> Layer | None:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _compiled(collection: Collection, env: Path, store: LayerStore) -> Layer | None:
-    """What collecting has compiled of an environment; None where that is not known."""
-    if collection.compiled is None:
-        return None
-    staged = store.stage()
-    keep_environment(collection.compiled.path, env, staged)
-    return store.commit(staged)
-
-
 def _remember(store: LayerStore, key: str, built: BuiltEnvironment) -> None:
-    layers = {name: getattr(built, name) for name in ("env", "build", *_BYTECODE)}
+    layers = {name: getattr(built, name) for name in ("env", "build", "bytecode")}
     row = asdict(built) | {name: layer and layer.digest for name, layer in layers.items()}
     del row["interpreter"]
     staged = store.stage()
@@ -286,10 +274,10 @@ def _recall(store: LayerStore, key: str, interpreter: Interpreter) -> BuiltEnvir
     env, changes = store.get(row["env"]), store.get(row["build"] or "")
     if row.pop("schema") != _SCHEMA or env is None or bool(row["build"]) != bool(changes):
         return None
-    lists = {name: tuple(row[name]) for name in ("requirements", "install", "notes", "lacks")}
-    spared = {name: store.get(row[name] or "") for name in _BYTECODE}
-    made = {**row, **lists, **spared, "env": env, "build": changes, "interpreter": interpreter}
-    return BuiltEnvironment(**made)
+    listed = ("requirements", "install", "notes", "lacks", "imported")
+    lists = {name: tuple(row[name]) for name in listed}
+    made = {**row, **lists, "env": env, "build": changes, "interpreter": interpreter}
+    return BuiltEnvironment(**{**made, "bytecode": store.get(row["bytecode"] or "")})
 
 
 def tools_of(interpreter: Interpreter) -> tuple[str, ...]:

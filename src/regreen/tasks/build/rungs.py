@@ -21,8 +21,10 @@ from regreen.tasks.repo.packages import package_roots
 from regreen.tasks.repo.project import Project
 from regreen.tasks.repo.requirements import Requirements, test_requirements
 
-__all__ = ["climb", "version_variables"]
+__all__ = ["NOT_BUILT", "climb", "describes_build", "version_variables"]
 
+NOT_BUILT = "dependencies only"
+"""The last rung."""
 _PARTICULAR_SINCE = "2021-06-01"
 """setuptools_scm 5 of December 2020 knew a variable of the one project, 6 of March 2021 its name in
 every spelling."""
@@ -62,6 +64,11 @@ def _asks_git(project: Project) -> bool:
     return bool(re.search(r"git[-_]versioning|versioningit", text))
 
 
+def describes_build(tree: Path) -> bool:
+    """Whether a tree says how its project is built."""
+    return any((tree / name).is_file() for name in _BUILDABLE)
+
+
 def _never_editable(project: Project) -> bool:
     """Whether the back end is poetry's first, which knows no editable installs (PEP 660).
 
@@ -99,7 +106,7 @@ async def climb(
     if _asks_git(project) and not project.text("PKG-INFO"):
         text = f"Metadata-Version: 2.1\nName: {project.name}\nVersion: {version}\n"
         await builder.box.write(f"{TESTBED}/PKG-INFO", text.encode())
-    if any((tree / name).is_file() for name in _BUILDABLE) and not _never_editable(project):
+    if describes_build(tree) and not _never_editable(project):
         for one in test_requirements(tree):
             outcome = await builder.install(*_arguments(one), *requirements, "pytest")
             if outcome.ok:
@@ -108,8 +115,8 @@ async def climb(
             note(f"rung {failures[-1]}")
     outcome = await _without_building(builder, tree, requirements)
     if outcome.ok:
-        return "dependencies only"
-    failures.append(f"dependencies only: {outcome.reason}")
+        return NOT_BUILT
+    failures.append(f"{NOT_BUILT}: {outcome.reason}")
     note(f"rung {failures[-1]}")
     what = f"the environment cannot be built; the last attempt said: {outcome.reason}"
     where = f"{len(failures)} rungs on Python {interpreter.version}, dated {builder.date[:10]}"

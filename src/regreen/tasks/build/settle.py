@@ -14,17 +14,14 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-__all__ = ["SETTLED_TIME", "keep_changes", "keep_headers", "settle_environment"]
-
-SETTLED_TIME = 315532800
-"""Of every file of an environment, in seconds since 1970: the first that an archive can tell."""
+__all__ = ["keep_changes", "keep_headers", "settle_environment"]
 
 _JUNK_FOLDERS = {"__pycache__", ".pytest_cache", ".git", ".eggs", ".mypy_cache", ".ruff_cache"}
 _JUNK_FILES = {"uv_cache.json", ".lock", "CACHEDIR.TAG"}
 
 
 def settle_environment(root: Path, *, own: str = "") -> None:
-    """Remove bytecode and locks below an environment, order its RECORD files and set all times.
+    """Remove bytecode, locks and times below an environment, and order its RECORD files.
 
     Args:
         root: of the environment.
@@ -39,12 +36,10 @@ def settle_environment(root: Path, *, own: str = "") -> None:
             path = Path(folder, name)
             if name in _JUNK_FILES or name.endswith((".pyc", ".pyo")):
                 path.unlink()
-                continue
-            if name == "RECORD" and not path.is_symlink():
+            elif name == "RECORD" and not path.is_symlink():
                 _order_record(path)
             elif name == "METADATA" and _is_of(path, own):
                 keep_headers(path)
-            os.utime(path, (SETTLED_TIME, SETTLED_TIME), follow_symlinks=False)
 
 
 def _is_of(path: Path, own: str) -> bool:

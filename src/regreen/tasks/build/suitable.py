@@ -137,8 +137,8 @@ async def settle_runner(
         if not names or await _install_each(builder, names, note):
             break
         best = await collector.look()
-    absent = {name.partition(".")[0] for name in lacking(best, tree)}
-    hopeless = "SyntaxError" in best.text or best.blames_only(collector.own | absent)
+    gone = frozenset(lacking(best, tree))
+    hopeless = "SyntaxError" in best.text or best.blames_only(collector.own, gone)
     if best.problem and not hopeless:
         best = await _unpinned(best, builder, collector, note)
     newest = await _major(builder)

@@ -236,9 +236,9 @@ class Grounds:
         tools = await build_tools(
             store=self.store, provider=self.provider, python=str(rung.interpreter.path)
         )
-        env = (*((built.compiled.path,) if built.compiled else ()), built.env.path)
-        if not built.compiled:
-            env = await compile_environment(built.env, store=self.store, provider=self.provider)
+        env = await compile_environment(
+            built.env, store=self.store, provider=self.provider, only=built.imported
+        )
         place = Place(
             tree=tuple(one.path for one in (built.bytecode, built.build, checkout.tree) if one),
             env=(*((shim.path,) if shim else ()), *env),

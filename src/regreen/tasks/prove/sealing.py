@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterable, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +30,7 @@ __all__ = ["SealGate", "leaks_of"]
 
 _LARGEST = 1 << 22
 _SITE = "site-packages"
+_KNOWN_LAYERS = 8
 
 
 class SealGate:
@@ -57,7 +58,7 @@ class SealGate:
 
     @cached_property
     def _packages(self) -> tuple[Package, ...]:
-        return tuple(_packages(self._layers, self._store))
+        return _packages(self._layers, self._store)
 
     @cached_property
     def _texts(self) -> dict[str, bytes]:
@@ -119,13 +120,20 @@ def _texts(root: Path) -> Iterable[tuple[str, bytes]]:
             yield path.relative_to(root).as_posix(), _joined([path.read_bytes()])
 
 
-def _packages(layers: Iterable[Path], store: LayerStore) -> Iterator[Package]:
-    for layer in layers:
-        found: dict[Path, list[Path]] = {}
-        for path in files_below(layer):
-            found.setdefault(_package(path.relative_to(layer)), []).append(path)
-        for files in found.values():
-            yield Package(layer=layer, files=files, index=_indexed(files, layer, store))
+def _packages(layers: Iterable[Path], store: LayerStore) -> tuple[Package, ...]:
+    return tuple(package for layer in layers for package in _packages_of(layer, store))
+
+
+@lru_cache(maxsize=_KNOWN_LAYERS)
+def _packages_of(layer: Path, store: LayerStore) -> tuple[Package, ...]:
+    """Of a layer, which never changes; the tasks of a set share few."""
+    found: dict[Path, list[Path]] = {}
+    for path in files_below(layer):
+        found.setdefault(_package(path.relative_to(layer)), []).append(path)
+    return tuple(
+        Package(layer=layer, files=files, index=_indexed(files, layer, store))
+        for files in found.values()
+    )
 
 
 def _package(path: Path) -> Path:

@@ -18,7 +18,7 @@ __all__ = ["Meaning", "changed_tests", "definitions", "meaning", "parsed", "prop
 
 Meaning = Literal["none", "version", "program"]
 _FIELD = ast.AnnAssign
-_ENCODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
+_ENCODING = re.compile(rb"coding[:=](?!\s*utf-?8\b)", re.IGNORECASE)
 _VERSION = re.compile(r"__version(?:_info)?__|version(?:_info|_tuple)?|__date__|__build__", re.I)
 
 
@@ -46,12 +46,15 @@ class _Version:
     def __init__(self, text: bytes) -> None:
         self.module = parsed(text)
         self._lines = re.split(rb"\r\n|\r|\n", text)
-        self.encoding = _ENCODING.findall(b"\n".join(self._lines[:2]))
+        self._plain = not _ENCODING.search(b"\n".join(self._lines[:2]))
 
     def words(self, node: ast.stmt) -> object:
-        """The lines of a statement; something unique for one that was made here."""
+        """The lines of a statement; something unique where they do not decide what it says.
+
+        That is so for one that was made here, and in a file that declares an encoding.
+        """
         begin = getattr(node, "lineno", None)
-        if begin is None:
+        if begin is None or not self._plain:
             return node
         begin = min([begin, *(one.lineno for one in getattr(node, "decorator_list", ()))])
         return node.col_offset, node.end_col_offset, *self._lines[begin - 1 : node.end_lineno]
@@ -60,8 +63,6 @@ class _Version:
 def _differing(old: _Version, new: _Version) -> tuple[list[ast.stmt], list[ast.stmt]]:
     """Statements of both without those with which both begin and end."""
     first, second = ([*version.module.body] for version in (old, new) if version.module)
-    if old.encoding != new.encoding:
-        return first, second
     for at in (0, -1):
         while first and second and old.words(first[at]) == new.words(second[at]):
             del first[at], second[at]
@@ -136,8 +137,9 @@ def changed_tests(before: bytes | None, after: bytes | None) -> tuple[str, ...] 
         return None
 
     def same(one: ast.stmt | None, other: ast.stmt) -> bool:
-        alike = one and old.encoding == new.encoding and old.words(one) == new.words(other)
-        return bool(alike) or bool(one and ast.dump(one) == ast.dump(other))
+        return bool(one and old.words(one) == new.words(other)) or bool(
+            one and ast.dump(one) == ast.dump(other)
+        )
 
     known, found = dict(_tests(old.module)), dict(_tests(new.module))
     pairs = zip_longest(_rest(old.module), _rest(new.module))
