@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from story import Story
 
 from regreen.core.errors import PrerequisiteError, TaskError
 from regreen.grading.place import compile_environment
@@ -267,6 +268,31 @@ def test_what_collecting_writes_into_packages_is_not_taken_over(
     (bytecode,) = run(compiled)[0].rglob("iniconfig/__pycache__/__init__.*.pyc")
     assert b"PATCHED" not in initial.read_bytes()
     assert b"PATCHED" not in bytecode.read_bytes()
+
+
+def test_bytecode_that_is_deleted_while_collecting_is_no_obstacle(
+    online: None, store: LayerStore, tmp_path: Path
+) -> None:
+    files = {
+        "setup.cfg": "[metadata]\nname = tidy\n",
+        "tidy/__init__.py": "",
+        "tidy/__pycache__/old.cpython-27.pyc": "committed by mistake",
+        "docs/__pycache__": "a file of that name",
+        "tests/conftest.py": "import os, tidy\n"
+        "if os.path.exists('tidy/__pycache__/old.cpython-27.pyc'):\n"
+        "    os.unlink('tidy/__pycache__/old.cpython-27.pyc')\n"
+        "    os.mkfifo('tidy/__pycache__/pipe.pyc')\n",
+        "tests/test_a.py": "import tidy\ndef test(): assert tidy\n",
+    }
+    story = Story(tmp_path / "tidy")
+    story.commit("begin", "Begin", files)
+    source = replace(resolve(str(story.root), store=store), date=DATE)
+    assert (source.tree.path / "tidy/__pycache__/old.cpython-27.pyc").is_file()
+    made = run(lambda provider: build(source, store=store, provider=provider))
+    assert made.bytecode is not None
+    left = {one.name for one in made.bytecode.path.rglob("*.pyc")}
+    assert any(name.startswith("test_a.") for name in left)
+    assert not left & {"old.cpython-27.pyc", "pipe.pyc"}
 
 
 def test_a_back_end_that_makes_no_editable_installs_is_not_asked_for_one(

@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -103,7 +104,8 @@ class Package:
             try:
                 os.link(path, place, follow_symlinks=False)
             except OSError:  # another filesystem, or one without links
-                shutil.copy2(path, place, follow_symlinks=False)
+                with suppress(OSError):  # nobody could read it
+                    shutil.copy2(path, place, follow_symlinks=False)
 
 
 def line_index(files: Iterable[Path]) -> LineIndex:

@@ -146,8 +146,11 @@ def _indexed(files: list[Path], layer: Path, store: LayerStore) -> LineIndex:
     digest = hashlib.sha256()
     for path in files:
         if not path.is_symlink():
-            with path.open("rb") as handle:
-                digest.update(hashlib.file_digest(handle, "sha256").digest())
+            try:
+                with path.open("rb") as handle:
+                    digest.update(hashlib.file_digest(handle, "sha256").digest())
+            except OSError:
+                digest.update(b"not readable")  # the index will say that it is not complete
             digest.update(os.fsencode(path.relative_to(layer)) + b"\0")
     key = f"lines:2:{digest.hexdigest()}"
     known = store.alias(key)
