@@ -103,6 +103,18 @@ def suite(
     return run(work)
 
 
+def bytecode_of(built: BuiltEnvironment, store: LayerStore) -> Path:
+    """What is compiled of an environment for the runs of its suite."""
+
+    async def work(provider: NamespaceProvider) -> Path:
+        lowers = await compile_environment(
+            built.env, store=store, provider=provider, only=built.imported
+        )
+        return lowers[0]
+
+    return run(work)
+
+
 @pytest.fixture(scope="module")
 def built(
     online: None, store: LayerStore, tmp_path_factory: pytest.TempPathFactory
@@ -128,16 +140,11 @@ def test_the_suite_runs_without_network(built: Built) -> None:
 def test_what_collecting_imports_serves_the_tests_too(built: Built, store: LayerStore) -> None:
     source, made, _ = built
 
-    async def compiled(provider: NamespaceProvider) -> tuple[Path, ...]:
-        return await compile_environment(
-            made.env, store=store, provider=provider, only=made.imported
-        )
-
-    over = run(compiled)[:1]
+    over = bytecode_of(made, store)
     whole = {path.name for path in made.env.path.rglob("*.py")}
-    assert 50 < len([*over[0].rglob("*.pyc")]) < len(whole)
+    assert 50 < len([*over.rglob("*.pyc")]) < len(whole)
     argv = ["/opt/env/bin/python", "-v", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
-    told = suite(source, made, *argv, over=over).stderr.decode()
+    told = suite(source, made, *argv, over=(over,)).stderr.decode()
 
     assert "_pytest/__pycache__/main.cpython" in told
     assert re.findall(r"# code object from \S?(/opt/env/\S+\.py)\b", told) == []
@@ -260,12 +267,7 @@ def test_what_collecting_writes_into_packages_is_not_taken_over(
     made = run(lambda provider: build(source, store=store, provider=provider))
     (initial,) = made.env.path.rglob("iniconfig/__init__.py")
 
-    async def compiled(provider: NamespaceProvider) -> tuple[Path, ...]:
-        return await compile_environment(
-            made.env, store=store, provider=provider, only=made.imported
-        )
-
-    (bytecode,) = run(compiled)[0].rglob("iniconfig/__pycache__/__init__.*.pyc")
+    (bytecode,) = bytecode_of(made, store).rglob("iniconfig/__pycache__/__init__.*.pyc")
     assert b"PATCHED" not in initial.read_bytes()
     assert b"PATCHED" not in bytecode.read_bytes()
 

@@ -159,14 +159,11 @@ def seal_check(
     if not suspects:
         return ()
     with TemporaryDirectory(dir=scratch) as folder:
-        for number, layer in enumerate(dict.fromkeys(one.layer for one in suspects)):
-            for one in suspects:
-                if one.layer == layer:
-                    one.laid_out(Path(folder, str(number)))
+        trees = {one.layer: Path(folder, one.layer.name) for one in suspects}
+        for one in suspects:
+            one.laid_out(trees[one.layer])
         return tuple(
-            leak
-            for tree in sorted(Path(folder).iterdir())
-            for leak in scan(tree, patch, base=base, only_fix=True)
+            leak for tree in trees.values() for leak in scan(tree, patch, base=base, only_fix=True)
         )
 
 

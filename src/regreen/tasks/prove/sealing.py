@@ -57,10 +57,6 @@ class SealGate:
         return cls(layers, store, tree=repository.checkout.tree.path)
 
     @cached_property
-    def _packages(self) -> tuple[Package, ...]:
-        return _packages(self._layers, self._store)
-
-    @cached_property
     def _texts(self) -> dict[str, bytes]:
         return dict(_texts(self._tree)) if self._tree else {}
 
@@ -72,7 +68,8 @@ class SealGate:
             base: broken content of the files it touches.
         """
         scratch = self._store.root / "staging"
-        found = seal_check(self._packages, patch, base.get, scratch=scratch)
+        packages = _packages(self._layers, self._store)
+        found = seal_check(packages, patch, base.get, scratch=scratch)
         copies = [
             path
             for file in parse_patch(patch)
@@ -126,7 +123,7 @@ def _packages(layers: Iterable[Path], store: LayerStore) -> tuple[Package, ...]:
 
 @lru_cache(maxsize=_KNOWN_LAYERS)
 def _packages_of(layer: Path, store: LayerStore) -> tuple[Package, ...]:
-    """Of a layer, which never changes; the tasks of a set share few."""
+    """Of a layer, which never changes; of a few at a time, for an index may have 20 MB."""
     found: dict[Path, list[Path]] = {}
     for path in files_below(layer):
         found.setdefault(_package(path.relative_to(layer)), []).append(path)

@@ -136,15 +136,15 @@ def changed_tests(before: bytes | None, after: bytes | None) -> tuple[str, ...] 
     if old.module is None or new.module is None:
         return None
 
-    def same(one: ast.stmt | None, other: ast.stmt) -> bool:
-        return bool(one and old.words(one) == new.words(other)) or bool(
-            one and ast.dump(one) == ast.dump(other)
-        )
+    def same(one: ast.stmt | None, other: ast.stmt | None) -> bool:
+        if one is None or other is None:
+            return False
+        return old.words(one) == new.words(other) or ast.dump(one) == ast.dump(other)
 
     known, found = dict(_tests(old.module)), dict(_tests(new.module))
     pairs = zip_longest(_rest(old.module), _rest(new.module))
     try:
-        if not all(one and other and same(one, other) for one, other in pairs):
+        if not all(same(one, other) for one, other in pairs):
             return tuple(found) or None
         return tuple(name for name, node in found.items() if not same(known.get(name), node))
     except (RecursionError, ValueError):
